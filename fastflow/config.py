@@ -1,0 +1,74 @@
+"""The model's configuration: the one config object of the library, because it travels inside the checkpoint."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+FeatureNorm = Literal["layer", "layer_affine", "channel", "none"]
+Score = Literal["likelihood", "paper", "nll"]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FastFlowConfig:
+    """What a FastFlow is made of. JSON-able; equal configs build equal architectures.
+
+    Raises:
+        ValueError: a value out of its range; the message names the field.
+    """
+
+    backbone: str
+    """timm name with tag."""
+    layers: tuple[int, ...]
+    """Stages (CNN) or blocks (transformer), counted from 0; one flow each."""
+    image_size: tuple[int, int]
+    """(height, width) in pixels that images are resized to."""
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Of the pixels in 0..1, per channel, as the backbone was trained."""
+    std: tuple[float, float, float] = IMAGENET_STD
+    final_norm: bool = False
+    """A transformer's own final norm on its features."""
+    feature_norm: FeatureNorm = "layer"
+    """Before each flow: over (C, H, W) without or with trainable affine, over C alone, or none."""
+    flow_steps: int = 8
+    hidden_ratio: float = 1.0
+    """Hidden width of a subnet / its input channels."""
+    conv3x3_only: bool = True
+    """False: 3x3 and 1x1 kernels in turn."""
+    couplings: int = 1
+    """Affine couplings per step: 1 (both reproductions) or 2 (a reading of the paper's figure 2)."""
+    score: Score = "likelihood"
+    """How anomaly maps are made of z and log_det_jacobian; see fastflow.score."""
+    top_fraction: float = 0.0
+    """Image score = mean of this fraction of the highest pixels of the map; 0 = the maximum alone (paper)."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "image_size", "mean", "std"):  # JSON and YAML give lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check("layers", len(self.layers) > 0, "at least one index")
+        self._check("image_size", len(self.image_size) == 2 and min(self.image_size) > 0, "[height, width] > 0")
+        self._check("std", len(self.std) == 3 and min(self.std) > 0, "three numbers > 0")
+        self._check("feature_norm", self.feature_norm in get_args(FeatureNorm), f"one of {get_args(FeatureNorm)}")
+        self._check("flow_steps", self.flow_steps >= 1, "at least 1")
+        self._check("hidden_ratio", self.hidden_ratio > 0, "more than 0")
+        self._check("couplings", self.couplings in (1, 2), "1 or 2")
+        self._check("score", self.score in get_args(Score), f"one of {get_args(Score)}")
+        self._check("top_fraction", 0 <= self.top_fraction <= 1, "from 0 to 1")
+
+    def _check(self, name: str, valid: bool, allowed: str) -> None:
+        if not valid:
+            raise ValueError(f"model: {name} is {getattr(self, name)!r}; allowed: {allowed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "FastFlowConfig":
+        """Inverse of `to_dict`. Raises ValueError naming unknown or missing keys."""
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        unknown = sorted(values.keys() - fields.keys())
+        required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+        missing = sorted(required - values.keys())
+        if unknown or missing:
+            raise ValueError(f"model: unknown keys {unknown}, missing keys {missing}; allowed: {sorted(fields)}")
+        return cls(**values)

@@ -1,0 +1,124 @@
+"""FastFlow (arXiv 2111.07677): a frozen backbone, and one normalizing flow per scale of its features.
+
+Read this file first. An image goes through four steps:
+
+    images (B, 3, H, W) uint8 -> features [(B, C_s, h_s, w_s)] -> (z_s, log_det_jacobian_s) -> anomaly_map, pred_score
+             normalise, backbone, feature norm       flows              score, merge scales, top pixels
+
+Training needs only the middle: `loss(features)`. Features are constant, so they are computed once.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fastflow.backbone import Backbone
+from fastflow.config import FastFlowConfig
+from fastflow.flow import Flow
+from fastflow.score import NormalRange, image_score, merge_scales, position_nll, position_score
+
+
+class Prediction(NamedTuple):
+    """anomaly_map (B, 1, H, W) and pred_score (B,); higher is more anomalous; ranges in `fastflow.score`."""
+
+    anomaly_map: Tensor
+    pred_score: Tensor
+
+
+class FastFlow(nn.Module):
+    """The whole model; its random parts (flows, permutations, an untrained backbone) come from torch's seed."""
+
+    mean: Tensor
+    std: Tensor
+    normal_center: Tensor
+    normal_spread: Tensor
+
+    def __init__(self, config: FastFlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(
+            config.backbone, layers=config.layers, image_size=config.image_size, final_norm=config.final_norm
+        )
+        self.flows = nn.ModuleList(
+            Flow(
+                channels,
+                flow_steps=config.flow_steps,
+                hidden_ratio=config.hidden_ratio,
+                conv3x3_only=config.conv3x3_only,
+                couplings=config.couplings,
+            )
+            for channels in self.backbone.channels
+        )
+        self.affines = nn.ModuleList(
+            FeatureAffine(channels, size) if config.feature_norm == "layer_affine" else nn.Identity()
+            for channels, size in zip(self.backbone.channels, self.backbone.feature_sizes, strict=True)
+        )
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
+        scales = len(config.layers)
+        self.register_buffer("normal_center", torch.zeros(scales))
+        self.register_buffer("normal_spread", torch.ones(scales))
+
+    def extract(self, images: Tensor) -> list[Tensor]:
+        """uint8 images (B, 3, H, W), 0..255, to normalised features [(B, C_s, h_s, w_s)], without gradient."""
+        pixels = (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+        return [normalise_features(f, kind=self.config.feature_norm) for f in self.backbone(pixels)]
+
+    def latents(self, features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Features to (z, log_det_jacobian) per scale; the latter per position, (B, h_s, w_s), nats."""
+        return [
+            flow.forward_positions(affine(f))  # type: ignore[operator]
+            for flow, affine, f in zip(self.flows, self.affines, features, strict=True)
+        ]
+
+    def loss(self, features: list[Tensor]) -> Tensor:
+        """Mean negative log-likelihood of the features, in bits per dimension (paper, eq. 2).
+
+        A density's: it may be negative, and less is better.
+        """
+        nats = sum(position_nll(z, log_det).sum() * z.shape[1] for z, log_det in self.latents(features))
+        assert isinstance(nats, Tensor)
+        return nats / sum(f.numel() for f in features) / math.log(2)
+
+    def score(self, features: list[Tensor]) -> Prediction:
+        """Features of images to their anomaly maps, at the input size, and image scores."""
+        scores = [
+            position_score(z, log_det, score=self.config.score, normal=NormalRange(center, spread))
+            for (z, log_det), center, spread in zip(
+                self.latents(features), self.normal_center, self.normal_spread, strict=True
+            )
+        ]
+        anomaly_map = merge_scales(scores, image_size=self.config.image_size)
+        return Prediction(anomaly_map, image_score(anomaly_map, top_fraction=self.config.top_fraction))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Prediction:
+        """uint8 images (B, 3, H, W), 0..255, of the configured size, to anomaly_map and pred_score."""
+        return self.score(self.extract(images))
+
+
+class FeatureAffine(nn.Module):
+    """The reproductions' trainable scale and shift of a layer norm over (C, H, W).
+
+    Kept to load their weights. It fixes the feature size, and its missing log-determinant lets the loss fall
+    by shrinking features; prefer `feature_norm: layer`.
+    """
+
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels, *size))
+        self.bias = nn.Parameter(torch.zeros(channels, *size))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.weight + self.bias
+
+
+def normalise_features(features: Tensor, *, kind: str) -> Tensor:
+    """Features (B, C, h, w) to zero mean and unit variance over (C, h, w), over C at each position, or as they are."""
+    if kind == "none":
+        return features
+    dims = (1,) if kind == "channel" else (1, 2, 3)
+    variance, mean = torch.var_mean(features, dim=dims, correction=0, keepdim=True)
+    return (features - mean) / torch.sqrt(variance + 1e-5)

@@ -1,0 +1,104 @@
+"""Fit the flows to the features of good images: maximum likelihood, a fixed budget, the last epoch counts.
+
+Nothing here sees a test image: no early stopping, no choice between epochs.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastflow.features import batches
+from fastflow.model import FastFlow
+from fastflow.score import position_nll
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became NaN or infinite; the message says when, and what to try."""
+
+
+class Epoch(NamedTuple):
+    """One pass over the training images: 1-based number, mean loss in bits per dimension, wall seconds."""
+
+    epoch: int
+    loss: float
+    seconds: float
+
+
+def train_epochs(
+    model: FastFlow,
+    features: list[Tensor],
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    seed: int,
+) -> Iterator[Epoch]:
+    """Trains `model` in place on features [(N, C_s, h_s, w_s)] and yields after each epoch.
+
+    Adam with a one-cycle learning rate; images in an order drawn from `seed`.
+
+    Raises:
+        NonFiniteLoss: the loss of a batch is NaN or infinite.
+    """
+    count = len(features[0])
+    steps = math.ceil(count / batch_size)
+    order = torch.Generator().manual_seed(seed)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
+    for epoch in range(1, epochs + 1):
+        start, total = time.perf_counter(), 0.0
+        shuffled = torch.randperm(count, generator=order)
+        for part in batches(count, batch_size):
+            chosen = shuffled[part].to(features[0].device)
+            loss = _step(model, [f[chosen] for f in features], optimizer)
+            if not math.isfinite(loss):
+                raise NonFiniteLoss(
+                    f"the loss is {loss} in epoch {epoch}; lower train.learning_rate (now {learning_rate})"
+                )
+            schedule.step()
+            total += loss * len(chosen)
+        yield Epoch(epoch, total / count, time.perf_counter() - start)
+
+
+def _step(model: FastFlow, features: list[Tensor], optimizer: torch.optim.Optimizer) -> float:
+    optimizer.zero_grad(set_to_none=True)
+    loss = model.loss(features)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def calibrate(model: FastFlow, features: list[Tensor], *, batch_size: int) -> None:
+    """Sets each scale's normal range from the features of good images: 99 % quantile and spread of the nll."""
+    scales: list[list[Tensor]] = [[] for _ in features]
+    for part in batches(len(features[0]), batch_size):
+        for values, (z, log_det) in zip(scales, model.latents([f[part] for f in features]), strict=True):
+            values.append(position_nll(z, log_det).flatten().cpu())
+    for scale, values in enumerate(scales):
+        nll = torch.cat(values)
+        rank = max(1, math.ceil(0.99 * len(nll)))
+        model.normal_center[scale] = nll.kthvalue(rank).values
+        model.normal_spread[scale] = nll.std().clamp_min(1e-6)
+
+
+@torch.no_grad()
+def normal_map_range(model: FastFlow, features: list[Tensor], *, batch_size: int) -> dict[str, float]:
+    """Where good images' anomaly maps lie: `low`, their median pixel, and `threshold`, their 99.9 % quantile.
+
+    For the colours of pictures, one scale a category. Taken on training images, so a little optimistic.
+    """
+    every = [
+        model.score([f[part] for f in features]).anomaly_map.flatten().cpu()
+        for part in batches(len(features[0]), batch_size)
+    ]
+    pixels = torch.cat(every).numpy()
+    low, threshold = np.quantile(pixels, [0.5, 0.999])
+    return {"low": float(low), "threshold": float(threshold)}

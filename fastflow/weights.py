@@ -1,0 +1,63 @@
+"""Weights of a backbone: drawn from the seed, timm's pretrained ones, or a local .safetensors file."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fastflow.backbone import Backbone, create_body
+
+RANDOM, PRETRAINED = "random", "pretrained"
+
+
+def load_weights(backbone: Backbone, weights: str) -> None:
+    """Fills `backbone`: `random` keeps what the seed drew, `pretrained` asks timm, anything else is a file's path.
+
+    A file must hold every tensor the cut backbone needs, under timm's names; later layers in it are ignored.
+
+    Raises:
+        ValueError: the file is absent, is not safetensors or does not fit; or timm cannot give such weights.
+    """
+    if weights == PRETRAINED:
+        _load_pretrained(backbone)
+    elif weights != RANDOM:
+        _load_file(backbone, Path(weights))
+
+
+def _load_pretrained(backbone: Backbone) -> None:
+    try:
+        body, _ = create_body(
+            backbone.name, layers=backbone.layers, image_size=backbone.image_size, pretrained=True
+        )
+    except (OSError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"pretrained weights of {backbone.name} are not in timm's cache and could not be downloaded ({reason}); "
+            "name a local .safetensors file instead, or 'random'"
+        ) from error
+    backbone.body.load_state_dict(body.state_dict())
+
+
+def _load_file(backbone: Backbone, path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(
+            f"weights file {path} does not exist; give an existing .safetensors file, 'pretrained' or 'random'"
+        )
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"weights file {path} is not a readable .safetensors file ({error})") from error
+    wanted = {k: v for k, v in backbone.body.state_dict().items() if not k.endswith("num_batches_tracked")}
+    _check_fit(wanted, tensors, what=f"weights file {path} does not fit backbone {backbone.name}")
+    backbone.body.load_state_dict({key: tensors[key] for key in wanted}, strict=False)
+
+
+def _check_fit(wanted: dict[str, Tensor], got: dict[str, Tensor], *, what: str) -> None:
+    missing = sorted(wanted.keys() - got.keys())
+    if missing:
+        raise ValueError(f"{what}: it lacks {len(missing)} of {len(wanted)} tensors, {missing[0]} among them")
+    for key, tensor in wanted.items():
+        if got[key].shape != tensor.shape:
+            shapes = f"{tuple(got[key].shape)}, not {tuple(tensor.shape)}"
+            raise ValueError(f"{what}: its tensor {key} has the shape {shapes}")

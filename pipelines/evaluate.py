@@ -1,0 +1,143 @@
+"""Score a category's test images with its trained model; write reports/<category>/ and continue its MLflow run.
+
+Everything comes from the checkpoint: size, normalisation, score. Registers the model as a version.
+Run by DVC as: python -m pipelines.evaluate --category bottle
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from fastflow.checkpoint import load_checkpoint, read_config
+from fastflow.data import read_index, read_masks
+from fastflow.decode import read_image
+from fastflow.evaluation import Scored, mask_paths, measure, score_images
+from fastflow.metrics.image import roc_curve
+from fastflow.metrics.value import Value
+from pipelines import registry, tracking
+from pipelines.params import Params
+from pipelines.paths import index_file, model_folder, report_folder
+from pipelines.pictures import Case, choose_cases, write_pictures
+from pipelines.provenance import provenance
+from pipelines.stage import choose_device, log, run_category_stage
+
+
+def evaluate(category: str, params: Params) -> None:
+    device = choose_device(params.device)
+    model = load_checkpoint(model_folder(category)).to(device)
+    root, folder = Path(params.data.root) / category, report_folder(category)
+    index = read_index(index_file(category), split="test")
+    paths = [root / path for path in index["image_path"]]
+    scored = score_images(model, paths, batch_size=params.evaluate.batch_size, device=device)
+    metrics = measure(index, scored, root)
+    facts = count_images(category) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
+    write_tables(folder, category, index, scored, metrics, facts)
+    write_cases(folder, category, index, scored, root)
+    version = track(category, params, metrics, facts)
+    found = ", ".join(f"{name} {'undefined' if v.value is None else f'{v.value:.4f}'}" for name, v in metrics.items())
+    log.info("%s: %s, registered as %s version %s", category, found, registry.model_name(category), version)
+
+
+def count_images(category: str) -> dict[str, float]:
+    test = read_index(index_file(category), split="test")["gt_label"]
+    train = read_index(index_file(category), split="train")
+    return {"num_train": len(train), "num_good": int((test == 0).sum()), "num_defective": int((test == 1).sum())}
+
+
+def write_tables(
+    folder: Path, category: str, index: pd.DataFrame, scored: Scored,
+    metrics: Mapping[str, Value], facts: Mapping[str, float],
+) -> None:
+    """metrics.json, scores.csv and roc.csv; a metric that is undefined is null, with its reason beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = index[["image_path", "defect_type", "gt_label"]].assign(pred_score=scored.pred_score)
+    scores.to_csv(folder / "scores.csv", index=False)
+    both = index["gt_label"].nunique() == 2
+    curve = roc_curve(scored.pred_score, index["gt_label"].to_numpy()) if both else empty_curve()
+    curve.to_csv(folder / "roc.csv", index=False)
+    reasons = {name: value.reason for name, value in metrics.items() if value.value is None}
+    numbers = {name: value.value for name, value in metrics.items()}
+    text = json.dumps({"category": category, **numbers, **facts, "undefined": reasons}, indent=2)
+    (folder / "metrics.json").write_text(text + "\n")
+
+
+def empty_curve() -> pd.DataFrame:
+    return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []})
+
+
+def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored, root: Path) -> None:
+    """Pictures of chosen images: worst misses, worst false alarms, typical ones; heat on one scale a category."""
+    scores = index[["image_path", "defect_type", "gt_label"]].assign(pred_score=scored.pred_score)
+    size = scored.anomaly_maps.shape[1:]
+    masks = mask_paths(index, root)
+    cases = [
+        Case(
+            image_path=index["image_path"][i],
+            defect_type=index["defect_type"][i],
+            gt_label=int(index["gt_label"][i]),
+            pred_score=float(scored.pred_score[i]),
+            image=read_image(root / index["image_path"][i], image_size=size),
+            anomaly_map=scored.anomaly_maps[i],
+            gt_mask=read_masks([masks[i]], image_size=size)[0],
+        )
+        for i in choose_cases(scores)
+    ]
+    shutil.rmtree(folder / "pictures", ignore_errors=True)
+    write_pictures(folder / "pictures", cases=cases, **read_config(model_folder(category))["map_range"])
+
+
+def track(category: str, params: Params, metrics: Mapping[str, Value], facts: Mapping[str, float]) -> str:
+    """Adds metrics and report to the training's run, and registers its model; returns the version."""
+    folder = report_folder(category)
+    numbers = {name: v.value for name, v in metrics.items() if v.value is not None} | dict(facts)
+    tracking.connect()
+    with run_of(category) as (run, model_uri):
+        run.log_metrics(numbers)
+        tags = {name: f"{value:.6g}" for name, value in numbers.items()}
+        version = registry.register(model_uri, category=category, tags=tags | {"run_id": run.run_id})
+        write_about(category, params, run_id=run.run_id, version=version)
+        run.log_files(folder, under="report")
+    return version
+
+
+@contextmanager
+def run_of(category: str) -> Iterator[tuple[tracking.TrackedRun, str]]:
+    """The training's run and model; on a store that does not know them (another machine's), an adopted copy."""
+    folder = model_folder(category)
+    address = json.loads((folder / "run.json").read_text())
+    with tracking.continued_run(address["run_id"]) as run:
+        if run is not None:
+            yield run, address["model_uri"]
+            return
+    tags = provenance(category) | {"category": category, "adopted_from": address["run_id"]}
+    with tracking.new_run(f"{category} adopted", tags=tags) as run:
+        yield run, registry.log_model(folder, category=category)
+
+
+def write_about(category: str, params: Params, *, run_id: str, version: str) -> None:
+    """about.json: what the report's header shows of where this model comes from."""
+    config = read_config(model_folder(category))
+    model = config["model"]
+    about = {
+        "backbone": model["backbone"],
+        "weights": config["weights"],
+        "image size": "x".join(map(str, model["image_size"])),
+        "score": model["score"],
+        "epochs": str(config["epochs"]),
+        "seed": str(config["seed"]),
+        "training time": f"{config['train_seconds']:.0f} s",
+        "images from": params.data.root,
+        "registered as": f"{registry.model_name(category)} version {version}",
+        "MLflow run": run_id,
+    }
+    text = json.dumps(about | provenance(category), indent=2)
+    (report_folder(category) / "about.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run_category_stage(evaluate, doc=__doc__))

@@ -1,0 +1,112 @@
+"""params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PARAMS_FILE = Path("params.yaml")
+Count = Annotated[int, Field(ge=1)]
+Category = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class Section(BaseModel):
+    """Frozen, no unknown keys, no coercion: 1e-3, which PyYAML reads as a string, is refused and not guessed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Data(Section):
+    root: str
+    categories: Annotated[list[Category], Field(min_length=1)]
+
+
+class Demo(Section):
+    categories: list[Category]
+    image_size: Annotated[int, Field(ge=64, le=2048)]
+    num_train: Count
+    num_good: Count
+    num_per_defect: Count
+
+
+class Model(Section):
+    preset: str
+    weights: str
+    overrides: dict[str, Any]
+
+
+class Train(Section):
+    epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class Evaluate(Section):
+    batch_size: Count
+
+
+class Retrain(Section):
+    parallel: Count
+    retries: Annotated[int, Field(ge=0)]
+
+
+class Params(Section):
+    """The whole file; sections are those of params.yaml, which explains each key."""
+
+    seed: int
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    data: Data
+    demo: Demo
+    model: Model
+    train: Train
+    evaluate: Evaluate
+    retrain: Retrain
+
+
+class BadParams(ValueError):
+    """params.yaml cannot be used; the message names every key at fault."""
+
+
+def read_params(path: Path = PARAMS_FILE) -> Params:
+    """The checked parameters.
+
+    Raises:
+        BadParams: the file is absent or not YAML, or a key is unknown, missing, of a wrong type or out of range.
+    """
+    if not path.is_file():
+        raise BadParams(f"{path} does not exist here ({Path.cwd()}); run from the folder that holds it")
+    try:
+        return Params.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise BadParams("; ".join(_sentence(path, detail) for detail in error.errors())) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file's plain values. Raises BadParams if it is not YAML."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise BadParams(f"{path} is not valid YAML: {error}") from error
+
+
+def _sentence(path: Path, detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"]) or "the file"
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{path}: unknown key {key!r}; allowed here: {', '.join(_allowed(detail['loc'][:-1]))}"
+        case "missing":
+            return f"{path}: missing key {key!r}"
+        case _:
+            message = str(detail["msg"]).replace("Input should", "it should")
+            return f"{path}: {key} is {detail['input']!r} ({type(detail['input']).__name__}); {message}"
+
+
+def _allowed(where: tuple[str | int, ...]) -> list[str]:
+    section: type[BaseModel] = Params
+    for part in where:
+        kind = section.model_fields[str(part)].annotation
+        assert isinstance(kind, type) and issubclass(kind, BaseModel)
+        section = kind
+    return sorted(section.model_fields)

@@ -1,0 +1,57 @@
+"""The registered model as an MLflow pyfunc: a frame with a column `image` in, a frame with `pred_score` out.
+
+`image` holds paths, or the base64 of image files (what `mlflow models serve` receives as JSON).
+"""
+
+import base64
+import binascii
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from fastflow.checkpoint import load_checkpoint
+from fastflow.decode import read_image
+from fastflow.model import FastFlow
+
+
+class ServedModel:
+    """What `mlflow.pyfunc.load_model` answers with, wrapped."""
+
+    def __init__(self, model: FastFlow) -> None:
+        self.model = model
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
+        """Column `image` (paths or base64) to column `pred_score`, higher is more anomalous.
+
+        Raises:
+            ValueError: no such column.
+            BadImage: an image that cannot be used.
+        """
+        if "image" not in model_input:
+            raise ValueError(f"the input needs a column 'image' (path or base64), got {list(model_input.columns)}")
+        scores = [self._score(read_image(_source(v), image_size=self.model.config.image_size))
+                  for v in model_input["image"]]
+        return pd.DataFrame({"pred_score": scores})
+
+    def _score(self, pixels: NDArray[np.uint8]) -> float:
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+        return float(self.model(image).pred_score)
+
+
+def _source(value: str) -> Path | io.BytesIO:
+    """A path if there is such a file, else the bytes that base64 stands for."""
+    try:
+        if Path(value).is_file():
+            return Path(value)
+        return io.BytesIO(base64.b64decode(value, validate=True))
+    except (OSError, binascii.Error) as error:
+        raise ValueError(f"image {value[:60]!r} is neither an existing file nor base64") from error
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """MLflow's entry: `path` is the checkpoint folder inside the artifact."""
+    return ServedModel(load_checkpoint(Path(path)))

@@ -1,0 +1,65 @@
+"""What every stage's command has in common: its one option, its log lines, its exit codes.
+
+0 done, 1 failed, 2 usage or parameters, 3 bad data, 5 a needed server is away, 130 interrupted.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+
+import torch
+
+from fastflow.errors import BadData
+from pipelines.params import Params, read_params
+
+FAILED, USAGE, BAD_DATA, SERVER_AWAY, INTERRUPTED = 1, 2, 3, 5, 130
+log = logging.getLogger("fastflow")
+
+
+class ServerAway(RuntimeError):
+    """A server that this command needs does not answer."""
+
+
+def run_category_stage(work: Callable[[str, Params], None], *, doc: str | None) -> int:
+    """Runs `work(category, params)` for `--category`; returns the exit code, after one sentence on stderr."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", required=True, help="one product, a folder of data.root")
+    category: str = parser.parse_args().category
+    return exit_code(lambda: work(category, read_params()))
+
+
+def run_stage(work: Callable[[Params], None], *, doc: str | None) -> int:
+    """Runs `work(params)` for a stage of all categories; returns the exit code."""
+    argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    return exit_code(lambda: work(read_params()))
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one. Raises ValueError if a GPU is asked for and there is none."""
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"params.yaml: device is {name!r}, but this machine has no usable GPU; use auto or cpu")
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Runs `work`; what a person can cure ends in one sentence, what only we can break in a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    for chatty in ("alembic", "mlflow", "timm", "httpx", "huggingface_hub"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        work()
+    except BadData as error:
+        return _say(error, BAD_DATA)
+    except ValueError as error:
+        return _say(error, USAGE)
+    except ServerAway as error:
+        return _say(error, SERVER_AWAY)
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    return 0
+
+
+def _say(error: object, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    return code

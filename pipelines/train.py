@@ -1,0 +1,97 @@
+"""Train one category's FastFlow on its good images; write models/<category>/ and its MLflow run.
+
+The last epoch is the model: nothing is chosen on test images, which this stage never opens.
+Run by DVC as: python -m pipelines.train --category bottle      (bottle, 10 epochs: minutes on two CPU cores)
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fastflow.checkpoint import save_checkpoint
+from fastflow.data import read_index
+from fastflow.features import extract_features
+from fastflow.model import FastFlow
+from fastflow.presets import preset
+from fastflow.train import Epoch, calibrate, normal_map_range, train_epochs
+from fastflow.weights import load_weights
+from pipelines import registry, tracking
+from pipelines.params import Params
+from pipelines.paths import index_file, model_folder, report_folder
+from pipelines.provenance import provenance
+from pipelines.stage import choose_device, log, run_category_stage
+
+
+def train(category: str, params: Params) -> None:
+    start = time.perf_counter()
+    device = choose_device(params.device)
+    index = read_index(index_file(category), split="train")
+    model = build_model(params).to(device)
+    tracking.connect()
+    name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
+    with tracking.new_run(name, tags=provenance(category) | {"category": category, "seed": str(params.seed)}) as run:
+        run.log_params(flat(params.model_dump(include={"seed", "model", "train"}) | {"config": model.config.to_dict()}))
+        images = [Path(params.data.root) / category / path for path in index["image_path"]]
+        features = extract_features(model, images, batch_size=params.evaluate.batch_size, device=device)
+        log.info("%s: %d images, features %s", category, len(images), [tuple(f.shape[1:]) for f in features])
+        epochs = fit(model, features, params, run)
+        map_range = normal_map_range(model, features, batch_size=params.evaluate.batch_size)
+        about = {"category": category, "seed": params.seed, "weights": params.model.weights,
+                 "epochs": params.train.epochs, "train_seconds": time.perf_counter() - start, "map_range": map_range}
+        finish(model, category, run, epochs, about)
+
+
+def build_model(params: Params) -> FastFlow:
+    """The configured model, all its random parts drawn from the seed, its backbone's weights loaded."""
+    torch.manual_seed(params.seed)
+    model = FastFlow(preset(params.model.preset, **params.model.overrides))
+    load_weights(model.backbone, params.model.weights)
+    return model
+
+
+def fit(model: FastFlow, features: list[Tensor], params: Params, run: tracking.TrackedRun) -> list[Epoch]:
+    """Trains and calibrates, telling each epoch to the log and to the run."""
+    done = []
+    settings = params.train.model_dump()
+    for epoch in train_epochs(model, features, seed=params.seed, **settings):
+        done.append(epoch)
+        run.log_epoch(epoch)
+        left = (params.train.epochs - epoch.epoch) * epoch.seconds
+        log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, params.train.epochs, epoch.loss, left)
+    calibrate(model, features, batch_size=params.train.batch_size)
+    return done
+
+
+def finish(
+    model: FastFlow, category: str, run: tracking.TrackedRun, epochs: list[Epoch], about: dict[str, object]
+) -> None:
+    """Writes the checkpoint, its training curve and the address of its run; logs them."""
+    folder, report = model_folder(category), report_folder(category)
+    hashes = save_checkpoint(model, folder, **about)
+    run.set_tags({f"sha256.{file}": digest for file, digest in hashes.items()})
+    report.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(epochs).to_csv(report / "training.csv", index=False)
+    model_uri = registry.log_model(folder, category=category)
+    address = {"run_id": run.run_id, "model_uri": model_uri}
+    (folder / "run.json").write_text(json.dumps(address, indent=2) + "\n")
+    log.info("%s: wrote %s, MLflow run %s", category, folder, run.run_id)
+
+
+def flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested keys joined by dots: {"train": {"epochs": 5}} to {"train.epochs": 5}."""
+    pairs: dict[str, object] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            pairs |= flat(value, f"{prefix}{key}.")
+        else:
+            pairs[prefix + key] = value
+    return pairs
+
+
+if __name__ == "__main__":
+    sys.exit(run_category_stage(train, doc=__doc__))
