@@ -154,6 +154,4 @@ def check_name(name: str) -> None:
 
 def _check_layers(name: str, layers: Sequence[int], count: int, kind: str) -> None:
     if not layers or not all(0 <= layer < count for layer in layers) or len(set(layers)) < len(layers):
-        raise ValueError(
-            f"backbone {name}: layers {list(layers)} must be distinct {kind} from 0 to {count - 1}"
-        )
+        raise ValueError(f"backbone {name}: layers {list(layers)} must be distinct {kind} from 0 to {count - 1}")

@@ -83,7 +83,9 @@ def _verify(path: Path, expected: str | None) -> None:
         raise BadCheckpoint(f"{path} is missing; restore it or train again")
     got = file_sha256(path)
     if got != expected:
-        raise BadCheckpoint(f"{path} is damaged: its sha256 is {got}, recorded was {expected}; restore it or train again")
+        raise BadCheckpoint(
+            f"{path} is damaged: its sha256 is {got}, recorded was {expected}; restore it or train again"
+        )
 
 
 def file_sha256(path: Path) -> str:

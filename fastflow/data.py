@@ -1,75 +1,15 @@
-"""A category's images: the MVTec AD layout on disk, and the prepared index that later stages read instead.
+"""Image and mask files to arrays, decoded by threads."""
 
-    <category>/train/good/000.png          <category>/test/good/000.png
-    <category>/test/<defect>/000.png       <category>/ground_truth/<defect>/000_mask.png
-"""
-
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastflow.decode import SUFFIXES, read_image, read_mask
-from fastflow.errors import BadData
-
-GOOD = "good"
-COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha256"]
-
-
-def scan_category(folder: Path) -> pd.DataFrame:
-    """The index of a category folder in MVTec layout, sorted, one row an image; paths relative to `folder`.
-
-    Columns: image_path, split (train, test), defect_type ("good" or the folder's name), gt_label (0, 1),
-    mask_path ("" where there is none), sha256 of the image file. Files are listed, not decoded.
-
-    Raises:
-        BadData: no such folder, or no image in train/good; lists what is there.
-    """
-    if not folder.is_dir():
-        there = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
-        raise BadData(f"category folder {folder} does not exist; {folder.parent} holds {there or 'no folder'}")
-    rows = [row for split in ("train", "test") for row in _rows(folder, split)]
-    index = pd.DataFrame(rows, columns=COLUMNS)
-    if not (index["split"] == "train").any():
-        raise BadData(f"category folder {folder} has no image in train/{GOOD}; allowed: {', '.join(SUFFIXES)}")
-    return index
-
-
-def _rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int, str, str]]:
-    kinds = sorted(p.name for p in (folder / split).glob("*") if p.is_dir() and not p.name.startswith("."))
-    for kind in kinds:
-        for path in list_images(folder / split / kind):
-            mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-            mask_path = mask.relative_to(folder).as_posix() if kind != GOOD and mask.is_file() else ""
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            yield path.relative_to(folder).as_posix(), split, kind, int(kind != GOOD), mask_path, digest
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files directly in `folder`, by suffix, sorted by name; hidden files are left out."""
-    files = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
-
-
-def read_index(path: Path, *, split: str) -> pd.DataFrame:
-    """The rows of one split of a prepared index, in order.
-
-    Raises:
-        BadData: the file is absent or its columns are not those of `scan_category`.
-    """
-    if not path.is_file():
-        raise BadData(f"prepared index {path} does not exist; run the prepare stage first")
-    index = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(index.columns) != COLUMNS:
-        raise BadData(f"prepared index {path} has the columns {list(index.columns)}; expected {COLUMNS}")
-    index["gt_label"] = index["gt_label"].astype(int)
-    return index[index["split"] == split].reset_index(drop=True)
+from fastflow.decode import read_image, read_mask
 
 
 def read_images(paths: Sequence[Path], *, image_size: tuple[int, int]) -> Tensor:
@@ -78,14 +18,14 @@ def read_images(paths: Sequence[Path], *, image_size: tuple[int, int]) -> Tensor
     Raises:
         BadImage: a file that cannot be used.
     """
-    images = torch.empty((len(paths), *image_size, 3), dtype=torch.uint8)
+    images = np.empty((len(paths), *image_size, 3), np.uint8)
 
     def fill(position: int) -> None:
-        images[position] = torch.from_numpy(read_image(paths[position], image_size=image_size).copy())
+        images[position] = read_image(paths[position], image_size=image_size)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(fill, range(len(paths))))
-    return images.permute(0, 3, 1, 2)
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def read_masks(paths: Sequence[Path | None], *, image_size: tuple[int, int]) -> list[NDArray[np.bool_]]:

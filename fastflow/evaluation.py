@@ -28,9 +28,7 @@ class Scored(NamedTuple):
     milliseconds_per_image: float
 
 
-def score_images(
-    model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device
-) -> Scored:
+def score_images(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Scored:
     """Scores image files in order.
 
     Raises:

@@ -15,10 +15,8 @@ def batches(count: int, batch_size: int) -> Iterator[slice]:
     return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
 
 
-@torch.inference_mode()
-def extract_features(
-    model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device
-) -> list[Tensor]:
+@torch.no_grad()
+def extract_features(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> list[Tensor]:
     """Normalised features of all images: one float32 tensor (N, C_s, h_s, w_s) per scale, on `device`.
 
     Raises:
@@ -35,10 +33,8 @@ def extract_features(
     return store
 
 
-@torch.inference_mode()
-def predict(
-    model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device
-) -> Iterator[Prediction]:
+@torch.no_grad()
+def predict(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Prediction]:
     """Predictions for the images, one per batch, in order, on the CPU.
 
     Raises:

@@ -34,9 +34,7 @@ class Coupling(nn.Module):
     `first_conditions` says which half is left alone: the first ceil(C/2) channels, or the others.
     """
 
-    def __init__(
-        self, channels: int, *, hidden_ratio: float, kernel_size: int, first_conditions: bool = True
-    ) -> None:
+    def __init__(self, channels: int, *, hidden_ratio: float, kernel_size: int, first_conditions: bool = True) -> None:
         super().__init__()
         self.sizes = [channels - channels // 2, channels // 2]
         self.first_conditions = first_conditions

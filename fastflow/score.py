@@ -45,9 +45,7 @@ def position_score(z: Tensor, log_det_jacobian: Tensor, *, score: Score, normal:
 
 def merge_scales(scores: list[Tensor], *, image_size: tuple[int, int]) -> Tensor:
     """Position scores [(B, h_s, w_s)] to one anomaly_map (B, 1, H, W): bilinear to the image, mean over scales."""
-    maps = [
-        functional.interpolate(s[:, None], size=image_size, mode="bilinear", align_corners=False) for s in scores
-    ]
+    maps = [functional.interpolate(s[:, None], size=image_size, mode="bilinear", align_corners=False) for s in scores]
     return torch.stack(maps).mean(dim=0)
 
 

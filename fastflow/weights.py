@@ -27,9 +27,7 @@ def load_weights(backbone: Backbone, weights: str) -> None:
 
 def _load_pretrained(backbone: Backbone) -> None:
     try:
-        body, _ = create_body(
-            backbone.name, layers=backbone.layers, image_size=backbone.image_size, pretrained=True
-        )
+        body, _ = create_body(backbone.name, layers=backbone.layers, image_size=backbone.image_size, pretrained=True)
     except (OSError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(

@@ -1,0 +1,81 @@
+"""Small images and models, drawn in the test: no network, no weights, no GPU."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Read by the tools at import: nothing leaves this machine, and a busy one may start slowly.
+os.environ |= {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastflow.config import FastFlowConfig
+from fastflow.model import FastFlow
+
+ROOT = Path(__file__).parent.parent
+SIZE = 64
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    torch.manual_seed(0)
+    yield
+
+
+def draw_square(*, seed: int, defect: bool, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A grey noisy plate (H, W, 3), with a bright square on it if `defect`, and the square's mask (H, W)."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.normal(110, 6, (size, size, 1)).repeat(3, axis=2)
+    mask = np.zeros((size, size), bool)
+    if defect:
+        top, left = rng.integers(8, size - 24, 2)
+        mask[top : top + 14, left : left + 14] = True
+        pixels[mask] += 120
+    return pixels.clip(0, 255).astype(np.uint8), mask
+
+
+def write_plates(folder: Path, *, num_train: int = 8, num_test: int = 4, size: int = SIZE) -> Path:
+    """A category in MVTec layout: train/good, test/good, test/square with masks."""
+    for split, kind, count in (("train", "good", num_train), ("test", "good", num_test), ("test", "square", num_test)):
+        (folder / split / kind).mkdir(parents=True)
+        for i in range(count):
+            seed = i + 1000 * (split == "test") + 2000 * (kind == "square")
+            pixels, mask = draw_square(seed=seed, defect=kind == "square", size=size)
+            Image.fromarray(pixels).save(folder / split / kind / f"{i:03}.png")
+            if kind == "square":
+                (folder / "ground_truth/square").mkdir(parents=True, exist_ok=True)
+                Image.fromarray(mask).save(folder / f"ground_truth/square/{i:03}_mask.png")
+    return folder
+
+
+@pytest.fixture
+def plates(tmp_path: Path) -> Path:
+    return write_plates(tmp_path / "plates")
+
+
+def tiny_config(**changes: object) -> FastFlowConfig:
+    values: dict[str, object] = {
+        "backbone": "resnet18",
+        "layers": (1, 2),
+        "image_size": (SIZE, SIZE),
+        "flow_steps": 2,
+    }
+    return FastFlowConfig.from_dict(values | changes)
+
+
+@pytest.fixture
+def tiny_model() -> FastFlow:
+    return FastFlow(tiny_config())
+
+
+def shake(module: torch.nn.Module, *, scale: float = 0.3) -> None:
+    """Moves parameters away from their initial values: at the start a flow is nearly the identity."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(scale * torch.randn_like(parameter))

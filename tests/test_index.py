@@ -1,0 +1,53 @@
+"""Scanning and reading a category's index."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from fastflow.errors import BadData
+from fastflow.index import COLUMNS, read_index, scan_category
+from pipelines.prepare import write_index
+
+
+def test_every_image_has_its_row_mask_and_hash(plates: Path) -> None:
+    index = scan_category(plates)
+    assert list(index.columns) == COLUMNS
+    counts = index.groupby(["split", "defect_type", "gt_label"]).size().to_dict()
+    assert counts == {("train", "good", 0): 8, ("test", "good", 0): 4, ("test", "square", 1): 4}
+    row = index[index["image_path"] == "test/square/002.png"].iloc[0]
+    assert row["mask_path"] == "ground_truth/square/002_mask.png"
+    assert row["sha256"] == hashlib.sha256((plates / "test/square/002.png").read_bytes()).hexdigest()
+    assert (index.loc[index["gt_label"] == 0, "mask_path"] == "").all()
+
+
+def test_order_and_rows_do_not_depend_on_hidden_or_other_files(plates: Path) -> None:
+    before = scan_category(plates)
+    (plates / "train/good/.hidden.png").write_bytes(b"x")
+    (plates / "train/good/notes.txt").write_text("x")
+    assert scan_category(plates).equals(before)
+    assert before["image_path"].is_monotonic_increasing or before["split"].tolist() == ["train"] * 8 + ["test"] * 8
+
+
+def test_index_survives_the_file(plates: Path, tmp_path: Path) -> None:
+    index = scan_category(plates)
+    write_index(index, tmp_path / "prepared/plates.csv")
+    back = read_index(tmp_path / "prepared/plates.csv", split="test")
+    assert back.equals(index[index["split"] == "test"].reset_index(drop=True).astype(back.dtypes.to_dict()))
+
+
+def test_absent_and_empty_categories_are_named(plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"nothing does not exist; .* holds \['plates'\]"):
+        scan_category(tmp_path / "nothing")
+    for path in (plates / "train/good").iterdir():
+        path.unlink()
+    with pytest.raises(BadData, match="no image in train/good"):
+        scan_category(plates)
+
+
+def test_reading_a_foreign_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="run the prepare stage first"):
+        read_index(tmp_path / "none.csv", split="train")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BadData, match=r"has the columns \['a', 'b'\]; expected"):
+        read_index(tmp_path / "other.csv", split="train")

@@ -1,0 +1,130 @@
+"""The model's parts and wiring against closed forms and the paper's counts."""
+
+import math
+
+import pytest
+import torch
+
+from fastflow.config import FastFlowConfig
+from fastflow.model import FastFlow, normalise_features
+from fastflow.presets import PRESETS, preset
+from fastflow.score import NormalRange, image_score, merge_scales, position_nll, position_score
+from tests.conftest import SIZE, shake, tiny_config
+
+
+def test_loss_of_an_identity_flow_is_the_gaussians_closed_form(tiny_model: FastFlow) -> None:
+    for parameter in tiny_model.flows.parameters():  # the global affine starts at exactly 1
+        if parameter.dim() == 4 and parameter.shape[-1] != 1 or parameter.dim() == 1:
+            parameter.data.zero_()
+    features = [torch.randn(3, c, *s) for c, s in zip(tiny_model.backbone.channels, [(16, 16), (8, 8)], strict=True)]
+    values = torch.cat([f.flatten() for f in features]).double()
+    expected = (0.5 * values.square() + 0.5 * math.log(2 * math.pi)).mean() / math.log(2)
+    assert tiny_model.loss(features).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_loss_is_the_change_of_variables_over_the_scales(tiny_model: FastFlow) -> None:
+    shake(tiny_model.flows, scale=0.05)
+    features = [torch.randn(2, 64, 16, 16), torch.randn(2, 128, 8, 8)]
+    nats = 0.0
+    for flow, f in zip(tiny_model.flows, features, strict=True):
+        z, log_det_jacobian = flow(f)
+        density = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=(1, 2, 3)) + log_det_jacobian
+        nats -= density.mean().item()
+    dimensions = 64 * 16 * 16 + 128 * 8 * 8
+    assert tiny_model.loss(features).item() == pytest.approx(nats / dimensions / math.log(2), rel=1e-5)
+
+
+def test_predictions_do_not_depend_on_the_batch(tiny_model: FastFlow) -> None:
+    shake(tiny_model.flows, scale=0.02)
+    images = torch.randint(0, 256, (4, 3, SIZE, SIZE), dtype=torch.uint8)
+    together = tiny_model(images)
+    alone = [tiny_model(image[None]) for image in images]
+    torch.testing.assert_close(together.pred_score, torch.cat([p.pred_score for p in alone]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.anomaly_map, torch.cat([p.anomaly_map for p in alone]), rtol=1e-4, atol=1e-5)
+    assert together.anomaly_map.shape == (4, 1, SIZE, SIZE)
+
+
+def test_backbone_is_frozen_in_evaluation_mode_and_training_ignores_it(tiny_model: FastFlow) -> None:
+    tiny_model.train()
+    assert not tiny_model.backbone.body.training
+    assert not any(p.requires_grad for p in tiny_model.backbone.parameters())
+
+
+def test_feature_norms_have_the_stated_moments() -> None:
+    features = torch.randn(2, 8, 5, 6) * 3 + 7
+    layer = normalise_features(features, kind="layer")
+    torch.testing.assert_close(layer.mean(dim=(1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer.var(dim=(1, 2, 3), correction=0), torch.ones(2), atol=1e-4, rtol=0)
+    channel = normalise_features(features, kind="channel")
+    torch.testing.assert_close(channel.mean(dim=1), torch.zeros(2, 5, 6), atol=1e-5, rtol=0)
+    assert normalise_features(features, kind="none") is features
+
+
+def test_position_nll_is_the_negative_log_density_per_dimension() -> None:
+    z, log_det = torch.randn(2, 6, 3, 3), torch.randn(2, 3, 3)
+    density = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=1) + log_det
+    torch.testing.assert_close(position_nll(z, log_det), -density / 6)
+
+
+def test_paper_score_is_as_published_and_ignores_the_determinant() -> None:
+    z = torch.randn(1, 4, 2, 2)
+    normal = NormalRange(torch.tensor(0.0), torch.tensor(1.0))
+    score = position_score(z, torch.randn(1, 2, 2), score="paper", normal=normal)
+    torch.testing.assert_close(score, -torch.exp(-0.5 * (z**2).mean(1)))
+
+
+def test_merged_map_of_constant_scales_is_their_mean() -> None:
+    merged = merge_scales([torch.full((1, 4, 4), 1.0), torch.full((1, 2, 2), 4.0)], image_size=(8, 6))
+    torch.testing.assert_close(merged, torch.full((1, 1, 8, 6), 2.5))
+
+
+def test_image_score_is_the_maximum_or_the_mean_of_the_top() -> None:
+    pixels = torch.arange(100.0).view(1, 1, 10, 10)
+    assert image_score(pixels, top_fraction=0.0).item() == 99
+    assert image_score(pixels, top_fraction=0.1).item() == pytest.approx(sum(range(90, 100)) / 10)
+
+
+# Trainable parameters of the flows: fastflow papers' and reproductions' own counts, and arithmetic from the layers.
+COUNTS = {
+    "resnet18": 4_657_408,
+    "wide_resnet50_2": 41_337_856,  # the paper says 41.3 M
+    "deit": 14_809_600,  # the paper says 14.8 M
+    "deit_reproduction": 7_074_500,  # the known reproduction says 7.1 M
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_presets_have_the_papers_parameter_counts(name: str) -> None:
+    model = FastFlow(preset(name))
+    assert sum(p.numel() for p in model.flows.parameters()) == COUNTS[name]
+
+
+def test_affine_layer_norm_adds_the_reproductions_parameters() -> None:
+    model = FastFlow(preset("resnet18", feature_norm="layer_affine"))
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert trainable == 5_574_912  # what the known reproduction prints for ResNet18
+
+
+def test_every_preset_is_a_valid_config_that_survives_json() -> None:
+    for name in PRESETS:
+        config = preset(name)
+        assert FastFlowConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"flow_steps": 0}, "flow_steps is 0; allowed: at least 1"),
+        ({"score": "best"}, "score is 'best'; allowed: one of"),
+        ({"layers": []}, "layers is .*; allowed: at least one"),
+        ({"colour": 1}, r"unknown keys \['colour'\]"),
+    ],
+)
+def test_config_refuses_what_makes_no_model(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_config(**changes)
+
+
+def test_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="resnet50000.*allowed: resnet18"):
+        preset("resnet50000")

@@ -1,0 +1,97 @@
+"""Training: repeatable, honest about non-finite losses, and it finds a defect it has never seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fastflow.decode import read_mask
+from fastflow.evaluation import measure, score_images
+from fastflow.features import extract_features
+from fastflow.index import scan_category
+from fastflow.model import FastFlow
+from fastflow.train import NonFiniteLoss, calibrate, normal_map_range, train_epochs
+from tests.conftest import tiny_config, write_plates
+
+CPU = torch.device("cpu")
+SETTINGS = {"batch_size": 4, "learning_rate": 0.002, "weight_decay": 0.00001}
+
+
+def train_on(folder: Path, *, epochs: int, seed: int = 0) -> tuple[FastFlow, list[float]]:
+    torch.manual_seed(seed)
+    model = FastFlow(tiny_config())
+    index = scan_category(folder).query("split == 'train'")
+    features = extract_features(model, [folder / p for p in index["image_path"]], batch_size=4, device=CPU)
+    losses = [e.loss for e in train_epochs(model, features, epochs=epochs, seed=seed, **SETTINGS)]  # type: ignore[arg-type]
+    calibrate(model, features, batch_size=4)
+    return model, losses
+
+
+def test_trained_model_finds_unseen_squares(plates: Path) -> None:
+    model, losses = train_on(plates, epochs=12)
+    assert losses[-1] < losses[0]
+    index = scan_category(plates).query("split == 'test'").reset_index(drop=True)
+    scored = score_images(model, [plates / p for p in index["image_path"]], batch_size=3, device=CPU)
+    metrics = measure(index, scored, plates)
+    assert all(value.value is not None and value.value > 0.9 for value in metrics.values()), metrics
+    for i in np.flatnonzero(index["gt_label"]):  # the peak of the map lies in the square, or at its very edge
+        row, column = np.unravel_index(scored.anomaly_maps[i].argmax(), scored.anomaly_maps[i].shape)
+        mask = read_mask(plates / index["mask_path"][i])
+        assert mask[max(0, row - 4) : row + 5, max(0, column - 4) : column + 5].any()
+
+
+def test_one_seed_gives_one_model_and_another_seed_another(plates: Path) -> None:
+    first, _ = train_on(plates, epochs=2)
+    again, _ = train_on(plates, epochs=2)
+    other, _ = train_on(plates, epochs=2, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert not torch.equal(first.normal_center, other.normal_center)
+
+
+def test_features_do_not_depend_on_the_batch_size(plates: Path, tiny_model: FastFlow) -> None:
+    paths = sorted((plates / "train/good").iterdir())
+    one = extract_features(tiny_model, paths, batch_size=1, device=CPU)
+    many = extract_features(tiny_model, paths, batch_size=5, device=CPU)
+    for a, b in zip(one, many, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_non_finite_loss_ends_the_training_with_its_reason(plates: Path, tiny_model: FastFlow) -> None:
+    features = [torch.randn(4, 64, 16, 16), torch.full((4, 128, 8, 8), torch.nan)]
+    with pytest.raises(NonFiniteLoss, match=r"the loss is nan in epoch 1; lower train\.learning_rate"):
+        list(train_epochs(tiny_model, features, epochs=1, seed=0, **SETTINGS))  # type: ignore[arg-type]
+
+
+def test_calibration_puts_the_99_percent_quantile_of_good_positions_at_the_center(plates: Path) -> None:
+    model, _ = train_on(plates, epochs=1)
+    index = scan_category(plates).query("split == 'train'")
+    features = extract_features(model, [plates / p for p in index["image_path"]], batch_size=8, device=CPU)
+    with torch.no_grad():
+        for scale, (z, log_det) in enumerate(model.latents(features)):
+            nll = -torch.distributions.Normal(0.0, 1.0).log_prob(z).mean(dim=1) - log_det / z.shape[1]
+            assert (nll <= model.normal_center[scale] + 1e-5).float().mean() == pytest.approx(0.99, abs=0.01)
+            assert model.normal_spread[scale].item() == pytest.approx(nll.std().item(), rel=1e-3)
+
+
+def test_map_range_is_that_of_good_pixels(plates: Path) -> None:
+    model, _ = train_on(plates, epochs=1)
+    paths = sorted((plates / "train/good").iterdir())
+    features = extract_features(model, paths, batch_size=8, device=CPU)
+    found = normal_map_range(model, features, batch_size=3)
+    pixels = score_images(model, paths, batch_size=8, device=CPU).anomaly_maps
+    assert (pixels <= found["threshold"]).mean() == pytest.approx(0.999, abs=1e-3)
+    assert (pixels <= found["low"]).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_pixel_metrics_without_masks_are_undefined_with_a_reason(tmp_path: Path, tiny_model: FastFlow) -> None:
+    folder = write_plates(tmp_path / "bare", num_train=2, num_test=2)
+    index = scan_category(folder).query("split == 'test'").reset_index(drop=True).assign(mask_path="")
+    scored = score_images(tiny_model, [folder / p for p in index["image_path"]], batch_size=4, device=CPU)
+    metrics = measure(index, scored, folder)
+    assert metrics["image_auroc"].value is not None
+    assert metrics["aupro"] == (None, "a defective image without mask")
+    good = index[index["gt_label"] == 0].reset_index(drop=True)
+    scored = score_images(tiny_model, [folder / p for p in good["image_path"]], batch_size=4, device=CPU)
+    undefined = measure(good, scored, folder)
+    assert all(value.value is None and value.reason for value in undefined.values())
