@@ -14,17 +14,19 @@ from pathlib import Path
 import pandas as pd
 
 from fastflow.checkpoint import load_checkpoint, read_config
-from fastflow.data import read_index, read_masks
+from fastflow.data import read_masks
 from fastflow.decode import read_image
 from fastflow.evaluation import Scored, mask_paths, measure, score_images
+from fastflow.index import read_index
 from fastflow.metrics.image import roc_curve
 from fastflow.metrics.value import Value
 from pipelines import registry, tracking
+from pipelines.device import choose_device
 from pipelines.params import Params
 from pipelines.paths import index_file, model_folder, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import provenance
-from pipelines.stage import choose_device, log, run_category_stage
+from pipelines.stage import log, run_category_stage
 
 
 def evaluate(category: str, params: Params) -> None:
@@ -50,8 +52,12 @@ def count_images(category: str) -> dict[str, float]:
 
 
 def write_tables(
-    folder: Path, category: str, index: pd.DataFrame, scored: Scored,
-    metrics: Mapping[str, Value], facts: Mapping[str, float],
+    folder: Path,
+    category: str,
+    index: pd.DataFrame,
+    scored: Scored,
+    metrics: Mapping[str, Value],
+    facts: Mapping[str, float],
 ) -> None:
     """metrics.json, scores.csv and roc.csv; a metric that is undefined is null, with its reason beside it."""
     folder.mkdir(parents=True, exist_ok=True)

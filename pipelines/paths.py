@@ -1,6 +1,8 @@
 """Where each thing of a category lies, relative to the project's folder. Stages meet only through these files."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 REPORT = Path("report.html")
 SUMMARY = Path("summary.json")
@@ -16,3 +18,9 @@ def model_folder(category: str) -> Path:
 
 def report_folder(category: str) -> Path:
     return Path("reports") / category
+
+
+def read_metrics(category: str) -> dict[str, Any]:
+    """The metrics that the category's last evaluation left; empty where there is none."""
+    path = report_folder(category) / "metrics.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else {}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastflow.data import scan_category
 from fastflow.decode import BadImage, read_image, read_mask
 from fastflow.errors import BadData
+from fastflow.index import scan_category
 from pipelines.params import Params
 from pipelines.paths import index_file
 from pipelines.stage import log, run_category_stage

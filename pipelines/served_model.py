@@ -33,8 +33,9 @@ class ServedModel:
         """
         if "image" not in model_input:
             raise ValueError(f"the input needs a column 'image' (path or base64), got {list(model_input.columns)}")
-        scores = [self._score(read_image(_source(v), image_size=self.model.config.image_size))
-                  for v in model_input["image"]]
+        scores = [
+            self._score(read_image(_source(v), image_size=self.model.config.image_size)) for v in model_input["image"]
+        ]
         return pd.DataFrame({"pred_score": scores})
 
     def _score(self, pixels: NDArray[np.uint8]) -> float:

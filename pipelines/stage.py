@@ -8,8 +8,6 @@ import logging
 import sys
 from collections.abc import Callable
 
-import torch
-
 from fastflow.errors import BadData
 from pipelines.params import Params, read_params
 
@@ -17,7 +15,11 @@ FAILED, USAGE, BAD_DATA, SERVER_AWAY, INTERRUPTED = 1, 2, 3, 5, 130
 log = logging.getLogger("fastflow")
 
 
-class ServerAway(RuntimeError):
+class Failed(RuntimeError):
+    """Work that failed for a reason it can say in one sentence."""
+
+
+class ServerAway(Failed):
     """A server that this command needs does not answer."""
 
 
@@ -35,13 +37,6 @@ def run_stage(work: Callable[[Params], None], *, doc: str | None) -> int:
     return exit_code(lambda: work(read_params()))
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises ValueError if a GPU is asked for and there is none."""
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"params.yaml: device is {name!r}, but this machine has no usable GPU; use auto or cpu")
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-
-
 def exit_code(work: Callable[[], None]) -> int:
     """Runs `work`; what a person can cure ends in one sentence, what only we can break in a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -55,6 +50,8 @@ def exit_code(work: Callable[[], None]) -> int:
         return _say(error, USAGE)
     except ServerAway as error:
         return _say(error, SERVER_AWAY)
+    except Failed as error:
+        return _say(error, FAILED)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
     return 0

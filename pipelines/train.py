@@ -14,17 +14,18 @@ import torch
 from torch import Tensor
 
 from fastflow.checkpoint import save_checkpoint
-from fastflow.data import read_index
 from fastflow.features import extract_features
+from fastflow.index import read_index
 from fastflow.model import FastFlow
 from fastflow.presets import preset
 from fastflow.train import Epoch, calibrate, normal_map_range, train_epochs
 from fastflow.weights import load_weights
 from pipelines import registry, tracking
+from pipelines.device import choose_device
 from pipelines.params import Params
 from pipelines.paths import index_file, model_folder, report_folder
 from pipelines.provenance import provenance
-from pipelines.stage import choose_device, log, run_category_stage
+from pipelines.stage import log, run_category_stage
 
 
 def train(category: str, params: Params) -> None:
@@ -41,8 +42,14 @@ def train(category: str, params: Params) -> None:
         log.info("%s: %d images, features %s", category, len(images), [tuple(f.shape[1:]) for f in features])
         epochs = fit(model, features, params, run)
         map_range = normal_map_range(model, features, batch_size=params.evaluate.batch_size)
-        about = {"category": category, "seed": params.seed, "weights": params.model.weights,
-                 "epochs": params.train.epochs, "train_seconds": time.perf_counter() - start, "map_range": map_range}
+        about = {
+            "category": category,
+            "seed": params.seed,
+            "weights": params.model.weights,
+            "epochs": params.train.epochs,
+            "train_seconds": time.perf_counter() - start,
+            "map_range": map_range,
+        }
         finish(model, category, run, epochs, about)
 
 

@@ -1,0 +1,56 @@
+# make help lists what can be made. Everything lives in this folder: .venv, .mlflow, .prefect, data, models, reports.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Nothing leaves this machine, and nothing is kept outside this folder. MLflow wants the word `true`.
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DVC_NO_ANALYTICS := 1
+export PREFECT_HOME := $(CURDIR)/.prefect
+export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/site-cache
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo retrain ui test test-all lint lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12 setup")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
+	$(BIN)/python -m uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	$(BIN)/python -m compileall -q fastflow pipelines
+	touch $@
+
+demo: setup  ## draw, train, evaluate and report three small categories: minutes, no network, no GPU
+	dvc repro --quiet --pull report || dvc repro report
+	@python -m pipelines.results
+
+retrain: setup  ## the same stages as a Prefect flow
+	python -m pipelines.flows
+
+ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000
+	mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///.mlflow/mlflow.db --artifacts-destination .mlflow/artifacts
+
+test: setup  ## the fast tests
+	python -m pytest
+
+test-all: setup  ## the slow tests too
+	python -m pytest -m 'not gpu'
+
+lint: setup  ## ruff and mypy
+	ruff check . && ruff format --check . && mypy
+
+lock: setup  ## requirements.lock from pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-annotate pyproject.toml -o requirements.lock
+
+clean:  ## what stages and tests made; not .venv, not the MLflow runs
+	rm -rf models reports data/demo data/prepared report.html .pytest_cache .mypy_cache .ruff_cache

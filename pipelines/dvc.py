@@ -1,0 +1,105 @@
+"""DVC as a program: run one stage, stream what it says, and tell what came of it.
+
+    dvc --wait-for-lock repro --single-item train@bottle
+
+in a process group of its own, so that ending the task ends the trainer too.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from pipelines.stage import Failed
+
+Outcome = Literal["ran", "restored", "unchanged"]
+_KEPT_LINES = 15
+_GRACE_SECONDS = 10
+
+
+class StageFailed(Failed):
+    """A stage ended with an error. `exit_code` is the stage command's own, or DVC's where the stage did not run."""
+
+    def __init__(self, stage: str, exit_code: int, last_lines: str) -> None:
+        super().__init__(stage, exit_code, last_lines)
+        self.stage, self.exit_code, self.last_lines = stage, exit_code, last_lines
+
+    @property
+    def reason(self) -> str:
+        """The stage's own sentence where it left one, else the end of what it said."""
+        sentences = re.findall(r"^(?:error|ERROR): (.+)$", self.last_lines, flags=re.MULTILINE)
+        return str(sentences[0]) if sentences else self.last_lines.strip().splitlines()[-1]
+
+    def __str__(self) -> str:
+        return f"{self.stage} failed with exit code {self.exit_code}: {self.reason}"
+
+
+def run_stage(stage: str, *, on_line: Callable[[str], None], force: bool = False) -> Outcome:
+    """Runs one stage if it is stale, without its upstream; `on_line` gets each line of output as it comes.
+
+    Raises:
+        StageFailed: the stage or DVC ended with an error.
+    """
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    said: deque[str] = deque(maxlen=_KEPT_LINES)
+    outcome: Outcome = "unchanged"
+    process = subprocess.Popen(
+        command + ["--force"] * force,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=stage_environment(),
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in map(str.rstrip, process.stdout):
+            if line:
+                said.append(line)
+                on_line(line)
+            outcome = _outcome(line) or outcome
+        code = process.wait()
+    finally:
+        end_group(process)
+    if code:
+        raise StageFailed(stage, _exit_code(said, code), "\n".join(said))
+    return outcome
+
+
+def stage_environment() -> dict[str, str]:
+    """This process's environment, with our interpreter first on PATH: a stage says plain `python`."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": os.environ.get("DVC_SITE_CACHE_DIR", str(Path(".dvc/site-cache").resolve())),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    """Ends whatever is left of the process and its children: politely, then for good."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(timeout=_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _outcome(line: str) -> Outcome | None:
+    if line.startswith("Running stage"):
+        return "ran"
+    return "restored" if "is cached - skipping run, checking out outputs" in line else None
+
+
+def _exit_code(said: deque[str], code: int) -> int:
+    found = re.search(r"exited with (-?\d+)", "\n".join(said))
+    return int(found[1]) if found else code

@@ -1,0 +1,182 @@
+"""Pictures of scored images: the image, the heat of its anomaly map, the contours of truth and prediction.
+
+One colour scale for all pictures of a category: the same score has the same colour everywhere. A scale per
+picture would paint the noise of a good part as red as a defect.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+
+COLOUR_MAP = "inferno"  # lightness rises evenly: readable with any colour vision, and in grey on paper
+STRONGEST = 0.9  # opacity of the highest scores: the part still shines through
+TRUTH = (64, 208, 255)  # blue and amber are told apart with any colour vision; both have a dark edge
+PREDICTED = (255, 176, 0)
+DARK = (10, 10, 14)
+SUPERSAMPLE = 4  # contours are drawn on a finer grid and averaged: antialiased
+LARGEST = 320  # longest side of a stored picture, pixels
+QUALITY = 82
+SEED = 0
+
+Pixels = NDArray[np.uint8]
+Map = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scored image. image (H, W, 3) uint8; anomaly_map (H, W); gt_mask (H, W), empty where good."""
+
+    image_path: str
+    defect_type: str
+    gt_label: int
+    pred_score: float
+    image: Pixels
+    anomaly_map: Map
+    gt_mask: Mask
+
+
+class Triplet(NamedTuple):
+    """The three pictures of a case, RGB, (W, H) of the image."""
+
+    image: Image.Image
+    heat: Image.Image
+    contours: Image.Image
+
+
+def heat_position(anomaly_map: Map, *, low: float, threshold: float) -> NDArray[np.float64]:
+    """Where scores lie on the colour scale: 0 up to `low`, 0.5 at `threshold`, 1 from as far above it on.
+
+    Raises:
+        ValueError: `low` or `threshold` not finite, or `low` above `threshold`.
+    """
+    if not (np.isfinite(low) and np.isfinite(threshold) and low <= threshold):
+        raise ValueError(f"heat scale: low {low}, threshold {threshold}; must be finite, low <= threshold")
+    assert not np.isnan(anomaly_map).any(), "anomaly_map holds NaN"
+    span = max(threshold - low, 1e-30)  # low == threshold: all above it is hottest
+    position = 0.5 * np.clip((anomaly_map.astype(np.float64) - low) / span, 0, 2)
+    return np.asarray(position)
+
+
+def heat_colours(anomaly_map: Map, *, low: float, threshold: float) -> Pixels:
+    """RGBA (H, W, 4) of an anomaly map (H, W) on the fixed scale of `heat_position`.
+
+    Opacity rises from 0 at `low`, so that normal regions stay visible, to its most at three quarters.
+    """
+    position = heat_position(anomaly_map, low=low, threshold=threshold)
+    colours = np.asarray(colormaps[COLOUR_MAP](position, bytes=True))
+    opacity = STRONGEST * np.minimum(position / 0.75, 1) ** 1.5
+    colours[..., 3] = np.rint(255 * opacity)
+    return colours
+
+
+def blend(image: Pixels, colours: Pixels) -> Pixels:
+    """RGBA colours (H, W, 4) laid over an image (H, W, 3)."""
+    opacity = colours[..., 3:] / 255
+    return np.rint(image * (1 - opacity) + colours[..., :3] * opacity).astype(np.uint8)
+
+
+def triplet(image: Pixels, anomaly_map: Map, gt_mask: Mask, *, low: float, threshold: float) -> Triplet:
+    """The image (H, W, 3), its heat, and it with the outlines of truth and of what exceeds the threshold."""
+    shapes = image.shape[:2], anomaly_map.shape, gt_mask.shape
+    assert len(set(shapes)) == 1, shapes
+    heat = blend(image, heat_colours(anomaly_map, low=low, threshold=threshold))
+    outlined = draw_contour(image, anomaly_map > threshold, colour=PREDICTED)
+    outlined = draw_contour(outlined, gt_mask, colour=TRUTH)
+    return Triplet(*(Image.fromarray(picture) for picture in (image, heat, outlined)))
+
+
+def draw_contour(image: Pixels, mask: Mask, *, colour: tuple[int, int, int]) -> Pixels:
+    """The image (H, W, 3) with a line along the edge of mask (H, W), dark on both sides to show on any part.
+
+    It is about 1.5 pixels wide in a 256-pixel image, in proportion in others. The image's border is no edge.
+    """
+    if not mask.any():
+        return image
+    height, width = mask.shape
+    grey = Image.fromarray(mask.astype(np.uint8) * 255)
+    fine = grey.resize((width * SUPERSAMPLE, height * SUPERSAMPLE), Image.Resampling.BILINEAR)
+    edge = _edge(np.asarray(fine) > 127)
+    unit = max(mask.shape) * SUPERSAMPLE / 256
+    dark = _coverage(_thicken(edge, round(1.5 * unit)))
+    line = _coverage(_thicken(edge, round(0.75 * unit)))
+    picture = image * (1 - 0.75 * dark) + np.array(DARK) * 0.75 * dark
+    return np.rint(picture * (1 - line) + np.array(colour) * line).astype(np.uint8)
+
+
+def _edge(mask: Mask) -> Mask:
+    """Pixels with a right or lower neighbour on the other side, and those neighbours."""
+    right, below = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    edge = np.zeros_like(mask)
+    edge[:, :-1] |= right
+    edge[:, 1:] |= right
+    edge[:-1] |= below
+    edge[1:] |= below
+    return edge
+
+
+def _thicken(line: Mask, radius: int) -> Mask:
+    """Every pixel within `radius` pixels of the line."""
+    height, width = line.shape
+    padded = np.pad(line, radius)
+    thick = np.zeros_like(line)
+    for dy in range(-radius, radius + 1):
+        reach = int((radius**2 - dy**2) ** 0.5)
+        for dx in range(-reach, reach + 1):
+            thick |= padded[radius + dy : radius + dy + height, radius + dx : radius + dx + width]
+    return thick
+
+
+def _coverage(fine: Mask) -> NDArray[np.float64]:
+    """Share of each image pixel that the mask on the finer grid covers, (H, W, 1)."""
+    height, width = fine.shape[0] // SUPERSAMPLE, fine.shape[1] // SUPERSAMPLE
+    blocks = fine.reshape(height, SUPERSAMPLE, width, SUPERSAMPLE).astype(np.float64)
+    return np.asarray(blocks.mean(axis=(1, 3)))[..., None]
+
+
+def write_pictures(folder: Path, *, cases: Sequence[Case], low: float, threshold: float) -> None:
+    """Writes all cases' triplets and index.json, which names them in order, into `folder` (made if absent).
+
+    index.json: {"low", "threshold", "cases": [{"image", "heat", "contours" (file names), "image_path",
+    "defect_type", "gt_label", "pred_score"}]}.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scale = {"low": low, "threshold": threshold}
+    index = scale | {"cases": [_write_case(folder, i, case, **scale) for i, case in enumerate(cases)]}
+    (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _write_case(folder: Path, number: int, case: Case, *, low: float, threshold: float) -> dict[str, Any]:
+    pictures = triplet(case.image, case.anomaly_map, case.gt_mask, low=low, threshold=threshold)
+    names = {}
+    for kind, picture in pictures._asdict().items():
+        names[kind] = f"{number:03d}_{kind}.webp"
+        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+        picture.save(folder / names[kind], quality=QUALITY, method=4)
+    about = {name: getattr(case, name) for name in ("image_path", "defect_type", "gt_label", "pred_score")}
+    return names | about
+
+
+def choose_cases(scores: pd.DataFrame, *, per_defect: int = 3, good: int = 4) -> list[int]:
+    """Positions of the rows to show, from columns defect_type, gt_label, pred_score.
+
+    Of each defect type `per_defect` images spread evenly over its ranking, lowest score (the worst miss) to
+    highest; of the good ones the highest scores (false alarms first) and as many drawn at random, seeded.
+    """
+    table = scores.reset_index(drop=True).sort_values("pred_score", kind="stable")
+    chosen: list[int] = []
+    for _, rows in table[table["gt_label"] == 1].groupby("defect_type", sort=True):
+        spread = np.linspace(0, len(rows) - 1, min(per_defect, len(rows)))
+        chosen += [int(rows.index[round(place)]) for place in spread]
+    normal = [int(row) for row in table.index[table["gt_label"] == 0][::-1]]
+    top, rest = normal[: (good + 1) // 2], sorted(normal[(good + 1) // 2 :])
+    drawn = np.random.default_rng(SEED).permutation(rest)[: good - len(top)]
+    return chosen + top + sorted(int(row) for row in drawn)
