@@ -5,6 +5,7 @@ chosen blocks (`forward_intermediates`). Nothing past the last needed layer is k
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -70,10 +71,11 @@ class Backbone(nn.Module):
         try:
             features = self(torch.zeros(1, 3, height, width))
         except (AssertionError, RuntimeError, ValueError) as error:
-            native = self.body.default_cfg["input_size"][1:] if hasattr(self.body, "default_cfg") else "224, 224"
+            cfg = timm.get_pretrained_cfg(self.name)
+            native = "x".join(map(str, cfg.input_size[1:])) if cfg else "its native one"
             raise ValueError(
                 f"image_size {height}x{width} does not fit backbone {self.name} ({error}); "
-                f"use its own size {tuple(native)} or another multiple of its window and patch"
+                f"use its own size, {native}, or another multiple of its window and patch"
             ) from error
         return [f.shape[1] for f in features], [(f.shape[2], f.shape[3]) for f in features]
 
@@ -88,7 +90,7 @@ def create_body(
     """
     check_name(name)
     cfg = timm.get_pretrained_cfg(name)
-    size_args = {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
+    size_args: dict[str, Any] = {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
     if cfg is not None and str(cfg.first_conv).startswith("patch_embed"):
         body = _create_transformer(name, image_size, pretrained=pretrained)
         if body is not None:
@@ -100,8 +102,8 @@ def create_body(
             name, pretrained=pretrained, features_only=True, out_indices=tuple(layers), **size_args
         )
     except (AssertionError, IndexError) as error:
-        full = timm.create_model(name, features_only=True, **size_args)
-        _check_layers(name, layers, len(full.feature_info), "stages")
+        full: Any = timm.create_model(name, features_only=True, **size_args)
+        _check_layers(name, layers, len(full.feature_info.channels()), "stages")
         raise ValueError(f"backbone {name}: layers {list(layers)} cannot be had ({error})") from error
     except RuntimeError as error:
         raise ValueError(f"backbone {name} has no feature maps that timm can give: {error}") from error

@@ -7,9 +7,7 @@
 The folder holds all that prediction needs.
 """
 
-import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fastflow.config import FastFlowConfig
+from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 
 CONFIG, FLOW, BACKBONE = "config.json", "flow.safetensors", "backbone.safetensors"
@@ -43,7 +42,7 @@ def save_checkpoint(model: FastFlow, folder: Path, **about: Any) -> dict[str, st
     text = json.dumps({"model": model.config.to_dict(), "sha256": hashes, **about}, indent=2)
     (part / CONFIG).write_text(text + "\n")
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(part, folder)
+    part.replace(folder)
     return hashes
 
 
@@ -86,9 +85,3 @@ def _verify(path: Path, expected: str | None) -> None:
         raise BadCheckpoint(
             f"{path} is damaged: its sha256 is {got}, recorded was {expected}; restore it or train again"
         )
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

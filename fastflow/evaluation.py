@@ -63,5 +63,5 @@ def measure(index: pd.DataFrame, scored: Scored, root: Path) -> dict[str, Value]
         reason = "a defective image without mask" if defective.any() else "no defective image"
         return values | dict.fromkeys(PIXEL_METRICS, undefined(reason))
     masks = read_masks(mask_paths(index, root), image_size=scored.anomaly_maps.shape[1:])
-    pixels = pixel_metrics(scored.anomaly_maps, masks, image_paths=list(index["image_path"]))
+    pixels = pixel_metrics(list(scored.anomaly_maps), masks, image_paths=list(index["image_path"]))
     return values | {name: pixels[name] for name in PIXEL_METRICS}

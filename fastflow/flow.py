@@ -47,7 +47,7 @@ class Coupling(nn.Module):
         return CLAMP * torch.tanh(s), t
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = x.split(self.sizes, dim=1)
+        first, second = torch.split(x, self.sizes, dim=1)
         return (first, second) if self.first_conditions else (second, first)
 
     def _join(self, kept: Tensor, changed: Tensor) -> Tensor:

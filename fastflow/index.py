@@ -4,7 +4,6 @@
 <category>/test/<defect>/000.png       <category>/ground_truth/<defect>/000_mask.png
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from fastflow.decode import SUFFIXES
 from fastflow.errors import BadData
+from fastflow.files import file_sha256
 
 GOOD = "good"
 COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha256"]
@@ -42,7 +42,7 @@ def _rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int, str, s
         for path in list_images(folder / split / kind):
             mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
             mask_path = mask.relative_to(folder).as_posix() if kind != GOOD and mask.is_file() else ""
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = file_sha256(path)
             yield path.relative_to(folder).as_posix(), split, kind, int(kind != GOOD), mask_path, digest
 
 

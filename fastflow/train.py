@@ -70,7 +70,7 @@ def train_epochs(
 def _step(model: FastFlow, features: list[Tensor], optimizer: torch.optim.Optimizer) -> float:
     optimizer.zero_grad(set_to_none=True)
     loss = model.loss(features)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
     return loss.item()
 

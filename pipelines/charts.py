@@ -145,17 +145,17 @@ def heat_legend(*, low: float, threshold: float) -> str:
     colours = blend(grey, heat_colours(values, low=low, threshold=threshold))[0]
     with mpl.rc_context(STYLE):
         figure = _figure(420, 54)
-        axes = _axes(figure, left=20, bottom=34, right=40, top=4)
+        axes = _axes(figure, left=36, bottom=34, right=36, top=4)
         for step, (red, green, blue) in enumerate(colours):  # each reaches to the end: no seams between
             axes.axvspan(step / steps, 1, color=(red / 255, green / 255, blue / 255), linewidth=0)
         axes.axvline(0.5, color=INK, linewidth=1.5, ymin=-0.3, ymax=1, clip_on=False)
         axes.set(xlim=(0, 1), yticks=[])
         axes.spines[:].set_visible(False)
         top = 2 * threshold - low
-        labels = [f"{low:.4g}\nlow", f"{threshold:.4g}\nthreshold", f"{top:.4g}\nand above"]
+        labels = [f"{low:.3g}\nlow", f"{threshold:.3g}\nthreshold", f"{top:.3g}\nand above"]
         axes.set_xticks([0, 0.5, 1], labels, parse_math=False)
         axes.tick_params(length=0)
-        return _svg(figure, f"Colour scale of the heat: transparent at {low:.4g}, threshold {threshold:.4g}.")
+        return _svg(figure, f"Colour scale of the heat: transparent at {low:.3g}, threshold {threshold:.3g}.")
 
 
 def _figure(width: float, height: float) -> Figure:

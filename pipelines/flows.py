@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from uuid import UUID
 
 # Prefect reads these at import. Its private server may start slowly on a busy machine.
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
@@ -92,6 +93,7 @@ def retrain_all(categories: list[str] | None = None, force: bool = False) -> lis
 def retrain_each(categories: list[str], params: Params, *, force: bool) -> Iterator[Result]:
     """Submits every category, at most `retrain.parallel` at once, and yields results as the progress grows."""
     progress = create_progress_artifact(0.0, key="retraining", description=", ".join(categories))
+    assert isinstance(progress, UUID)
     settings = {"retries": params.retrain.retries, "force": force}
     with ThreadPoolTaskRunner[Result](max_workers=params.retrain.parallel) as runner:
         futures = [runner.submit(retrain_category, {"category": c} | settings) for c in categories]

@@ -107,6 +107,7 @@ def _allowed(where: tuple[str | int, ...]) -> list[str]:
     section: type[BaseModel] = Params
     for part in where:
         kind = section.model_fields[str(part)].annotation
-        assert isinstance(kind, type) and issubclass(kind, BaseModel)
+        assert isinstance(kind, type)
+        assert issubclass(kind, BaseModel)
         section = kind
     return sorted(section.model_fields)

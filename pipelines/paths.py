@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 REPORT = Path("report.html")
-SUMMARY = Path("summary.json")
 
 
 def index_file(category: str) -> Path:

@@ -21,7 +21,7 @@ STRONGEST = 0.9  # opacity of the highest scores: the part still shines through
 TRUTH = (64, 208, 255)  # blue and amber are told apart with any colour vision; both have a dark edge
 PREDICTED = (255, 176, 0)
 DARK = (10, 10, 14)
-SUPERSAMPLE = 4  # contours are drawn on a finer grid and averaged: antialiased
+FINE = 1024  # contours are drawn on a grid of about this size and averaged: antialiased
 LARGEST = 320  # longest side of a stored picture, pixels
 QUALITY = 82
 SEED = 0
@@ -103,11 +103,12 @@ def draw_contour(image: Pixels, mask: Mask, *, colour: tuple[int, int, int]) -> 
         return image
     height, width = mask.shape
     grey = Image.fromarray(mask.astype(np.uint8) * 255)
-    fine = grey.resize((width * SUPERSAMPLE, height * SUPERSAMPLE), Image.Resampling.BILINEAR)
+    scale = max(1, round(FINE / max(mask.shape)))
+    fine = grey.resize((width * scale, height * scale), Image.Resampling.BILINEAR)
     edge = _edge(np.asarray(fine) > 127)
-    unit = max(mask.shape) * SUPERSAMPLE / 256
-    dark = _coverage(_thicken(edge, round(1.5 * unit)))
-    line = _coverage(_thicken(edge, round(0.75 * unit)))
+    unit = max(mask.shape) * scale / 256
+    dark = _coverage(_thicken(edge, round(1.5 * unit)), scale)
+    line = _coverage(_thicken(edge, round(0.75 * unit)), scale)
     picture = image * (1 - 0.75 * dark) + np.array(DARK) * 0.75 * dark
     return np.rint(picture * (1 - line) + np.array(colour) * line).astype(np.uint8)
 
@@ -135,10 +136,10 @@ def _thicken(line: Mask, radius: int) -> Mask:
     return thick
 
 
-def _coverage(fine: Mask) -> NDArray[np.float64]:
-    """Share of each image pixel that the mask on the finer grid covers, (H, W, 1)."""
-    height, width = fine.shape[0] // SUPERSAMPLE, fine.shape[1] // SUPERSAMPLE
-    blocks = fine.reshape(height, SUPERSAMPLE, width, SUPERSAMPLE).astype(np.float64)
+def _coverage(fine: Mask, scale: int) -> NDArray[np.float64]:
+    """Share of each image pixel that a mask on a grid `scale` times finer covers, (H, W, 1)."""
+    height, width = fine.shape[0] // scale, fine.shape[1] // scale
+    blocks = fine.reshape(height, scale, width, scale).astype(np.float64)
     return np.asarray(blocks.mean(axis=(1, 3)))[..., None]
 
 

@@ -4,7 +4,6 @@ The index is all that later stages read to find images. Nothing is written if a 
 Run by DVC as: python -m pipelines.prepare --category bottle
 """
 
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from fastflow.decode import BadImage, read_image, read_mask
 from fastflow.errors import BadData
+from fastflow.files import write_text
 from fastflow.index import scan_category
 from pipelines.params import Params
 from pipelines.paths import index_file
@@ -25,9 +25,9 @@ def prepare(category: str, params: Params) -> None:
     problems = find_problems(folder, index)
     if problems:
         raise BadData(f"{len(problems)} bad files in {folder}; nothing was written:\n  " + "\n  ".join(problems))
-    write_index(index, index_file(category))
-    counts = index.groupby(["split", "defect_type"]).size()
-    log.info("%s: %s", category, ", ".join(f"{'/'.join(key)} {n}" for key, n in counts.items()))
+    write_text(index_file(category), index.to_csv(index=False))
+    counts = (index["split"] + "/" + index["defect_type"]).value_counts(sort=False)
+    log.info("%s: %s", category, ", ".join(f"{kind} {n}" for kind, n in counts.items()))
 
 
 def find_problems(folder: Path, index: pd.DataFrame) -> list[str]:
@@ -57,14 +57,6 @@ def _problem(folder: Path, row: dict[str, str]) -> str:
     except BadImage as error:
         return str(error)
     return ""
-
-
-def write_index(index: pd.DataFrame, path: Path) -> None:
-    """Writes the CSV at once: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    index.to_csv(part, index=False)
-    os.replace(part, path)
 
 
 if __name__ == "__main__":

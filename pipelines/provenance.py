@@ -1,25 +1,22 @@
 """Where a result comes from: commit, data, code versions, machine. Plain strings, for run tags and the report."""
 
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from fastflow.checkpoint import file_sha256
+from fastflow.files import file_sha256
 from pipelines.params import read_yaml
 from pipelines.paths import index_file
+from pipelines.revision import project_version
 
 PACKAGES = ("torch", "timm", "numpy", "pillow", "dvc", "mlflow", "prefect")
 
 
 def provenance(category: str) -> dict[str, str]:
     """Facts that make a run repeatable; a fact that cannot be had is `unknown`, never left out."""
-    changes = _git("status", "--porcelain", "--untracked-files=no")
-    facts = {
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": changes if changes == "unknown" else str(bool(changes)).lower(),
+    facts = project_version() | {
         "data_dvc_md5": data_hash(category),
         "index_sha256": file_sha256(index_file(category)),
         "python": platform.python_version(),
@@ -37,11 +34,3 @@ def data_hash(category: str, *, lock: Path = Path("dvc.lock")) -> str:
 
 def _gpu() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-
-
-def _git(*args: str) -> str:
-    try:
-        done = subprocess.run(["git", *args], capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()

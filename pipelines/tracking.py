@@ -5,6 +5,7 @@ The store is .mlflow/mlflow.db beside params.yaml, or the server that MLFLOW_TRA
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,7 @@ class TrackedRun:
         self.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        now = mlflow.utils.time.get_current_time_millis()
+        now = int(1000 * time.time())
         self._client.log_batch(self.run_id, metrics=[Metric(k, v, now, step) for k, v in metrics.items()])
 
     def set_tags(self, tags: Mapping[str, str]) -> None:

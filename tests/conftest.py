@@ -1,7 +1,6 @@
 """Small images and models, drawn in the test: no network, no weights, no GPU."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 # Read by the tools at import: nothing leaves this machine, and a busy one may start slowly.
@@ -23,9 +22,8 @@ SIZE = 64
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
+def _seeded() -> None:
     torch.manual_seed(0)
-    yield
 
 
 def draw_square(*, seed: int, defect: bool, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

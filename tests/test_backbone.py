@@ -113,9 +113,7 @@ def test_real_imagenet_weights_fit() -> None:
         ("cait_xxs24_224", (10,), (64, 96)),
     ],
 )
-def test_families_answer_channels_first_at_batch_one(
-    name: str, layers: tuple[int, ...], size: tuple[int, int]
-) -> None:
+def test_families_answer_channels_first_at_batch_one(name: str, layers: tuple[int, ...], size: tuple[int, int]) -> None:
     backbone = Backbone(name, layers=layers, image_size=size)
     features = backbone(torch.randn(1, 3, *size))
     shapes = [(1, c, *s) for c, s in zip(backbone.channels, backbone.feature_sizes, strict=True)]

@@ -41,7 +41,9 @@ def test_one_flipped_bit_is_refused_with_file_and_both_hashes(folder: Path, name
     data[int(where * len(data))] ^= 1
     (folder / name).write_bytes(data)
     recorded = json.loads((folder / CONFIG).read_text())["sha256"][name]
-    with pytest.raises(BadCheckpoint, match=rf"{name} is damaged: its sha256 is [0-9a-f]{{64}}, recorded was {recorded}"):
+    with pytest.raises(
+        BadCheckpoint, match=rf"{name} is damaged: its sha256 is [0-9a-f]{{64}}, recorded was {recorded}"
+    ):
         load_checkpoint(folder)
 
 

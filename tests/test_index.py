@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fastflow.errors import BadData
+from fastflow.files import write_text
 from fastflow.index import COLUMNS, read_index, scan_category
-from pipelines.prepare import write_index
 
 
 def test_every_image_has_its_row_mask_and_hash(plates: Path) -> None:
@@ -31,7 +31,7 @@ def test_order_and_rows_do_not_depend_on_hidden_or_other_files(plates: Path) -> 
 
 def test_index_survives_the_file(plates: Path, tmp_path: Path) -> None:
     index = scan_category(plates)
-    write_index(index, tmp_path / "prepared/plates.csv")
+    write_text(tmp_path / "prepared/plates.csv", index.to_csv(index=False))
     back = read_index(tmp_path / "prepared/plates.csv", split="test")
     assert back.equals(index[index["split"] == "test"].reset_index(drop=True).astype(back.dtypes.to_dict()))
 

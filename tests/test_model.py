@@ -14,7 +14,7 @@ from tests.conftest import SIZE, shake, tiny_config
 
 def test_loss_of_an_identity_flow_is_the_gaussians_closed_form(tiny_model: FastFlow) -> None:
     for parameter in tiny_model.flows.parameters():  # the global affine starts at exactly 1
-        if parameter.dim() == 4 and parameter.shape[-1] != 1 or parameter.dim() == 1:
+        if (parameter.dim() == 4 and parameter.shape[-1] != 1) or parameter.dim() == 1:
             parameter.data.zero_()
     features = [torch.randn(3, c, *s) for c, s in zip(tiny_model.backbone.channels, [(16, 16), (8, 8)], strict=True)]
     values = torch.cat([f.flatten() for f in features]).double()
@@ -126,5 +126,5 @@ def test_config_refuses_what_makes_no_model(changes: dict[str, object], message:
 
 
 def test_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="resnet50000.*allowed: resnet18"):
+    with pytest.raises(ValueError, match=r"resnet50000.*allowed: resnet18"):
         preset("resnet50000")

@@ -25,13 +25,25 @@ def test_shipped_params_are_valid_and_make_a_model_config() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  epochs:", "  epoch:", r"unknown key 'train\.epoch'; allowed here: .*epochs.*missing|missing key 'train\.epochs'"),
+        (
+            "  epochs:",
+            "  epoch:",
+            r"unknown key 'train\.epoch'; allowed here: .*epochs.*missing|missing key 'train\.epochs'",
+        ),
         ("  epochs:", "  colour: red\n  epochs:", r"unknown key 'train\.colour'; allowed here: batch_size, epochs"),
         ("seed: 0", "", "missing key 'seed'"),
-        ("learning_rate: 0.001", "learning_rate: 1e-3", r"train\.learning_rate is '1e-3' \(str\); it should be a valid"),
+        (
+            "learning_rate: 0.001",
+            "learning_rate: 1e-3",
+            r"train\.learning_rate is '1e-3' \(str\); it should be a valid",
+        ),
         ("seed: 0", "seed: true", r"seed is True \(bool\)"),
         ("seed: 0", "seed: '0'", r"seed is '0' \(str\)"),
-        ("  batch_size: 32", "  batch_size: 0", r"train\.batch_size is 0 \(int\); it should be greater than or equal to 1"),
+        (
+            "  batch_size: 32",
+            "  batch_size: 0",
+            r"train\.batch_size is 0 \(int\); it should be greater than or equal to 1",
+        ),
         ("categories: [weave", "categories: [../weave", r"data\.categories\.0 is '../weave'"),
         ("device: auto", "device: tpu", "device is 'tpu'"),
         ("seed: 0", "seed: [", "is not valid YAML"),

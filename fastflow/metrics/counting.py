@@ -18,8 +18,8 @@ Scores = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
-SCORES_IN_FLIGHT = 2**26  # 256 MiB of float32, shared by all threads
-VALUES_AT_ONCE = 2**18
+SCORES_IN_FLIGHT = 2**25  # 128 MiB of float32, shared by all threads
+VALUES_AT_ONCE = 2**16
 
 
 class Part(NamedTuple):
@@ -43,12 +43,17 @@ class Above(NamedTuple):
     total: int
 
 
+def default_workers() -> int:
+    """One thread for each CPU, up to 16: beyond that memory grows and time hardly falls."""
+    return min(16, os.cpu_count() or 1)
+
+
 def count_above(parts: Sequence[Part], values: Scores, *, workers: int | None = None) -> Above:
     """Count the background scores above each of `values` (K,), which must be ascending and distinct.
 
-    `workers` is the number of threads, by default one for each CPU.
+    `workers` is the number of threads, by default one for each CPU, up to 16.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or default_workers()
     below = np.zeros(len(values), np.int64)
     up_to = np.zeros(len(values), np.int64)
     lock = Lock()
@@ -66,11 +71,11 @@ def count_above(parts: Sequence[Part], values: Scores, *, workers: int | None = 
 
     with ThreadPoolExecutor(workers) as pool:
         total = sum(pool.map(count, _chunks(parts, workers)))
-    return Above(total - up_to, total - below, total)
+    return Above(np.subtract(total, up_to, out=up_to), np.subtract(total, below, out=below), total)
 
 
 def _gather(chunk: Sequence[Part]) -> Scores:
-    """A copy of all background scores of a chunk; filling it part by part spares a second copy of the chunk."""
+    """A copy of all background scores of a chunk, filled part by part to spare a second copy."""
     ends = np.cumsum([part.n_background() for part in chunk])
     scores = np.empty(ends[-1], np.result_type(*(part.scores for part in chunk)))
     for part, end in zip(chunk, ends, strict=True):

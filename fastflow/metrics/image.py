@@ -1,7 +1,7 @@
-"""Image metrics and curves. Arguments are 1-D: pred_score (N,), higher is more anomalous, and gt_label (N,), 0 or 1.
+"""Image metrics and curves from pred_score (N,), higher is more anomalous, and gt_label (N,), 0 or 1.
 
-Every function raises ValueError for a score that is NaN or infinite (naming the image), a label other than 0 and 1,
-and shapes that do not fit.
+Every function raises ValueError for a score that is NaN or infinite and for a label other than 0 and 1
+(naming the image: its path, else its index), and for shapes that do not fit.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def image_ap(pred_score: ArrayLike, gt_label: ArrayLike, *, image_paths: Paths =
 
 
 def image_f1_max(pred_score: ArrayLike, gt_label: ArrayLike, *, image_paths: Paths = None) -> Value:
-    """The highest F1 of any threshold: an oracle, since the threshold is chosen on the labels it is judged by."""
+    """The highest F1 of any threshold: an oracle, the threshold is chosen on the labels it is judged by."""
     return f1_max(_rank(pred_score, gt_label, image_paths))
 
 
@@ -38,7 +38,7 @@ def roc_curve(pred_score: ArrayLike, gt_label: ArrayLike, *, image_paths: Paths 
 
     An image is called anomalous where pred_score >= threshold. Empty where a class is missing.
     """
-    threshold, tp, fp = _at_thresholds(*_checked(pred_score, gt_label, image_paths))
+    threshold, tp, fp = _at_thresholds(*checked_scores(pred_score, gt_label, image_paths))
     if not len(tp) or not tp[-1] or not fp[-1]:
         return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []}, dtype=float)
     return pd.DataFrame(
@@ -51,14 +51,14 @@ def pr_curve(pred_score: ArrayLike, gt_label: ArrayLike, *, image_paths: Paths =
 
     An image is called anomalous where pred_score >= threshold. Empty where no image is anomalous.
     """
-    threshold, tp, fp = _at_thresholds(*_checked(pred_score, gt_label, image_paths))
+    threshold, tp, fp = _at_thresholds(*checked_scores(pred_score, gt_label, image_paths))
     if not len(tp) or not tp[-1]:
         return pd.DataFrame({"recall": [], "precision": [], "threshold": []}, dtype=float)
     return pd.DataFrame({"recall": tp / tp[-1], "precision": tp / (tp + fp), "threshold": threshold})
 
 
 def _rank(pred_score: ArrayLike, gt_label: ArrayLike, image_paths: Paths) -> Ranking:
-    scores, anomalous = _checked(pred_score, gt_label, image_paths)
+    scores, anomalous = checked_scores(pred_score, gt_label, image_paths)
     return rank([Part(scores[~anomalous])], scores[anomalous], unit="image")
 
 
@@ -70,12 +70,11 @@ def _at_thresholds(scores: Scores, anomalous: Mask) -> tuple[Scores, Counts, Cou
     return threshold[::-1], tp, fp
 
 
-def _checked(pred_score: ArrayLike, gt_label: ArrayLike, image_paths: Paths) -> tuple[Scores, Mask]:
+def checked_scores(pred_score: ArrayLike, gt_label: ArrayLike, image_paths: Paths) -> tuple[Scores, Mask]:
+    """The scores (N,) and which of them belong to anomalous images, or ValueError."""
     scores, labels = as_scores(pred_score), np.asarray(gt_label)
     if scores.ndim != 1 or scores.shape != labels.shape:
-        raise ValueError(
-            f"pred_score has shape {scores.shape}, gt_label {labels.shape}; give two of shape (N,)"
-        )
+        raise ValueError(f"pred_score has shape {scores.shape}, gt_label {labels.shape}; give two of shape (N,)")
     if image_paths is not None and len(image_paths) != len(scores):
         raise ValueError(f"{len(scores)} scores but {len(image_paths)} image paths; give one for each score")
     for what, values, good in (

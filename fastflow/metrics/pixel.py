@@ -1,11 +1,11 @@
 """Pixel metrics: AUROC, average precision, F1-max (oracle) and AUPRO over all pixels of a category.
 
-AUPRO is the area under the mean per-region overlap as a function of the false positive rate (Bergmann et al., The
-MVTec Anomaly Detection Dataset, IJCV 2021, section 5), up to a limit and divided by it. All are exact.
+AUPRO is the area under the mean per-region overlap as a function of the false positive rate (Bergmann et al.,
+The MVTec Anomaly Detection Dataset, IJCV 2021, section 5), up to a limit and divided by it. All are exact.
 
-`anomaly_maps` is a sequence of arrays (H_i, W_i), sizes may differ, higher is more anomalous; `gt_masks` holds for
-each the mask (H_i, W_i), > 0 is defect, or None for no defect. Every function raises ValueError, naming the image, for
-a NaN or infinite score and for shapes that do not fit.
+`anomaly_maps` is a sequence of arrays (H_i, W_i), sizes may differ, higher is more anomalous; `gt_masks`
+holds for each the mask (H_i, W_i), > 0 is defect, or None for no defect. Every function raises ValueError,
+naming the image (its path, else its index), for a NaN or infinite score and for shapes that do not fit.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fastflow.metrics.counting import Counts, Part, Scores, count_above
+from fastflow.metrics.counting import Part, Scores, count_above
 from fastflow.metrics.ranking import Ranking, auroc, average_precision, f1_max
 from fastflow.metrics.regions import Masks, split_images
 from fastflow.metrics.value import Value, undefined
@@ -38,8 +38,8 @@ def pixel_metrics(
     fpr_limits: Sequence[float] = (0.3, 0.05),
     image_paths: Paths = None,
 ) -> dict[str, Value]:
-    """pixel_auroc, pixel_ap, pixel_f1_max (oracle) and, for each limit, aupro (limit 0.3), aupro_005 (0.05), …"""
-    _check_limits(fpr_limits)
+    """pixel_auroc, pixel_ap, pixel_f1_max (oracle), and for each limit aupro (0.3), aupro_005 (0.05), …"""
+    check_limits(fpr_limits)
     return metrics_of(rank_pixels(anomaly_maps, gt_masks, image_paths), fpr_limits)
 
 
@@ -49,14 +49,12 @@ def pixel_auroc(anomaly_maps: Maps, gt_masks: Masks, *, image_paths: Paths = Non
 
 
 def aupro(anomaly_maps: Maps, gt_masks: Masks, *, fpr_limit: float = 0.3, image_paths: Paths = None) -> Value:
-    """Area under PRO(FPR) from 0 to `fpr_limit` in (0, 1], divided by the limit; linear between thresholds."""
-    _check_limits([fpr_limit])
+    """Area under PRO(FPR) from 0 to `fpr_limit` in (0, 1], over the limit; linear between thresholds."""
+    check_limits([fpr_limit])
     return _area(rank_pixels(anomaly_maps, gt_masks, image_paths), fpr_limit)
 
 
-def pro_curve(
-    anomaly_maps: Maps, gt_masks: Masks, *, max_points: int = 300, image_paths: Paths = None
-) -> pd.DataFrame:
+def pro_curve(anomaly_maps: Maps, gt_masks: Masks, *, max_points: int = 300, image_paths: Paths = None) -> pd.DataFrame:
     """The PRO curve from (0, 0) to (1, 1) as columns fpr, pro, thinned to at most `max_points` for a plot.
 
     Empty where there is no defect or no background pixel.
@@ -64,14 +62,13 @@ def pro_curve(
     ranking, overlap = rank_pixels(anomaly_maps, gt_masks, image_paths)
     if ranking.lacks:
         return pd.DataFrame({"fpr": [], "pro": []}, dtype=float)
-    pro = overlap[::-1].cumsum()
-    # each distinct score takes the curve from (above, PRO before) to (at_least, PRO after)
-    fprs = np.stack([ranking.above[::-1], ranking.at_least[::-1]], axis=1).ravel() / ranking.n_negative
-    pros = np.stack([pro - overlap[::-1], pro], axis=1).ravel()
-    points = np.unique(np.stack([np.r_[0, fprs, 1], np.r_[0, pros, 1].clip(0, 1)], axis=1), axis=0)
-    length = points.sum(axis=1)  # both rise, so this is the way along the curve: 0 to 2
-    keep = np.unique(np.searchsorted(length, np.linspace(0, length[-1], max_points)))
-    return pd.DataFrame(points[keep], columns=["fpr", "pro"])
+    pro = np.r_[0, overlap[::-1].cumsum().clip(0, 1)]
+    # each distinct score, highest first, takes the curve from (above, PRO before) to (at_least, PRO after)
+    fpr = np.stack([ranking.above[::-1], ranking.at_least[::-1]], axis=1).ravel() / ranking.n_negative
+    points = np.stack([np.r_[0, fpr, 1], np.r_[0, np.stack([pro[:-1], pro[1:]], axis=1).ravel(), 1]], axis=1)
+    length = points.sum(axis=1)  # fpr and pro rise, so this is the way along the curve, from 0 to 2
+    keep = np.searchsorted(length, np.linspace(0, 2, max_points))
+    return pd.DataFrame(points[keep], columns=["fpr", "pro"]).drop_duplicates(ignore_index=True)
 
 
 def rank_pixels(anomaly_maps: Maps, gt_masks: Masks, image_paths: Paths) -> PixelRanking:
@@ -80,18 +77,22 @@ def rank_pixels(anomaly_maps: Maps, gt_masks: Masks, image_paths: Paths) -> Pixe
     return rank_defects(
         [image.part for image in images],
         np.concatenate([image.defect for image in images] or [np.zeros(0, np.float32)]),
-        np.concatenate([image.region_size for image in images] or [np.zeros(0, np.int64)]),
+        np.concatenate([image.region_size for image in images] or [np.zeros(0, np.int32)]),
         sum(image.n_regions for image in images),
     )
 
 
 def rank_defects(
-    background: Sequence[Part], defect: Scores, region_size: Counts, n_regions: int
+    background: Sequence[Part], defect: Scores, region_size: NDArray[np.int32], n_regions: int
 ) -> PixelRanking:
     """Rank defect pixels (D,): each adds 1 / (size of its region * number of regions) to the PRO."""
-    score, place, count = np.unique(defect, return_inverse=True, return_counts=True)
-    weight = 1 / (region_size * float(n_regions))
-    overlap: NDArray[np.float64] = np.bincount(place, weight, len(score)).astype(np.float64, copy=False)
+    order = np.argsort(defect)
+    ordered, weight = defect[order], 1 / (region_size[order] * float(n_regions))
+    del order  # this is where the memory peaks
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
+    overlap = np.add.reduceat(weight, starts) if len(starts) else weight
+    score, count = ordered[starts], np.diff(starts, append=len(ordered))
+    del ordered, weight, starts
     return PixelRanking(Ranking(score, count, *count_above(background, score), "pixel"), overlap)
 
 
@@ -124,7 +125,8 @@ def _area(pixels: PixelRanking, fpr_limit: float) -> Value:
     return Value(min(1.0, float(overlap @ area) / limit))  # 1 + 1e-16 is rounding
 
 
-def _check_limits(fpr_limits: Sequence[float]) -> None:
+def check_limits(fpr_limits: Sequence[float]) -> None:
+    """Raise ValueError for a limit outside (0, 1]."""
     for limit in fpr_limits:
         if not 0 < limit <= 1:
             raise ValueError(f"fpr_limit: got {limit}; give a false positive rate above 0 and up to 1")

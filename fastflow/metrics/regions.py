@@ -1,15 +1,14 @@
 """Checked anomaly maps and masks, split into background and defect pixels with their region sizes."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 
-from fastflow.metrics.counting import Counts, Mask, Part, Scores
+from fastflow.metrics.counting import Mask, Part, Scores, default_workers
 
 Masks = Sequence[ArrayLike | None]
 EIGHT_CONNECTED = np.ones((3, 3), int)
@@ -20,7 +19,7 @@ class ImagePixels(NamedTuple):
 
     part: Part  # all scores, with the mask that takes the defects out (None without a defect)
     defect: Scores  # (D,) scores of the defect pixels
-    region_size: Counts  # (D,) pixels in the region of each
+    region_size: NDArray[np.int32]  # (D,) pixels in the region of each
     n_regions: int
 
 
@@ -33,7 +32,7 @@ def split_images(
     or for shapes that do not fit, and for sequences of unequal length.
     """
     names = _names(len(anomaly_maps), len(gt_masks), image_paths)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(default_workers()) as pool:
         return list(pool.map(split_image, anomaly_maps, gt_masks, names))
 
 
@@ -51,7 +50,7 @@ def split_image(anomaly_map: ArrayLike, gt_mask: ArrayLike | None, name: str) ->
             f"{name}: the anomaly map is {scores.shape} and its mask {mask.shape}; resize the map to the mask"
         )
     if mask is None or not mask.any():
-        return ImagePixels(Part(scores), scores[:0].ravel(), np.zeros(0, np.int64), 0)
+        return ImagePixels(Part(scores), np.empty(0, scores.dtype), np.empty(0, np.int32), 0)
     size, n_regions = _region_sizes(mask)
     return ImagePixels(Part(scores, mask), scores[mask], size, n_regions)
 
@@ -62,14 +61,14 @@ def as_scores(scores: ArrayLike) -> Scores:
     return array.astype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64, copy=False)
 
 
-def _region_sizes(mask: Mask) -> tuple[Counts, int]:
+def _region_sizes(mask: Mask) -> tuple[NDArray[np.int32], int]:
     """For each defect pixel the size of its region, and the number of regions."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # labelling is slow, defects are small
     labels: NDArray[Any]
     labels, n_regions = ndimage.label(box, EIGHT_CONNECTED)
     label = labels[box]
-    return np.bincount(label)[label], n_regions
+    return np.bincount(label).astype(np.int32)[label], n_regions
 
 
 def _names(n_maps: int, n_masks: int, image_paths: Sequence[object] | None) -> list[str]:

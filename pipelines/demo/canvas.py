@@ -6,6 +6,7 @@ drawn on a canvas of twice the image size (anti-aliasing), as float32 RGB (S, S,
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ class Defect:
     rng: np.random.Generator
 
 
+def f32(value: Any) -> Field:
+    """The array as float32: half the memory traffic, and a type that mypy knows."""
+    return np.asarray(value, dtype=np.float32)
+
+
 def stream(seed: int, *path: str | int) -> np.random.Generator:
     """A random generator that depends on the seed and the path alone, e.g. ("gear", "train/good", 3)."""
     words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in path]
@@ -40,19 +46,19 @@ def grid(side: int) -> tuple[Field, Field]:
 
 def smooth_noise(rng: np.random.Generator, side: int, cells: int, cells_y: int | None = None) -> Field:
     """Smooth random field (side, side) with `cells` independent values across; about unit variance."""
-    coarse = rng.standard_normal((cells_y or cells, cells)).astype(np.float32)
-    return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)) * np.float32(1.4)
+    coarse = Image.fromarray(f32(1.4 * rng.standard_normal((cells_y or cells, cells))))
+    return f32(coarse.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def smooth_step(value: Field, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, a smooth cubic between."""
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
-    return (t * t * (3.0 - 2.0 * t)).astype(np.float32)
+    return f32(t * t * (3.0 - 2.0 * t))
 
 
 def mix(under: Field, over: Field, cover: Field) -> Field:
     """Blend `over` onto `under` where `cover` (S, S), in 0..1, says so; colours may be (3,)."""
-    return (under + (over - under) * cover[..., None]).astype(np.float32)
+    return f32(under + (over - under) * f32(cover)[..., None])
 
 
 def colour(red: float, green: float, blue: float) -> Field:
@@ -71,7 +77,7 @@ def blob(rng: np.random.Generator, side: int, *, centre: tuple[float, float], ra
     outline = np.ones_like(x)
     for wave in range(2, 8):
         outline += rough / wave * rng.standard_normal() * np.cos(wave * angle + rng.uniform(0.0, 2.0 * np.pi))
-    return (1.0 - np.hypot(along, across) / (radius * np.maximum(outline, 0.3))).astype(np.float32)
+    return f32(1.0 - np.hypot(along, across) / (radius * np.maximum(outline, 0.3)))
 
 
 def curve(rng: np.random.Generator, *, start: tuple[float, float], angle: float, length: float, bend: float) -> Points:
@@ -91,7 +97,7 @@ def stroke(side: int, points: Points, *, width: float, taper: bool = True) -> Fi
     shape = np.sin(np.linspace(0.12, 0.88, len(points) - 1) * np.pi) if taper else np.ones(len(points) - 1)
     for a, b, local in zip(points[:-1], points[1:], shape, strict=True):
         pen.line([*(a * fine), *(b * fine)], fill=255, width=max(1, round(width * local * fine)))
-    return np.asarray(sheet.reduce(2), dtype=np.float32) / np.float32(255.0)
+    return f32(sheet.reduce(2)) / np.float32(255.0)
 
 
 def expose(scene: Field, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -99,17 +105,19 @@ def expose(scene: Field, rng: np.random.Generator) -> tuple[Field, Field]:
 
     Returns the image without noise and the noise, each (S/2, S/2, 3); their sum is the photograph.
     """
+    assert SUPERSAMPLE == 2
     side = scene.shape[0] // SUPERSAMPLE
-    small = scene.reshape(side, SUPERSAMPLE, side, SUPERSAMPLE, 3).mean(axis=(1, 3), dtype=np.float32)
+    rows = scene[::2] + scene[1::2]
+    small = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
     x, y = grid(side)
-    gain, tilt_x, tilt_y = 1.0 + rng.normal(0.0, 0.018), rng.normal(0.03, 0.02), rng.normal(0.05, 0.02)
+    gain, tilt_x, tilt_y = 1.0 + rng.normal(0.0, 0.01), rng.normal(0.03, 0.012), rng.normal(0.05, 0.012)
     vignette = 0.10 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
     light = gain * (1.0 - tilt_x * (x - 0.5) - tilt_y * (y - 0.5) - vignette)
-    balance = 1.0 + rng.normal(0.0, 0.006, 3).astype(np.float32)
+    balance = 1.0 + f32(rng.normal(0.0, 0.003, 3))
     sigma = rng.uniform(0.45, 0.6) * side / 256 + 0.1
-    sharp = small * light[..., None] * balance
-    image = ndimage.gaussian_filter(sharp, (sigma, sigma, 0.0), truncate=3.0).astype(np.float32)
+    sharp = small * f32(light)[..., None] * balance
+    image = f32(ndimage.gaussian_filter(sharp, (sigma, sigma, 0.0), truncate=3.0))
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     # Shot noise grows with the light; the constant part is the sensor's own.
-    noise *= np.sqrt(0.006**2 + 0.00012 * np.clip(image, 0.0, 1.0))
+    noise *= np.sqrt(0.004**2 + 0.00005 * np.clip(image, 0.0, 1.0))
     return image, noise

@@ -28,40 +28,40 @@ VISIBLE = 10.0 / 255.0  # a smaller change of a pixel is lost in the sensor nois
 SMALLEST = 0.0006  # share of the image that a defect must change, or it is drawn elsewhere
 
 
-def _photograph(category: str, split: str, index: int, *, seed: int, size: int, attempt: int) -> tuple[Field, Field]:
+def _photograph(
+    category: str, split: str, index: int, *, seed: int, size: int, defect: Defect | None
+) -> tuple[Field, Field]:
     """Noise-free image and its noise, each (size, size, 3); `split` is "train/good", "test/hole", ..."""
-    draw, defects = PARTS[category]
-    name = split.split("/")[1]
-    defect = Defect(name, stream(seed, category, split, index, "defect", attempt)) if name in defects else None
-    # A split that ends in "#" is the same part without its defect.
-    where = split.rstrip("#")
-    scene = draw(size, stream(seed, category, where, index, "part"), defect)
-    return expose(scene, stream(seed, category, where, index, "camera"))
+    draw, _ = PARTS[category]
+    scene = draw(size, stream(seed, category, split, index, "part"), defect)
+    return expose(scene, stream(seed, category, split, index, "camera"))
 
 
 def _quantized(image: Field) -> Pixels:
-    return np.clip(np.rint(image * np.float32(255.0)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(image * np.float32(255.0)), 0, 255), dtype=np.uint8)
 
 
 def draw_good(category: str, split: str, index: int, *, seed: int, size: int) -> Pixels:
     """Image (size, size, 3) uint8 without a defect; with a defect's split, that part before its damage."""
-    image, noise = _photograph(category, f"{split}#", index, seed=seed, size=size, attempt=0)
+    image, noise = _photograph(category, split, index, seed=seed, size=size, defect=None)
     return _quantized(image + noise)
 
 
 def draw_defect(category: str, split: str, index: int, *, seed: int, size: int) -> tuple[Pixels, Pixels]:
     """Image (size, size, 3) and mask (size, size), 255 where the defect changed the image visibly."""
-    before, _ = _photograph(category, f"{split}#", index, seed=seed, size=size, attempt=0)
+    before, _ = _photograph(category, split, index, seed=seed, size=size, defect=None)
     for attempt in range(50):
-        image, noise = _photograph(category, split, index, seed=seed, size=size, attempt=attempt)
+        defect = Defect(split.split("/")[1], stream(seed, category, split, index, "defect", attempt))
+        image, noise = _photograph(category, split, index, seed=seed, size=size, defect=defect)
         changed = np.abs(np.clip(image, 0, 1) - np.clip(before, 0, 1)).max(axis=2) > VISIBLE
         if changed.sum() >= max(4.0, SMALLEST * size * size):
             break
     else:
         raise AssertionError(f"{category}/{split} {index}: no visible defect in 50 attempts")
     # Close pin holes: pixels in a defect that happen to look as before. Padded, for defects at the border.
-    padded = ndimage.binary_closing(np.pad(changed, 4), iterations=max(1, size // 128))
-    mask = ndimage.binary_fill_holes(padded)[4:-4, 4:-4] | changed
+    reach = max(1, size // 128)
+    closed = ndimage.binary_closing(np.pad(changed, reach), iterations=reach)[reach:-reach, reach:-reach]
+    mask = ndimage.binary_fill_holes(closed)
     return _quantized(image + noise), mask.astype(np.uint8) * np.uint8(255)
 
 
@@ -75,7 +75,8 @@ def _draw_folder(
 ) -> None:
     for split, count in (("train/good", num_train), ("test/good", num_good)):
         for index in range(count):
-            _save(draw_good(category, split, index, seed=seed, size=size), folder / split / f"{index:03d}.png")
+            image = draw_good(category, split, index, seed=seed, size=size)
+            _save(image, folder / split / f"{index:03d}.png")
     for name in PARTS[category][1]:
         for index in range(num_per_defect):
             image, mask = draw_defect(category, f"test/{name}", index, seed=seed, size=size)
@@ -84,7 +85,14 @@ def _draw_folder(
 
 
 def write_category(
-    category: str, root: Path, *, seed: int, image_size: int, num_train: int, num_good: int, num_per_defect: int
+    category: str,
+    root: Path,
+    *,
+    seed: int,
+    image_size: int,
+    num_train: int,
+    num_good: int,
+    num_per_defect: int,
 ) -> None:
     """Write `root/category` in the MVTec AD layout; a folder of that name is replaced, whole or not at all.
 
@@ -105,9 +113,14 @@ def write_category(
     scratch = Path(tempfile.mkdtemp(prefix=f".{category}-", dir=root))
     try:
         _draw_folder(
-            category, scratch / category, seed=seed, size=image_size,
-            num_train=num_train, num_good=num_good, num_per_defect=num_per_defect,
-        )  # fmt: skip
+            category,
+            scratch / category,
+            seed=seed,
+            size=image_size,
+            num_train=num_train,
+            num_good=num_good,
+            num_per_defect=num_per_defect,
+        )
         if (root / category).exists():
             (root / category).rename(scratch / "old")
         (scratch / category).rename(root / category)

@@ -12,6 +12,7 @@ from pipelines.demo.canvas import (
     blob,
     colour,
     curve,
+    f32,
     grid,
     mix,
     smooth_noise,
@@ -21,7 +22,7 @@ from pipelines.demo.canvas import (
 
 DEFECTS = ("misprint", "scratch", "smudge")
 PAPER = colour(0.93, 0.91, 0.86)
-TRAY = colour(0.36, 0.38, 0.40)
+TRAY, CAN = colour(0.36, 0.38, 0.40), colour(0.10, 0.09, 0.09)
 NAVY, ORANGE, INK, WHITE = (24, 46, 92), (222, 106, 34), (38, 38, 44), (240, 236, 226)
 BAR_WIDTHS = (2, 1, 1, 3, 1, 2, 2, 1, 3, 1, 1, 2, 1, 3, 2, 1, 1, 1, 3, 2, 1, 2, 3, 1, 1, 2, 2, 1)
 
@@ -38,7 +39,8 @@ def _artwork(side: int) -> tuple[Image.Image, Image.Image]:
 
     def write(x: float, y: float, words: str, height: float, ink: tuple[int, int, int]) -> None:
         font = ImageFont.load_default(height * fine)
-        pen.text((x * fine, y * fine), words, fill=ink, font=font, anchor="lm", stroke_width=height * fine * 0.02)
+        bold = 0.02 * height * fine
+        pen.text((x * fine, y * fine), words, fill=ink, font=font, anchor="lm", stroke_width=bold)
 
     pen.rectangle(box(0.0, 0.0, 1.0, 0.27), fill=NAVY)
     pen.rectangle(box(0.0, 0.285, 1.0, 0.30), fill=ORANGE)
@@ -46,7 +48,7 @@ def _artwork(side: int) -> tuple[Image.Image, Image.Image]:
     write(0.12, 0.175, "MERIDIAN", 0.145, WHITE)
     pen.ellipse(box(0.11, 0.35, 0.37, 0.61), fill=NAVY)
     pen.ellipse(box(0.13, 0.37, 0.35, 0.59), outline=ORANGE, width=max(1, fine // 100))
-    pen.polygon([(0.24 * fine, 0.395 * fine), (0.187 * fine, 0.495 * fine), (0.293 * fine, 0.495 * fine)], fill=WHITE)
+    pen.polygon([fine * at for at in (0.24, 0.395, 0.187, 0.495, 0.293, 0.495)], fill=WHITE)
     pen.ellipse(box(0.180, 0.446, 0.300, 0.566), fill=WHITE)
     write(0.42, 0.42, "5W-30", 0.155, NAVY)
     write(0.42, 0.525, "MOTOR OIL", 0.066, ORANGE)
@@ -71,8 +73,8 @@ def _placed(picture: Image.Image, *, shift: tuple[float, float], angle: float) -
     middle = side / 2
     dx, dy = middle + shift[0] * side, middle + shift[1] * side
     matrix = (c, s, middle - c * dx - s * dy, -s, c, middle + s * dx - c * dy)
-    moved = picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
-    return np.asarray(moved, dtype=np.float32) / np.float32(255.0)
+    moved = picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    return f32(moved) / np.float32(255.0)
 
 
 def _on_print(printed: Field, rng: np.random.Generator) -> tuple[float, float]:
@@ -89,28 +91,29 @@ def _misprint(printed: Field, rng: np.random.Generator) -> Field:
     """Ink that did not transfer: a patch with ragged edges, or a streak along the feed direction."""
     side, centre = printed.shape[0], _on_print(printed, rng)
     if rng.uniform() < 0.6:
-        shape = blob(rng, side, centre=centre, radius=rng.uniform(0.03, 0.075), rough=0.5)
+        shape = blob(rng, side, centre=centre, radius=rng.uniform(0.045, 0.11), rough=0.5)
         missing = smooth_step(shape + 0.12 * smooth_noise(rng, side, 50), -0.05, 0.12)
     else:
         x, y = grid(side)
-        half, length = rng.uniform(0.006, 0.013), rng.uniform(0.08, 0.25)
+        half, length = rng.uniform(0.012, 0.026), rng.uniform(0.12, 0.32)
         shape = np.minimum(1.0 - np.abs(y - centre[1]) / half, (1.0 - np.abs(x - centre[0]) / length) * 4.0)
         missing = smooth_step(shape + 0.25 * smooth_noise(rng, side, 20, 90), -0.1, 0.35)
-    return mix(printed, PAPER, (missing * rng.uniform(0.75, 0.97)).astype(np.float32))
+    return mix(printed, PAPER, missing * rng.uniform(0.75, 0.97))
 
 
 def _scratch(printed: Field, rng: np.random.Generator) -> Field:
-    """A sharp edge has cut through the ink: white on print, a thin dark groove on bare paper."""
+    """A sharp edge has cut through print and paper: the dark can shows between torn white edges."""
     side = printed.shape[0]
     start = _on_print(printed, rng)
     heading = np.arctan2(0.5 - start[1], 0.5 - start[0]) + rng.normal(0.0, 0.7)
     for _ in range(int(rng.integers(1, 3))):
-        line = curve(rng, start=start, angle=heading, length=rng.uniform(0.12, 0.38), bend=0.5)
-        cut = stroke(side, line + rng.normal(0.0, 0.012, 2), width=rng.uniform(0.005, 0.009))
-        cut *= np.clip(0.85 + 0.3 * smooth_noise(rng, side, 48), 0.2, 1.0)
-        shade = np.roll(cut, (2, 2), axis=(0, 1))
-        printed = mix(printed, printed * np.float32(0.6), (shade * 0.8).astype(np.float32))
-        printed = mix(printed, PAPER * np.float32(0.98), cut)
+        line = curve(rng, start=start, angle=heading, length=rng.uniform(0.2, 0.5), bend=0.5)
+        line += rng.normal(0.0, 0.012, 2)
+        width = rng.uniform(0.010, 0.020)
+        uneven = np.clip(0.9 + 0.3 * smooth_noise(rng, side, 48), 0.2, 1.0)
+        printed = mix(printed, PAPER, f32(stroke(side, line, width=width) * uneven))
+        groove = stroke(side, line + 0.15 * width, width=0.55 * width)
+        printed = mix(printed, CAN, f32(groove * uneven))
     return printed
 
 
@@ -121,14 +124,15 @@ def _smudge(printed: Field, rng: np.random.Generator) -> Field:
     reach = rng.uniform(0.05, 0.10)
     dragged, weight = np.zeros_like(printed), 0.0
     for step in range(9):
-        move = (round(np.sin(angle) * reach * side * step / 8), round(np.cos(angle) * reach * side * step / 8))
+        by = reach * side * step / 8
+        move = (round(np.sin(angle) * by), round(np.cos(angle) * by))
         share = 1.0 - 0.07 * step
         dragged += np.roll(printed, move, axis=(0, 1)) * np.float32(share)
         weight += share
-    dragged = dragged / np.float32(weight) * np.float32(rng.uniform(0.78, 0.92))
-    shape = blob(rng, side, centre=centre, radius=rng.uniform(0.06, 0.12), rough=0.35)
+    dragged = dragged / np.float32(weight) * np.float32(rng.uniform(0.60, 0.85))
+    shape = blob(rng, side, centre=centre, radius=rng.uniform(0.07, 0.13), rough=0.35)
     cover = smooth_step(shape + 0.06 * smooth_noise(rng, side, 30), -0.05, 0.3) * rng.uniform(0.7, 0.9)
-    return mix(printed, dragged, cover.astype(np.float32))
+    return mix(printed, dragged, cover)
 
 
 PAINTERS = {"misprint": _misprint, "scratch": _scratch, "smudge": _smudge}
@@ -138,18 +142,18 @@ def draw_label(size: int, rng: np.random.Generator, defect: Defect | None) -> Fi
     """Scene (2*size, 2*size, 3), with the defect if one is given; the rest of it does not change."""
     side = SUPERSAMPLE * size
     art, outline = _artwork(side)
-    shift, angle = (rng.normal(0.0, 0.005), rng.normal(0.0, 0.005)), rng.normal(0.0, 0.008)
+    shift, angle = (rng.normal(0.0, 0.0015), rng.normal(0.0, 0.0015)), rng.normal(0.0, 0.0025)
     printed = _placed(art, shift=shift, angle=angle)
     shape = _placed(outline, shift=shift, angle=angle)
-    density = np.float32(1.0 + rng.normal(0.0, 0.03))
-    mottle = 1.0 + 0.02 * smooth_noise(rng, side, 24) + 0.012 * smooth_noise(rng, side, 160)
+    density = np.float32(1.0 + rng.normal(0.0, 0.015))
+    mottle = 1.0 + 0.01 * smooth_noise(rng, side, 24) + 0.008 * smooth_noise(rng, side, 160)
     printed = PAPER + (printed - PAPER) * density * mottle[..., None]
-    gloss = rng.normal(0.35, 0.05)
-    tray = TRAY * (1.0 + 0.05 * smooth_noise(rng, side, 128) + 0.03 * smooth_noise(rng, side, 6))[..., None]
+    gloss = rng.normal(0.35, 0.02)
+    tray = TRAY * (1.0 + 0.03 * smooth_noise(rng, side, 128) + 0.01 * smooth_noise(rng, side, 6))[..., None]
     shadow = np.roll(shape, (side // 64, side // 96), axis=(0, 1))
     if defect is not None:
-        printed = PAINTERS[defect.name](printed.astype(np.float32), defect.rng)
+        printed = PAINTERS[defect.name](f32(printed), defect.rng)
     x, y = grid(side)
     shine = 0.07 * np.exp(-np.square((0.8 * x + 0.6 * y - gloss - 0.35) / 0.22))
-    scene = mix(tray * (1.0 - 0.45 * shadow)[..., None], (printed * 0.93 + shine[..., None]).astype(np.float32), shape)
-    return scene.astype(np.float32)
+    paper = f32(printed) * np.float32(0.93) + f32(shine)[..., None]
+    return mix(f32(tray) * f32(1.0 - 0.45 * shadow)[..., None], paper, shape)

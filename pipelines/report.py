@@ -1,0 +1,37 @@
+"""Gather what the evaluations left into report.html: one self-contained file that can be mailed.
+
+Run by DVC as: python -m pipelines.report
+"""
+
+import sys
+
+from fastflow.files import write_text
+from pipelines.params import Params
+from pipelines.paths import REPORT, report_folder
+from pipelines.report_page import CategoryResult, read_result, render
+from pipelines.revision import project_version
+from pipelines.stage import log, run_stage
+
+
+def report(params: Params) -> None:
+    results: list[CategoryResult] = []
+    missing: dict[str, str] = {}
+    for category in params.data.categories:
+        folder = report_folder(category)
+        if (folder / "metrics.json").is_file() and (folder / "about.json").is_file():
+            results.append(read_result(folder))
+        else:
+            missing[category] = f"not evaluated; run: dvc repro evaluate@{category}"
+    page = render(
+        results,
+        title="FastFlow report",
+        subtitle=f"{len(results)} of {len(params.data.categories)} categories",
+        about=project_version(),
+        missing=missing,
+    )
+    write_text(REPORT, page)
+    log.info("wrote %s: %s, %.1f MB", REPORT, ", ".join(params.data.categories), len(page) / 1e6)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(report, doc=__doc__))

@@ -1,0 +1,18 @@
+"""Which version of this project is running."""
+
+import subprocess
+
+
+def project_version() -> dict[str, str]:
+    """The commit of this project, and whether tracked files differ from it."""
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    dirty = changes if changes == "unknown" else str(bool(changes)).lower()
+    return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": dirty}
+
+
+def _git(*args: str) -> str:
+    try:
+        done = subprocess.run(["git", *args], capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,130 @@
+"""The house's rules: who imports whom, what dvc.yaml must name, and that the README speaks of what exists."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+LIBRARY = {"torch", "timm", "torchmetrics", "pandas", "PIL", "numpy", "scipy", "safetensors", "fastflow"}
+PIPELINE = {"torch", "pandas", "PIL", "numpy", "fastflow", "pipelines"}
+ALLOWED = {  # the longest match decides
+    "fastflow": LIBRARY,
+    "pipelines": PIPELINE,
+    "pipelines/demo": PIPELINE | {"scipy"},
+    "pipelines/params.py": {"yaml", "pydantic"},
+    "pipelines/flows.py": PIPELINE | {"prefect"},
+    "pipelines/tracking.py": PIPELINE | {"mlflow"},
+    "pipelines/registry.py": PIPELINE | {"mlflow"},
+    "pipelines/pictures.py": PIPELINE | {"matplotlib"},
+    "pipelines/charts.py": PIPELINE | {"matplotlib"},
+    "pipelines/report_page.py": PIPELINE | {"jinja2", "markupsafe"},
+}
+STAGES = ("draw", "prepare", "train", "evaluate", "report")
+OURS = sorted(p for folder in ("fastflow", "pipelines") for p in (ROOT / folder).rglob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def reachable(path: Path) -> set[str]:
+    """Our files that running `path` pulls in, itself and templates beside a page included."""
+    seen: set[Path] = set()
+    todo = [path]
+    while todo:
+        here = todo.pop()
+        if here not in seen:
+            seen.add(here)
+            todo += [p for name in imports(here) if (p := ROOT / (name.replace(".", "/") + ".py")).exists()]
+    pages = set((ROOT / "pipelines/templates").iterdir()) if ROOT / "pipelines/report_page.py" in seen else set()
+    return {relative(p) for p in seen | pages}
+
+
+@pytest.mark.parametrize("path", OURS, ids=relative)
+def test_each_file_imports_only_what_its_place_allows(path: Path) -> None:
+    name = relative(path)
+    rule = max((r for r in ALLOWED if name == r or name.startswith(r + "/")), key=len)
+    strangers = {module.split(".")[0] for module in imports(path)} - sys.stdlib_module_names - ALLOWED[rule]
+    assert not strangers, f"{name} imports {sorted(strangers)}; {rule} may import {sorted(ALLOWED[rule])}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_import_no_other_stage_and_no_orchestrator(stage: str) -> None:
+    names = set(imports(ROOT / f"pipelines/{stage}.py"))
+    others = {f"pipelines.{other}" for other in (*STAGES, "flows") if other != stage}
+    assert not names & others
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_yaml_names_every_file_a_stage_runs(stage: str) -> None:
+    spec = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
+    assert f"python -m pipelines.{stage}" in spec["cmd"]
+    needed = reachable(ROOT / f"pipelines/{stage}.py")
+    named = {dep for dep in spec["deps"] if dep.endswith((".py", ".html", ".css", ".js"))}
+    assert needed == named, (
+        f"dvc.yaml: stage {stage} lacks {sorted(needed - named)}, so a change there would not rerun it, "
+        f"and names {sorted(named - needed)} for nothing"
+    )
+
+
+def test_dvc_yaml_names_every_parameter_section_a_stage_reads() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for stage in STAGES:
+        text = (ROOT / f"pipelines/{stage}.py").read_text()
+        read = {m.rstrip(".") for m in re.findall(r"params\.([a-z_]+)", text) if m != "model_dump"}
+        named = {param.split(".")[0] for param in stages[stage]["params"]}
+        assert read <= named, f"{stage} reads {sorted(read - named)}, which dvc.yaml does not name"
+
+
+def test_files_are_short() -> None:
+    long = {relative(p): n for p in OURS if (n := len(p.read_text().splitlines())) > 250}
+    assert not long
+
+
+def test_readme_tree_and_commands_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    tree = re.search(r"```text\n(.*?)```", readme, flags=re.DOTALL)
+    assert tree
+    for name in re.findall(r"^([\w./-]+)", tree[1], flags=re.MULTILINE):
+        assert (ROOT / name).exists(), f"README's tree names {name}, which is not there"
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert targets >= set(re.findall(r"\bmake ([a-z-]+)", readme))
+    for module in re.findall(r"python -m ((?:pipelines|benchmarks)\.\w+)", readme):
+        assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), f"README runs {module}, which is not there"
+    for image in re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme):
+        assert (ROOT / image).is_file()
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=]", d)[0].lower() for d in project["dependencies"]}
+    names = {"PIL": "pillow", "yaml": "pyyaml"}
+    found = {names.get(top, top) for p in OURS for m in imports(p) if (top := m.split(".")[0])}
+    imported = found - sys.stdlib_module_names - {"fastflow", "pipelines"}
+    assert imported <= declared, f"imported, not declared: {sorted(imported - declared)}"
+    called = {"dvc"}  # as a program
+    assert declared - called <= imported, f"declared, not imported: {sorted(declared - called - imported)}"
+
+
+def test_no_file_names_a_registry_host_or_an_absolute_path() -> None:
+    hosts = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|/home/|/root/|/work/")
+    for path in [*OURS, *(ROOT / "tests").rglob("*.py"), *ROOT.glob("*.*"), ROOT / "Makefile"]:
+        if path.name not in ("test_house.py", "report.html") and path.is_file():
+            assert not hosts.search(path.read_text(errors="ignore")), path

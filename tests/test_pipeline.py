@@ -1,0 +1,134 @@
+"""The whole pipeline with real DVC, Prefect and MLflow, on two tiny categories in a project of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT, write_plates
+from tests.test_stages import write_tiny_params
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+CATEGORIES = ["plates", "tiles"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with tiny parameters, in a path with a space; the tests below share it and go in order."""
+    folder = tmp_path_factory.mktemp("a project") / "of its own"
+    for name in ("fastflow", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
+    write_tiny_params(folder, epochs=1)
+    change_params(folder, data={"root": "images", "categories": CATEGORIES}, demo_categories=[])
+    for category in CATEGORIES:
+        write_plates(folder / "images" / category, num_train=4, num_test=2)
+    for command in ("git init -q", "dvc init -q", "git add -A", "git commit -qm start"):
+        program, *rest = command.split()
+        run(folder, *([program] if program == "git" else [sys.executable, "-m", "dvc"]), *rest)
+    return folder
+
+
+def change_params(folder: Path, *, data: dict[str, object], demo_categories: list[str]) -> None:
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    values["data"] |= data
+    values["demo"]["categories"] = demo_categories
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+
+def run(folder: Path, *command: str, check: bool = True) -> str:
+    identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    own = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PREFECT_HOME": str(folder / ".prefect"),
+        "DVC_SITE_CACHE_DIR": str(folder / ".dvc/site-cache"),
+        "PYTHONPATH": str(folder),
+    }
+    done = subprocess.run(command, cwd=folder, env=os.environ | identity | own, capture_output=True, text=True)
+    assert done.returncode == 0 or not check, done.stdout[-3000:] + done.stderr[-3000:]
+    return f"{done.stdout}{done.stderr}\nexit code {done.returncode}"
+
+
+def dvc(folder: Path, *command: str) -> str:
+    return run(folder, sys.executable, "-m", "dvc", *command)
+
+
+def ran(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def test_repro_runs_all_then_nothing_and_metrics_and_plots_show(project: Path) -> None:
+    everything = {f"{stage}@{c}" for stage in ("prepare", "train", "evaluate") for c in CATEGORIES} | {"report"}
+    assert ran(dvc(project, "repro")) == everything
+    assert ran(dvc(project, "repro")) == set()
+    shown = json.loads(dvc(project, "metrics", "show", "--json").splitlines()[0])
+    assert set(shown[""]["data"]) == {f"reports/{c}/metrics.json" for c in CATEGORIES}
+    assert (project / "report.html").stat().st_size > 10_000
+    dvc(project, "plots", "show", "--out", "plots")
+    assert "ROC of images" in (project / "plots/index.html").read_text()
+
+
+def test_the_flow_finds_nothing_to_do_after_repro(project: Path) -> None:
+    said = run(project, sys.executable, "-m", "pipelines.flows")
+    assert "exit code 0" in said
+    assert not ran(said)
+    assert "up to date" in dvc(project, "status")
+
+
+def test_a_change_reruns_exactly_what_depends_on_it(project: Path) -> None:
+    write_plates(project / "more", num_train=5, num_test=2)
+    shutil.copy(project / "more/train/good/004.png", project / "images/tiles/train/good")
+    assert set(status(project)) == {"prepare@tiles", "train@tiles", "evaluate@tiles"}
+    (project / "images/tiles/train/good/004.png").unlink()
+    library = project / "fastflow/evaluation.py"
+    library.write_text(library.read_text() + "# changed\n")
+    assert set(status(project)) == {"evaluate@plates", "evaluate@tiles"}
+    library.write_text(library.read_text().removesuffix("# changed\n"))
+    assert status(project) == {}
+
+
+def status(project: Path) -> dict[str, object]:
+    """Stages that are stale by themselves; those after them follow."""
+    answer: dict[str, object] = json.loads(dvc(project, "status", "--json").splitlines()[0])
+    return answer
+
+
+def test_an_experiment_with_another_parameter_shows_in_metrics_diff(project: Path) -> None:
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "first results")
+    said = dvc(project, "exp", "run", "-S", "train.epochs=2")
+    assert {f"train@{c}" for c in CATEGORIES} <= ran(said)
+    assert not any(stage.startswith("prepare") for stage in ran(said))
+    changed = json.loads(dvc(project, "params", "diff", "--json").splitlines()[0])
+    assert changed["params.yaml"]["train.epochs"] == {"old": 1, "new": 2}
+    assert "milliseconds_per_image" in dvc(project, "metrics", "diff")
+    assert len(pd.read_csv(project / "reports/plates/training.csv")) == 2
+
+
+def test_a_failing_category_takes_nobody_with_it_and_is_named(project: Path) -> None:
+    image = project / "images/plates/train/good/000.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:200])
+    extra = write_plates(project / "further", num_train=6, num_test=2) / "train/good/005.png"
+    shutil.copy(extra, project / "images/tiles/train/good/005.png")
+    said = run(project, sys.executable, "-m", "pipelines.flows", check=False)
+    assert "exit code 1" in said
+    last = said.splitlines()[-2]
+    assert "prepare@plates failed with exit code 3" in last
+    assert "train/good/000.png" in last
+    assert ran_in_flow(said) >= {"train@tiles", "evaluate@tiles"}
+    image.write_bytes(whole)
+    said = run(project, sys.executable, "-m", "pipelines.flows")
+    assert not any("@tiles" in stage for stage in ran_in_flow(said))
+    assert "up to date" in dvc(project, "status")
+
+
+def ran_in_flow(said: str) -> set[str]:
+    return {line.split("Running stage '")[1].split("'")[0] for line in said.splitlines() if "Running stage '" in line}

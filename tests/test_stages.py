@@ -1,0 +1,219 @@
+"""The stages in one process on a tiny category: what they write, what they track, and how they refuse bad input."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from pipelines import draw, evaluate, prepare, report, results, train
+from pipelines.params import Params, read_params
+from pipelines.stage import BAD_DATA, USAGE, run_category_stage, run_stage
+from tests.conftest import ROOT, SIZE, write_plates
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
+TINY = {
+    "data": {"root": "images", "categories": ["plates"]},
+    "demo": {"categories": ["weave"], "image_size": 64, "num_train": 3, "num_good": 2, "num_per_defect": 1},
+    "model": {"preset": "resnet18", "weights": "random"}
+    | {"overrides": {"image_size": [SIZE, SIZE], "layers": [1, 2], "flow_steps": 2}},
+}
+STAGE_NAMES = ("prepare", "train", "evaluate")
+WORK: dict[str, Callable[[str, Params], None]] = {
+    "draw": draw.draw,
+    "prepare": prepare.prepare,
+    "train": train.train,
+    "evaluate": evaluate.evaluate,
+}
+
+
+def write_tiny_params(folder: Path, **train: object) -> None:
+    values = yaml.safe_load((ROOT / "params.yaml").read_text()) | TINY
+    values["train"] |= {"epochs": 6, "batch_size": 4} | train
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tiny parameters and a drawn category, as the current directory."""
+    monkeypatch.chdir(tmp_path)
+    write_plates(tmp_path / "images/plates")
+    write_tiny_params(tmp_path)
+    return tmp_path
+
+
+def run(stage: str, monkeypatch: pytest.MonkeyPatch, category: str = "plates") -> int:
+    monkeypatch.setattr(sys, "argv", [stage, "--category", category])
+    return run_category_stage(WORK[stage], doc="")
+
+
+def test_a_category_goes_from_images_to_report_and_registry(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stage in STAGE_NAMES:
+        assert run(stage, monkeypatch) == 0
+    monkeypatch.setattr(sys, "argv", ["report"])
+    assert run_stage(report.report, doc="") == 0
+
+    metrics = json.loads((project / "reports/plates/metrics.json").read_text())
+    assert metrics["image_auroc"] > 0.9
+    assert metrics["pixel_auroc"] > 0.9
+    assert metrics["undefined"] == {}
+    assert metrics["num_train"] == 8
+    page = (project / "report.html").read_text()
+    assert "plates" in page
+    assert "square" in page
+
+    address = json.loads((project / "models/plates/run.json").read_text())
+    finished = mlflow.get_run(address["run_id"])
+    assert finished.info.status == "FINISHED"
+    assert finished.data.params["train.epochs"] == "6"
+    assert finished.data.metrics["image_auroc"] == pytest.approx(metrics["image_auroc"])
+    assert {"git_commit", "data_dvc_md5", "seed", "torch", "sha256.flow.safetensors"} <= finished.data.tags.keys()
+    history = mlflow.MlflowClient().get_metric_history(address["run_id"], "loss")
+    curve = pd.read_csv(project / "reports/plates/training.csv")
+    assert [m.value for m in history] == pytest.approx(curve["loss"].tolist())
+    artifacts = {f.path for f in mlflow.MlflowClient().list_artifacts(address["run_id"], "report")}
+    assert {"report/metrics.json", "report/pictures"} <= artifacts
+
+    served = mlflow.pyfunc.load_model("models:/fastflow-plates/1")
+    scores = pd.read_csv(project / "reports/plates/scores.csv")
+    asked = pd.DataFrame({"image": [str(project / "images/plates" / p) for p in scores["image_path"]]})
+    answer = served.predict(asked)
+    assert answer["pred_score"].tolist() == pytest.approx(scores["pred_score"].tolist(), rel=1e-4)
+    assert results.table(["plates"]).loc["mean", "image_auroc"] == pytest.approx(metrics["image_auroc"])
+
+
+def test_evaluation_on_a_store_that_never_saw_the_training_adopts_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in ("prepare", "train"):
+        assert run(stage, monkeypatch) == 0
+    trained = json.loads((project / "models/plates/run.json").read_text())["run_id"]
+    shutil.rmtree(project / ".mlflow")
+    assert run("evaluate", monkeypatch) == 0
+    adopted = mlflow.search_runs(experiment_names=["fastflow"])
+    assert adopted["tags.adopted_from"].tolist() == [trained]
+    assert adopted["metrics.image_auroc"].notna().all()
+
+
+def test_demo_category_is_drawn_and_prepared(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("draw", monkeypatch, "weave") == 0
+    text = (
+        (project / "params.yaml").read_text().replace("root: images", "root: data/demo").replace("- plates", "- weave")
+    )
+    (project / "params.yaml").write_text(text)
+    assert run("prepare", monkeypatch, "weave") == 0
+    assert pd.read_csv(project / "data/prepared/weave.csv")["split"].value_counts()["train"] == 3
+
+
+def spoil_image(project: Path) -> None:
+    path = project / "images/plates/train/good/001.png"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def remove_mask(project: Path) -> None:
+    (project / "images/plates/ground_truth/square/002_mask.png").unlink()
+
+
+def shrink_mask(project: Path) -> None:
+    Image.new("L", (9, 9), 255).save(project / "images/plates/ground_truth/square/002_mask.png")
+
+
+def blank_mask(project: Path) -> None:
+    Image.new("L", (SIZE, SIZE)).save(project / "images/plates/ground_truth/square/002_mask.png")
+
+
+def empty_category(project: Path) -> None:
+    shutil.rmtree(project / "images/plates/train/good")
+
+
+def remove_category(project: Path) -> None:
+    shutil.rmtree(project / "images/plates")
+
+
+def misspell_key(project: Path) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("seed:", "sead:"))
+
+
+def mistype_value(project: Path) -> None:
+    write_tiny_params(project, epochs="many")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "sentence"),
+    [
+        (spoil_image, BAD_DATA, "train/good/001.png: cannot be read"),
+        (remove_mask, BAD_DATA, "test/square/002.png: its mask is missing"),
+        (shrink_mask, BAD_DATA, "002_mask.png: (9, 9) pixels, its image has (64, 64)"),
+        (blank_mask, BAD_DATA, "002_mask.png: the mask marks no pixel"),
+        (empty_category, BAD_DATA, "has no image in train/good"),
+        (remove_category, BAD_DATA, "images/plates does not exist"),
+        (misspell_key, USAGE, "unknown key 'sead'"),
+        (mistype_value, USAGE, "train.epochs is 'many' (str)"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence_and_nothing_written(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+    code: int,
+    sentence: str,
+) -> None:
+    spoil(project)
+    assert run("prepare", monkeypatch) == code
+    said = capfd.readouterr().err
+    assert said.startswith("error: ")
+    assert sentence in said
+    assert "Traceback" not in said
+    assert not (project / "data").exists() or not list((project / "data").rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ({"weights": "absent.safetensors"}, "weights file absent.safetensors does not exist"),
+        ({"weights": "params.yaml"}, "weights file params.yaml is not a readable .safetensors file"),
+        ({"preset": "resnet19"}, "preset 'resnet19' is unknown; allowed: resnet18"),
+        ({"overrides": {"steps": 3}}, "unknown keys ['steps']"),
+    ],
+)
+def test_bad_model_parameters_end_training_before_it_starts(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    model: dict[str, object],
+    sentence: str,
+) -> None:
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values["model"] |= model
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    assert run("prepare", monkeypatch) == 0
+    assert run("train", monkeypatch) == USAGE
+    assert sentence in capfd.readouterr().err
+    assert not (project / "models").exists()
+    assert not (project / ".mlflow").exists()
+
+
+def test_unreachable_tracking_server_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert run("prepare", monkeypatch) == 0
+    assert run("train", monkeypatch) == 5
+    said = capfd.readouterr().err
+    assert "the MLflow store http://127.0.0.1:9 cannot be used" in said
+    assert "secret" not in said
+
+
+def test_shipped_params_name_drawable_demo_categories() -> None:
+    params = read_params(ROOT / "params.yaml")
+    assert params.data.root == draw.ROOT.as_posix()
+    assert set(params.data.categories) <= set(params.demo.categories)
