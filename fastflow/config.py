@@ -37,6 +37,8 @@ class FastFlowConfig:
     """False: 3x3 and 1x1 kernels in turn."""
     couplings: int = 1
     """Affine couplings per step: 1 (both reproductions) or 2 (a reading of the paper's figure 2)."""
+    clamp: float = 2.0
+    """Bound of a coupling's log-scale, in nats; 2 in both reproductions."""
     score: Score = "likelihood"
     """How anomaly maps are made of z and log_det_jacobian; see fastflow.score."""
     top_fraction: float = 0.0
@@ -52,6 +54,7 @@ class FastFlowConfig:
         self._check("flow_steps", self.flow_steps >= 1, "at least 1")
         self._check("hidden_ratio", self.hidden_ratio > 0, "more than 0")
         self._check("couplings", self.couplings in (1, 2), "1 or 2")
+        self._check("clamp", self.clamp > 0, "more than 0")
         self._check("score", self.score in get_args(Score), f"one of {get_args(Score)}")
         self._check("top_fraction", 0 <= self.top_fraction <= 1, "from 0 to 1")
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CLAMP = 2.0  # bound of one coupling's log-scale, in nats per channel
 _SUBNET_GAIN = 0.1  # FrEIA's damping of the subnet's output: near identity at the start
 _SOFTPLUS_BETA = 0.5
 
@@ -29,13 +28,16 @@ def subnet(in_channels: int, out_channels: int, *, hidden_ratio: float, kernel_s
 
 
 class Coupling(nn.Module):
-    """Affine coupling: x2 becomes x2 * exp(s(x1)) + t(x1), with s bounded by `CLAMP` (paper, eq. 3).
+    """Affine coupling: x2 becomes x2 * exp(s(x1)) + t(x1), with |s| bounded by `clamp` nats (paper, eq. 3).
 
     `first_conditions` says which half is left alone: the first ceil(C/2) channels, or the others.
     """
 
-    def __init__(self, channels: int, *, hidden_ratio: float, kernel_size: int, first_conditions: bool = True) -> None:
+    def __init__(
+        self, channels: int, *, hidden_ratio: float, kernel_size: int, clamp: float = 2.0, first_conditions: bool = True
+    ) -> None:
         super().__init__()
+        self.clamp = clamp
         self.sizes = [channels - channels // 2, channels // 2]
         self.first_conditions = first_conditions
         kept, changed = self.sizes if first_conditions else self.sizes[::-1]
@@ -44,7 +46,7 @@ class Coupling(nn.Module):
     def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         a = self.subnet(kept) * _SUBNET_GAIN
         s, t = a.chunk(2, dim=1)
-        return CLAMP * torch.tanh(s), t
+        return self.clamp * torch.tanh(s), t
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         first, second = torch.split(x, self.sizes, dim=1)
@@ -70,10 +72,18 @@ class FlowStep(nn.Module):
 
     permutation: Tensor
 
-    def __init__(self, channels: int, *, hidden_ratio: float, kernel_size: int, couplings: int = 1) -> None:
+    def __init__(
+        self, channels: int, *, hidden_ratio: float, kernel_size: int, couplings: int = 1, clamp: float = 2.0
+    ) -> None:
         super().__init__()
         self.couplings = nn.ModuleList(
-            Coupling(channels, hidden_ratio=hidden_ratio, kernel_size=kernel_size, first_conditions=i % 2 == 0)
+            Coupling(
+                channels,
+                hidden_ratio=hidden_ratio,
+                kernel_size=kernel_size,
+                clamp=clamp,
+                first_conditions=i % 2 == 0,
+            )
             for i in range(couplings)
         )
         # softplus(raw) = 1 at the start; 10 is FrEIA's 1 / 0.1
@@ -117,7 +127,14 @@ class Flow(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, flow_steps: int, hidden_ratio: float, conv3x3_only: bool, couplings: int = 1
+        self,
+        channels: int,
+        *,
+        flow_steps: int,
+        hidden_ratio: float,
+        conv3x3_only: bool,
+        couplings: int = 1,
+        clamp: float = 2.0,
     ) -> None:
         super().__init__()
         self.steps = nn.ModuleList(
@@ -126,6 +143,7 @@ class Flow(nn.Module):
                 hidden_ratio=hidden_ratio,
                 kernel_size=3 if conv3x3_only or i % 2 == 0 else 1,
                 couplings=couplings,
+                clamp=clamp,
             )
             for i in range(flow_steps)
         )

@@ -18,6 +18,7 @@ from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
 from fastflow.score import NormalRange, image_score, merge_scales, position_nll, position_score
+from fastflow.weights import load_weights
 
 
 class Prediction(NamedTuple):
@@ -48,6 +49,7 @@ class FastFlow(nn.Module):
                 hidden_ratio=config.hidden_ratio,
                 conv3x3_only=config.conv3x3_only,
                 couplings=config.couplings,
+                clamp=config.clamp,
             )
             for channels in self.backbone.channels
         )
@@ -97,6 +99,18 @@ class FastFlow(nn.Module):
     def forward(self, images: Tensor) -> Prediction:
         """uint8 images (B, 3, H, W), 0..255, of the configured size, to anomaly_map and pred_score."""
         return self.score(self.extract(images))
+
+
+def build_model(config: FastFlowConfig, *, weights: str, seed: int) -> FastFlow:
+    """A new model: its random parts drawn from `seed`, its backbone's weights as `load_weights` takes them.
+
+    Raises:
+        ValueError: the backbone, the size or the weights do not fit.
+    """
+    torch.manual_seed(seed)
+    model = FastFlow(config)
+    load_weights(model.backbone, weights)
+    return model
 
 
 class FeatureAffine(nn.Module):

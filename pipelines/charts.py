@@ -21,7 +21,7 @@ from pipelines.pictures import blend, heat_colours
 INK = "#010203"  # stands for the page's text colour
 GOOD, DEFECTIVE = "#3b82c4", "#e2762b"  # told apart with any colour vision, on white and on black
 LONGEST_NAME = 18  # characters of a defect type's name that fit beside the chart
-BINS = 40
+BINS = (12, 40)  # fewest and most bars of a histogram
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -68,10 +68,12 @@ def defect_types(scores: pd.DataFrame) -> list[str]:
 
 
 def _bars(axes: Axes, scores: pd.DataFrame) -> None:
-    edges = np.linspace(*_limits(scores["pred_score"]), BINS + 1)
+    bins = int(np.clip(2 * len(scores) ** 0.5, *BINS))
+    edges = np.linspace(*_limits(scores["pred_score"]), bins + 1)
     for label, name, colour in ((0, "good", GOOD), (1, "defective", DEFECTIVE)):
         values = scores.loc[scores["gt_label"] == label, "pred_score"]
-        axes.hist(values, bins=edges.tolist(), color=colour, alpha=0.75, label=f"{name} ({len(values)})")
+        counts, _ = np.histogram(values, edges)
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75, label=f"{name} ({len(values)})")
     axes.tick_params(labelbottom=False, length=0)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylabel("images")
@@ -146,10 +148,10 @@ def heat_legend(*, low: float, threshold: float) -> str:
     with mpl.rc_context(STYLE):
         figure = _figure(420, 54)
         axes = _axes(figure, left=36, bottom=34, right=36, top=4)
-        for step, (red, green, blue) in enumerate(colours):  # each reaches to the end: no seams between
-            axes.axvspan(step / steps, 1, color=(red / 255, green / 255, blue / 255), linewidth=0)
+        spans = [(step / steps, 1 - step / steps) for step in range(steps)]  # to the end: no seams between
+        axes.broken_barh(spans, (0, 1), facecolors=colours / 255, linewidth=0)
         axes.axvline(0.5, color=INK, linewidth=1.5, ymin=-0.3, ymax=1, clip_on=False)
-        axes.set(xlim=(0, 1), yticks=[])
+        axes.set(xlim=(0, 1), ylim=(0, 1), yticks=[])
         axes.spines[:].set_visible(False)
         top = 2 * threshold - low
         labels = [f"{low:.3g}\nlow", f"{threshold:.3g}\nthreshold", f"{top:.3g}\nand above"]

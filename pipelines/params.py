@@ -38,6 +38,7 @@ class Model(Section):
 
 class Train(Section):
     epochs: Count
+    min_steps: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]

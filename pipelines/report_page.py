@@ -231,14 +231,15 @@ def _legend(pictures: Mapping[str, Any]) -> str:
 
 def _case(case: dict[str, Any], scores: pd.DataFrame) -> dict[str, Any]:
     """A case of index.json with its place among its own kind and against the other kind."""
+    own = scores.loc[scores["image_path"] == case["image_path"], "pred_score"]
+    score = own.iloc[0] if len(own) else case["pred_score"]  # the table's digits: they decide ranks
     same = scores[(scores["gt_label"] == case["gt_label"]) & (scores["defect_type"] == case["defect_type"])]
     other = scores.loc[scores["gt_label"] != case["gt_label"], "pred_score"]
-    rank = 1 + int((same["pred_score"] > case["pred_score"]).sum())
-    place = {1: "highest", len(same): "lowest"}.get(rank, f"rank {rank}") + f" of {len(same)}"
+    rank = 1 + int((same["pred_score"] > score).sum())
+    place = {len(same): "lowest", 1: "highest"}.get(rank, f"rank {rank}") + f" of {len(same)}"
     if case["gt_label"] == 1:
-        confused = int((other >= case["pred_score"]).sum())
-        against = f"{confused} of {len(other)} good images score as high"
+        confused, against = int((other >= score).sum()), "good images score as high"
     else:
-        confused = int((other <= case["pred_score"]).sum())
-        against = f"{confused} of {len(other)} defective images score no higher"
-    return case | {"place": place, "against": against if len(other) else "", "confused": confused > 0}
+        confused, against = int((other <= score).sum()), "defective images score no higher"
+    sentence = f"{confused} of {len(other)} {against}" if len(other) else ""
+    return case | {"place": place, "against": sentence, "confused": confused > 0}

@@ -5,21 +5,21 @@ Run by DVC as: python -m pipelines.train --category bottle      (bottle, 10 epoc
 """
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.features import extract_features
 from fastflow.index import read_index
-from fastflow.model import FastFlow
+from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
 from fastflow.train import Epoch, calibrate, normal_map_range, train_epochs
-from fastflow.weights import load_weights
 from pipelines import registry, tracking
 from pipelines.device import choose_device
 from pipelines.params import Params
@@ -32,7 +32,8 @@ def train(category: str, params: Params) -> None:
     start = time.perf_counter()
     device = choose_device(params.device)
     index = read_index(index_file(category), split="train")
-    model = build_model(params).to(device)
+    config = preset(params.model.preset, **params.model.overrides)
+    model = build_model(config, weights=params.model.weights, seed=params.seed).to(device)
     tracking.connect()
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
     with tracking.new_run(name, tags=provenance(category) | {"category": category, "seed": str(params.seed)}) as run:
@@ -46,30 +47,29 @@ def train(category: str, params: Params) -> None:
             "category": category,
             "seed": params.seed,
             "weights": params.model.weights,
-            "epochs": params.train.epochs,
+            "epochs": len(epochs),
             "train_seconds": time.perf_counter() - start,
             "map_range": map_range,
         }
         finish(model, category, run, epochs, about)
 
 
-def build_model(params: Params) -> FastFlow:
-    """The configured model, all its random parts drawn from the seed, its backbone's weights loaded."""
-    torch.manual_seed(params.seed)
-    model = FastFlow(preset(params.model.preset, **params.model.overrides))
-    load_weights(model.backbone, params.model.weights)
-    return model
+def train_settings(params: Params, num_images: int) -> dict[str, Any]:
+    """What `train_epochs` takes; a small category gets more epochs, so that it sees `min_steps` batches."""
+    settings = params.train.model_dump(exclude={"min_steps"})
+    steps = math.ceil(num_images / params.train.batch_size)
+    return settings | {"epochs": max(params.train.epochs, math.ceil(params.train.min_steps / steps))}
 
 
 def fit(model: FastFlow, features: list[Tensor], params: Params, run: tracking.TrackedRun) -> list[Epoch]:
     """Trains and calibrates, telling each epoch to the log and to the run."""
     done = []
-    settings = params.train.model_dump()
+    settings = train_settings(params, len(features[0]))
     for epoch in train_epochs(model, features, seed=params.seed, **settings):
         done.append(epoch)
         run.log_epoch(epoch)
-        left = (params.train.epochs - epoch.epoch) * epoch.seconds
-        log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, params.train.epochs, epoch.loss, left)
+        left = (settings["epochs"] - epoch.epoch) * epoch.seconds
+        log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, settings["epochs"], epoch.loss, left)
     calibrate(model, features, batch_size=params.train.batch_size)
     return done
 

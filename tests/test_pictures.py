@@ -47,9 +47,8 @@ def _near(picture: NDArray[np.uint8], colour: Colour) -> NDArray[np.bool_]:
 def test_threshold_is_the_middle_of_the_scale(low: float, threshold: float) -> None:
     span = threshold - low
     scores = _map(low - span, low, threshold, threshold + span, threshold + 9 * span)
-    np.testing.assert_allclose(
-        heat_position(scores, low=low, threshold=threshold), [[0, 0, 0.5, 1, 1]], atol=1e-5
-    )
+    position = heat_position(scores, low=low, threshold=threshold)
+    np.testing.assert_allclose(position, [[0, 0, 0.5, 1, 1]], atol=1e-5)
 
 
 def test_opacity_and_lightness_rise_with_the_score() -> None:
@@ -136,9 +135,8 @@ def _scores(*, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     types = np.repeat(["good", "crack", "dent", "hole"], [20, 9, 2, 1])
     scores = rng.permutation(len(types)).astype(float)
-    table = pd.DataFrame(
-        {"defect_type": types, "gt_label": (types != "good").astype(int), "pred_score": scores}
-    )
+    labels = (types != "good").astype(int)
+    table = pd.DataFrame({"defect_type": types, "gt_label": labels, "pred_score": scores})
     return table.sample(frac=1, random_state=seed)
 
 

@@ -20,6 +20,7 @@ from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.report_page import fraction, number, read_result, render
 
 HOSTILE = "<img src=x onerror=alert(1)>"
+TYPES = ("crack", "dent", "hole")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 METRICS = {
     "image_auroc": 0.97123,
@@ -36,30 +37,35 @@ METRICS = {
 def _scores(names: tuple[str, ...]) -> pd.DataFrame:
     types = np.repeat(["good", *names], [6, *[3] * len(names)])
     score = np.random.default_rng(1).normal(size=len(types)) + 1.5 * (types != "good")
+    score = score.astype(np.float32)  # as models give it: its text and its double are not the same number
     paths = [f"test/{name}/{i:03}.png" for i, name in enumerate(types)]
     label = (types != "good").astype(int)
     return pd.DataFrame({"image_path": paths, "defect_type": types, "gt_label": label, "pred_score": score})
 
 
 def _write(
-    folder: Path,
-    *,
-    names: tuple[str, ...] = ("crack", "dent", "hole"),
-    about: dict[str, str] | None = None,
-    **metrics: Any,
+    folder: Path, *, names: tuple[str, ...] = TYPES, per_defect: int = 1, good: int = 1, **bare: Any
 ) -> Path:
     """A result folder as the evaluate stage leaves it."""
-    folder.mkdir(parents=True)
+    _write_bare(folder, names=names, **bare)
     scores = _scores(names)
-    scores.to_csv(folder / "scores.csv", index=False)
-    roc_curve(scores["pred_score"], scores["gt_label"]).to_csv(folder / "roc.csv", index=False)
-    pd.DataFrame({"epoch": [1, 2], "loss": [0.5, -0.25], "seconds": 1.0}).to_csv(
-        folder / "training.csv", index=False
-    )
+    curve = roc_curve(scores["pred_score"], scores["gt_label"])
+    curve.to_csv(folder / "roc.csv", index=False)
+    training = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, -0.25], "seconds": 1.0})
+    training.to_csv(folder / "training.csv", index=False)
+    cases = [_case(scores.iloc[i]) for i in choose_cases(scores, per_defect=per_defect, good=good)]
+    write_pictures(folder / "pictures", cases=cases, low=0, threshold=1)
+    return folder
+
+
+def _write_bare(
+    folder: Path, *, names: tuple[str, ...] = TYPES, about: dict[str, str] | None = None, **metrics: Any
+) -> Path:
+    """A result without curves and pictures."""
+    folder.mkdir(parents=True)
+    _scores(names).to_csv(folder / "scores.csv", index=False)
     (folder / "metrics.json").write_text(json.dumps({"category": folder.name, **METRICS, **metrics}))
     (folder / "about.json").write_text(json.dumps({"weights": "pretrained", "seed": "0"} | (about or {})))
-    cases = [_case(scores.iloc[i]) for i in choose_cases(scores, per_defect=1, good=1)]
-    write_pictures(folder / "pictures", cases=cases, low=0, threshold=1)
     return folder
 
 
@@ -129,9 +135,8 @@ def test_policy_allows_this_style_and_script_and_nothing_else(page: str) -> None
     rules = dict(rule.split(maxsplit=1) for rule in policy.split("; "))
     for name in ("style", "script"):
         content = "".join(parsed.parts[name]).encode()
-        assert (
-            rules[f"{name}-src"] == f"'sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}'"
-        )
+        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        assert rules[f"{name}-src"] == f"'sha256-{digest}'"
     assert (rules["default-src"], rules["img-src"]) == ("'none'", "data:")
     assert not [a for _, a in parsed.tags if "style" in a or any(name.startswith("on") for name in a)]
 
@@ -170,35 +175,53 @@ def test_hostile_names_show_as_text(tmp_path: Path) -> None:
 
 
 def test_name_that_is_no_text_can_be_written(tmp_path: Path) -> None:
-    page = _page(_write(tmp_path / "bottle"), missing={"caf\udce9": "not UTF-8"})
+    page = _page(_write_bare(tmp_path / "bottle"), missing={"caf\udce9": "not UTF-8"})
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
 
 
 def test_undefined_metric_is_a_dash_with_its_reason(page: str) -> None:
     text = _Page(page).text
-    assert "AUPRO – a defective image without mask" in text
+    assert "AUPRO \u2013 a defective image without mask" in text
     assert "AUPRO is undefined: a defective image without mask" in text
     assert "0.971" in text
 
 
 def test_mean_is_over_the_categories_that_have_the_metric(tmp_path: Path) -> None:
     values = {"one": (0.5, 0.25), "two": (0.75, 0.5), "three": (1.0, None)}
-    folders = [_write(tmp_path / n, image_auroc=a, aupro=p, undefined={}) for n, (a, p) in values.items()]
+    folders = [_write_bare(tmp_path / n, image_auroc=a, aupro=p) for n, (a, p) in values.items()]
     assert "mean 0.750 0.960 0.375 of 2" in _Page(_page(*folders)).text
 
 
 def test_types_are_told_from_good_by_auroc(page: str) -> None:
-    scores = _scores(("crack", "dent", "hole"))
+    scores = _scores(TYPES)
     text = _Page(page).text
-    for name in ("crack", "dent", "hole"):
+    for name in TYPES:
         rows = scores[scores["defect_type"].isin(["good", name])]
         expected = roc_auc_score(rows["gt_label"], rows["pred_score"])
         median = rows.loc[rows["gt_label"] == 1, "pred_score"].median()
         assert re.search(rf"{name} 3 {expected:.3f} \S+ {median:.4g} ", text)
 
 
+def test_place_of_a_case_is_counted(tmp_path: Path) -> None:
+    scores = _scores(TYPES)
+    good = scores.loc[scores["gt_label"] == 0, "pred_score"]
+    bad = scores.loc[scores["gt_label"] == 1, "pred_score"]
+    text = _Page(_page(_write(tmp_path / "bottle", per_defect=3, good=6))).text
+    for name in TYPES:
+        ranked = scores[scores["defect_type"] == name].sort_values("pred_score")
+        for place, (_, row) in zip(("lowest", "rank 2", "highest"), ranked.iterrows(), strict=True):
+            score, path = row["pred_score"], row["image_path"]
+            end = f"{place} of 3 {path} · {(good >= score).sum()} of 6 good images score as high"
+            assert f"{name} {score:.4g} {end}" in text
+    worst = f"{good.max():.4g} highest of 6"
+    assert worst in text
+    assert (
+        f"{(bad <= good.max()).sum()} of 9 defective images score no higher" in text.partition(worst)[2][:120]
+    )
+
+
 def test_cost_of_a_threshold_is_counted(page: str) -> None:
-    scores = _scores(("crack", "dent", "hole"))
+    scores = _scores(TYPES)
     good = scores.loc[scores["gt_label"] == 0, "pred_score"]
     bad = scores.loc[scores["gt_label"] == 1, "pred_score"]
     text = _Page(page).text
@@ -207,34 +230,33 @@ def test_cost_of_a_threshold_is_counted(page: str) -> None:
 
 
 def test_missing_categories_come_first_with_their_reason(tmp_path: Path) -> None:
-    text = _Page(_page(_write(tmp_path / "bottle"), missing={"cable": "out of memory"})).text
+    text = _Page(_page(_write_bare(tmp_path / "bottle"), missing={"cable": "out of memory"})).text
     assert text.index("cable out of memory") < text.index("Overview")
     assert "cable out of memory" in _Page(_page(missing={"cable": "out of memory"})).text
 
 
 @pytest.mark.parametrize(("weights", "told"), [("random", True), ("pretrained", False)])
 def test_random_weights_are_told(tmp_path: Path, weights: str, told: bool) -> None:
-    text = _Page(_page(_write(tmp_path / "bottle", about={"weights": weights}))).text
+    text = _Page(_page(_write_bare(tmp_path / "bottle", about={"weights": weights}))).text
     assert ("weights are random" in text) == told
 
 
 def test_figures_unknown_today_are_shown(tmp_path: Path) -> None:
-    assert "pixel f1 0.1234" in _Page(_page(_write(tmp_path / "bottle", pixel_f1=0.12341))).text
+    assert "pixel f1 0.1234" in _Page(_page(_write_bare(tmp_path / "bottle", pixel_f1=0.12341))).text
 
 
 def test_only_metrics_and_scores_are_needed(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "bottle")
-    for name in ("roc.csv", "training.csv", "about.json", "pictures/index.json"):
-        (folder / name).unlink()
+    folder = _write_bare(tmp_path / "bottle")
+    (folder / "about.json").unlink()
     text = _Page(_page(folder)).text
     assert "No ROC" in text
     assert "No training curve" in text
 
 
 def test_category_without_test_images(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "bottle", names=(), image_auroc=None, pixel_auroc=None)
-    for name in ("scores.csv", "roc.csv"):
-        pd.read_csv(folder / name).iloc[:0].to_csv(folder / name, index=False)
+    folder = _write_bare(tmp_path / "bottle", image_auroc=None, pixel_auroc=None)
+    _scores(TYPES).iloc[:0].to_csv(folder / "scores.csv", index=False)
+    (folder / "roc.csv").write_text("fpr,tpr,threshold\n")
     assert "No test image was scored" in _Page(_page(folder)).text
 
 
@@ -249,7 +271,7 @@ def test_category_without_test_images(tmp_path: Path) -> None:
     ],
 )
 def test_unreadable_result_is_named(tmp_path: Path, name: str, content: str | None) -> None:
-    folder = _write(tmp_path / "bottle")
+    folder = _write_bare(tmp_path / "bottle")
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_text(content)
@@ -263,10 +285,10 @@ def test_nothing_undefined_or_imperfect_looks_perfect() -> None:
         ">0.999",
         "0.999",
         "0.000",
-        "–",  # noqa: RUF001
-        "–",  # noqa: RUF001
+        "\u2013",
+        "\u2013",
     ]
-    assert [number(v) for v in (12345, 41.3, 0.00012345, None)] == ["12,345", "41.3", "0.0001234", "–"]  # noqa: RUF001
+    assert [number(v) for v in (12345, 41.3, 0.00012345, None)] == ["12,345", "41.3", "0.0001234", "\u2013"]
 
 
 def test_charts_are_deterministic_and_take_the_colour_of_the_page() -> None:

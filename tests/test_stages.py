@@ -35,7 +35,7 @@ WORK: dict[str, Callable[[str, Params], None]] = {
 
 def write_tiny_params(folder: Path, **train: object) -> None:
     values = yaml.safe_load((ROOT / "params.yaml").read_text()) | TINY
-    values["train"] |= {"epochs": 6, "batch_size": 4} | train
+    values["train"] |= {"epochs": 6, "min_steps": 1, "batch_size": 4} | train
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 
 

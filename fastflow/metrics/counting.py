@@ -18,7 +18,8 @@ Scores = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
-SCORES_IN_FLIGHT = 2**25  # 128 MiB of float32, shared by all threads
+SCORES_IN_FLIGHT = 2**26  # 256 MiB of float32, shared by all threads
+SCORES_AT_ONCE = 2**18  # of a part: a copy that stays in the cache
 VALUES_AT_ONCE = 2**16
 
 
@@ -101,7 +102,7 @@ def _chunks(parts: Sequence[Part], workers: int) -> Iterator[list[Part]]:
     """
     total = sum(part.scores.size for part in parts)
     n_chunks = workers * -(-total // SCORES_IN_FLIGHT)
-    pieces = [piece for part in parts for piece in _pieces(part, -(-total // max(1, n_chunks)))]
+    pieces = [piece for part in parts for piece in _pieces(part, min(SCORES_AT_ONCE, -(-total // max(1, n_chunks))))]
     starts = np.cumsum([0, *(piece.scores.size for piece in pieces)])[:-1] * n_chunks // max(1, total)
     for _, chunk in groupby(zip(starts, pieces, strict=True), key=lambda item: item[0]):
         yield [piece for _, piece in chunk]

@@ -76,19 +76,21 @@ def rank_pixels(anomaly_maps: Maps, gt_masks: Masks, image_paths: Paths) -> Pixe
     images = split_images(anomaly_maps, gt_masks, image_paths=image_paths)
     return rank_defects(
         [image.part for image in images],
-        np.concatenate([image.defect for image in images] or [np.zeros(0, np.float32)]),
-        np.concatenate([image.region_size for image in images] or [np.zeros(0, np.int32)]),
+        [image.defect for image in images],
+        [image.region_size for image in images],
         sum(image.n_regions for image in images),
     )
 
 
 def rank_defects(
-    background: Sequence[Part], defect: Scores, region_size: NDArray[np.int32], n_regions: int
+    background: Sequence[Part], defects: Sequence[Scores], sizes: Sequence[NDArray[np.int32]], n_regions: int
 ) -> PixelRanking:
-    """Rank defect pixels (D,): each adds 1 / (size of its region * number of regions) to the PRO."""
+    """Rank defect pixels (D_i,): each adds 1 / (size of its region * number of regions) to the PRO."""
+    defect = np.concatenate([*defects, np.empty(0, np.float32)])
+    region_size = np.concatenate([*sizes, np.empty(0, np.int32)])
     order = np.argsort(defect)
     ordered, weight = defect[order], 1 / (region_size[order] * float(n_regions))
-    del order  # this is where the memory peaks
+    del order, defect, region_size  # this is where the memory peaks
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
     overlap = np.add.reduceat(weight, starts) if len(starts) else weight
     score, count = ordered[starts], np.diff(starts, append=len(ordered))

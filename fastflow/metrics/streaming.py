@@ -62,8 +62,8 @@ class PixelMetrics(Metric):
     def compute(self) -> dict[str, Value]:
         pixels = rank_defects(
             [Part(scores) for scores in _arrays(self.background)],
-            np.concatenate(_arrays(self.defect) or [np.zeros(0, np.float32)]),
-            np.concatenate(_arrays(self.region_size) or [np.zeros(0, np.int32)]),
+            _arrays(self.defect),
+            _arrays(self.region_size),
             int(self.n_regions),
         )
         return metrics_of(pixels, self.fpr_limits)

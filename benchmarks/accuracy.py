@@ -1,0 +1,143 @@
+"""Train and evaluate one category over several seeds, with the defaults of params.yaml; report mean and deviation.
+
+    python -m benchmarks.accuracy --data-root DIR --category bottle --backbone resnet18 --weights FILE --seeds 3 \
+        --json out.json
+
+`--backbone` is a preset's name. `--set` changes single fields of the model or of the training, for ablations:
+`--set score=paper --set train.epochs=20`. The last epoch counts; with `--every 2` the test images are also measured
+every two epochs, to show how far the last epoch is from the best. That is a measurement, never a choice.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import yaml
+from torch import Tensor
+
+from fastflow.evaluation import Scored, measure, score_images
+from fastflow.features import extract_features
+from fastflow.files import write_text
+from fastflow.index import scan_category
+from fastflow.model import FastFlow, build_model
+from fastflow.presets import preset
+from fastflow.train import calibrate, train_epochs
+from pipelines.device import choose_device
+from pipelines.params import Params, read_params
+from pipelines.train import train_settings
+
+METRICS = ("image_auroc", "pixel_auroc", "aupro")
+
+
+class Category(NamedTuple):
+    """A category's folder, its index, and the paths of its training and test images."""
+
+    root: Path
+    test: pd.DataFrame
+    train_paths: list[Path]
+    test_paths: list[Path]
+
+
+def open_category(root: Path) -> Category:
+    index = scan_category(root)
+    train, test = (index[index["split"] == split].reset_index(drop=True) for split in ("train", "test"))
+    return Category(root, test, *([root / path for path in part["image_path"]] for part in (train, test)))
+
+
+def run_seed(
+    category: Category, args: argparse.Namespace, params: Params, overrides: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """One training and its measurements: the metrics at the last epoch, the seconds, and the curve if asked for."""
+    start = time.perf_counter()
+    device = choose_device(params.device)
+    model = build_model(preset(args.backbone, **overrides), weights=args.weights, seed=seed).to(device)
+    batch_size = params.evaluate.batch_size
+    features = extract_features(model, category.train_paths, batch_size=batch_size, device=device)
+    curve = []
+    spent = 0.0
+    settings = train_settings(params, len(category.train_paths))
+    for epoch in train_epochs(model, features, seed=seed, **settings):
+        if args.every and (epoch.epoch % args.every == 0) and epoch.epoch < settings["epochs"]:
+            pause = time.perf_counter()
+            curve.append({"epoch": epoch.epoch} | measure_now(model, features, category, batch_size))
+            spent += time.perf_counter() - pause
+    calibrate(model, features, batch_size=batch_size)
+    seconds = time.perf_counter() - start - spent
+    metrics = measure_now(model, features, category, batch_size)
+    curve.append({"epoch": settings["epochs"]} | metrics)
+    shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in METRICS if metrics[name] is not None)
+    print(f"seed {seed}: {shown}  {settings['epochs']} epochs  {seconds:.0f} s", flush=True)
+    return {"metrics": metrics, "epochs": settings["epochs"], "seconds": seconds, "curve": curve}
+
+
+def measure_now(
+    model: FastFlow, features: list[Tensor], category: Category, batch_size: int
+) -> dict[str, float | None]:
+    """The three metrics of the model as it stands, its score calibrated on the training features."""
+    calibrate(model, features, batch_size=batch_size)
+    scored: Scored = score_images(model, category.test_paths, batch_size=batch_size, device=model.mean.device)
+    return {name: value.value for name, value in measure(category.test, scored, category.root).items()}
+
+
+def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """mean, std (of seeds, ddof 1) and per_seed of each metric; an undefined one is null."""
+    summary: dict[str, Any] = {}
+    for name in METRICS:
+        values = [run["metrics"][name] for run in runs]
+        known = np.array([v for v in values if v is not None])
+        mean = float(known.mean()) if len(known) else None
+        std = float(known.std(ddof=1)) if len(known) > 1 else None
+        summary[name] = {"mean": mean, "std": std, "per_seed": values}
+    return summary | {
+        "epochs": runs[0]["epochs"],
+        "seconds": float(np.mean([run["seconds"] for run in runs])),
+        "curves": [run["curve"] for run in runs],
+    }
+
+
+def overrides_of(pairs: list[str], params: Params) -> tuple[dict[str, Any], Params]:
+    """`--set` pairs to model overrides and changed parameters."""
+    model = dict(params.model.overrides)
+    train = params.train.model_dump()
+    for key, value in _split(pairs):
+        section, name = (train, key.removeprefix("train.")) if key.startswith("train.") else (model, key)
+        section[name] = value
+    return model, Params.model_validate(params.model_dump() | {"train": train})
+
+
+def _split(pairs: list[str]) -> Iterator[tuple[str, Any]]:
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SystemExit(f"--set {pair}: expected key=value")
+        yield key, yaml.safe_load(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, required=True, help="folder that holds the category")
+    parser.add_argument("--category", required=True)
+    parser.add_argument("--backbone", default="resnet18", help="a preset")
+    parser.add_argument("--weights", default="pretrained", help="a .safetensors file, pretrained or random")
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
+    parser.add_argument("--every", type=int, default=0, help="also measure every so many epochs")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    overrides, params = overrides_of(args.changes, read_params())
+    category = open_category(args.data_root / args.category)
+    runs = [run_seed(category, args, params, overrides, seed) for seed in range(args.seeds)]
+    summary = {"category": args.category, "backbone": args.backbone, "changes": args.changes} | summarise(runs)
+    for name in METRICS:
+        print(f"{name:12} mean {summary[name]['mean']} std {summary[name]['std']}")
+    if args.json:
+        write_text(args.json, json.dumps(summary, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
