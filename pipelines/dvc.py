@@ -56,8 +56,8 @@ def run_stage(stage: str, *, on_line: Callable[[str], None], force: bool = False
         env=stage_environment(),
         start_new_session=True,
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         for line in map(str.rstrip, process.stdout):
             if line:
                 said.append(line)
@@ -66,6 +66,7 @@ def run_stage(stage: str, *, on_line: Callable[[str], None], force: bool = False
         code = process.wait()
     finally:
         end_group(process)
+        process.stdout.close()
     if code:
         raise StageFailed(stage, _exit_code(said, code), "\n".join(said))
     return outcome

@@ -5,6 +5,7 @@ Run by DVC as: python -m pipelines.report
 
 import sys
 
+from fastflow.errors import BadData
 from fastflow.files import write_text
 from pipelines.params import Params
 from pipelines.paths import REPORT, report_folder
@@ -17,11 +18,10 @@ def report(params: Params) -> None:
     results: list[CategoryResult] = []
     missing: dict[str, str] = {}
     for category in params.data.categories:
-        folder = report_folder(category)
-        if (folder / "metrics.json").is_file() and (folder / "about.json").is_file():
-            results.append(read_result(folder))
-        else:
-            missing[category] = f"not evaluated; run: dvc repro evaluate@{category}"
+        try:
+            results.append(read_result(report_folder(category)))
+        except BadData as error:
+            missing[category] = f"{error}; run: dvc repro evaluate@{category}"
     page = render(
         results,
         title="FastFlow report",

@@ -20,7 +20,9 @@ from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.report_page import fraction, number, read_result, render
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-TYPES = ("crack", "dent", "hole")
+Names = tuple[str, ...]
+Facts = dict[str, str]
+TYPES: Names = ("crack", "dent", "hole")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 METRICS = {
     "image_auroc": 0.97123,
@@ -34,7 +36,7 @@ METRICS = {
 }
 
 
-def _scores(names: tuple[str, ...]) -> pd.DataFrame:
+def _scores(names: Names) -> pd.DataFrame:
     types = np.repeat(["good", *names], [6, *[3] * len(names)])
     score = np.random.default_rng(1).normal(size=len(types)) + 1.5 * (types != "good")
     score = score.astype(np.float32)  # as models give it: its text and its double are not the same number
@@ -43,9 +45,7 @@ def _scores(names: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame({"image_path": paths, "defect_type": types, "gt_label": label, "pred_score": score})
 
 
-def _write(
-    folder: Path, *, names: tuple[str, ...] = TYPES, per_defect: int = 1, good: int = 1, **bare: Any
-) -> Path:
+def _write(folder: Path, *, names: Names = TYPES, per_defect: int = 1, good: int = 1, **bare: Any) -> Path:
     """A result folder as the evaluate stage leaves it."""
     _write_bare(folder, names=names, **bare)
     scores = _scores(names)
@@ -58,9 +58,7 @@ def _write(
     return folder
 
 
-def _write_bare(
-    folder: Path, *, names: tuple[str, ...] = TYPES, about: dict[str, str] | None = None, **metrics: Any
-) -> Path:
+def _write_bare(folder: Path, *, names: Names = TYPES, about: Facts | None = None, **metrics: Any) -> Path:
     """A result without curves and pictures."""
     folder.mkdir(parents=True)
     _scores(names).to_csv(folder / "scores.csv", index=False)
@@ -77,7 +75,7 @@ def _case(row: "pd.Series[Any]") -> Case:
     return Case(*about, image, 2 * mask.astype(np.float32), mask)
 
 
-def _page(*folders: Path, about: dict[str, str] | None = None, missing: dict[str, str] | None = None) -> str:
+def _page(*folders: Path, about: Facts | None = None, missing: Facts | None = None) -> str:
     results = [read_result(folder) for folder in folders]
     return render(results, title="Report", subtitle="A test", about=about or {}, missing=missing)
 
@@ -215,9 +213,16 @@ def test_place_of_a_case_is_counted(tmp_path: Path) -> None:
             assert f"{name} {score:.4g} {end}" in text
     worst = f"{good.max():.4g} highest of 6"
     assert worst in text
-    assert (
-        f"{(bad <= good.max()).sum()} of 9 defective images score no higher" in text.partition(worst)[2][:120]
-    )
+    confused = f"{(bad <= good.max()).sum()} of 9 defective images score no higher"
+    assert confused in text.partition(worst)[2][:120]
+
+
+def test_equal_scores_count_as_confused(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "bottle", names=("dent",), per_defect=3, good=6)
+    pd.read_csv(folder / "scores.csv").assign(pred_score=0.5).to_csv(folder / "scores.csv", index=False)
+    text = _Page(_page(folder)).text
+    assert text.count("6 of 6 good images score as high") == 3
+    assert text.count("3 of 3 defective images score no higher") == 6
 
 
 def test_cost_of_a_threshold_is_counted(page: str) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -29,9 +30,6 @@ class Part(NamedTuple):
     scores: Scores
     defect: Mask | None = None
 
-    def n_background(self) -> int:
-        return self.scores.size - (0 if self.defect is None else int(np.count_nonzero(self.defect)))
-
     def background(self) -> Scores:
         return self.scores.ravel() if self.defect is None else self.scores[~self.defect]
 
@@ -45,44 +43,60 @@ class Above(NamedTuple):
 
 
 def default_workers() -> int:
-    """One thread for each CPU, up to 16: beyond that memory grows and time hardly falls."""
-    return min(16, os.cpu_count() or 1)
+    """One thread for each CPU, up to 8: with more the memory grows and the time hardly falls."""
+    return min(8, os.cpu_count() or 1)
 
 
 def count_above(parts: Sequence[Part], values: Scores, *, workers: int | None = None) -> Above:
     """Count the background scores above each of `values` (K,), which must be ascending and distinct.
 
-    `workers` is the number of threads, by default one for each CPU, up to 16.
+    `workers` is the number of threads, by default one for each CPU, up to 8.
     """
     workers = workers or default_workers()
     below = np.zeros(len(values), np.int64)
     up_to = np.zeros(len(values), np.int64)
     lock = Lock()
+    chunks = list(_chunks(parts, workers))
+    buffers = _buffers(chunks, workers)
 
     def count(chunk: Sequence[Part]) -> int:
-        scores = _gather(chunk)
-        scores.sort()
-        for start in range(0, len(values), VALUES_AT_ONCE):
-            here = slice(start, start + VALUES_AT_ONCE)
-            left, right = _ranks(scores, values[here])
-            with lock:  # adding up at once, rather than keeping each chunk's counts, bounds the memory
-                below[here] += left
-                up_to[here] += right
+        buffer = buffers.get()
+        try:
+            scores = _gather(chunk, buffer)
+            scores.sort()
+            for start in range(0, len(values), VALUES_AT_ONCE):
+                here = slice(start, start + VALUES_AT_ONCE)
+                left, right = _ranks(scores, values[here])
+                with lock:  # adding up at once, rather than keeping each chunk's counts, bounds the memory
+                    below[here] += left
+                    up_to[here] += right
+        finally:
+            buffers.put(buffer)
         return len(scores)
 
     with ThreadPoolExecutor(workers) as pool:
-        total = sum(pool.map(count, _chunks(parts, workers)))
+        total = sum(pool.map(count, chunks))
     return Above(np.subtract(total, up_to, out=up_to), np.subtract(total, below, out=below), total)
 
 
-def _gather(chunk: Sequence[Part]) -> Scores:
-    """A copy of all background scores of a chunk, filled part by part to spare a second copy."""
-    ends = np.cumsum([part.n_background() for part in chunk])
-    scores = np.empty(ends[-1], np.result_type(*(part.scores for part in chunk)))
-    for part, end in zip(chunk, ends, strict=True):
+def _buffers(chunks: Sequence[Sequence[Part]], workers: int) -> SimpleQueue[Scores]:
+    """Room for one chunk per thread, in one array: what each thread allocates itself is not given back."""
+    longest = max((sum(part.scores.size for part in chunk) for chunk in chunks), default=0)
+    dtypes = {part.scores.dtype for chunk in chunks for part in chunk}
+    buffers: SimpleQueue[Scores] = SimpleQueue()
+    for buffer in np.empty((workers, longest), np.result_type(*dtypes) if dtypes else np.float32):
+        buffers.put(buffer)
+    return buffers
+
+
+def _gather(chunk: Sequence[Part], buffer: Scores) -> Scores:
+    """The background scores of a chunk, as the beginning of the buffer."""
+    filled = 0
+    for part in chunk:
         background = part.background()
-        scores[end - len(background) : end] = background
-    return scores
+        buffer[filled : filled + len(background)] = background
+        filled += len(background)
+    return buffer[:filled]
 
 
 def _ranks(ordered: Scores, values: Scores) -> tuple[Counts, Counts]:

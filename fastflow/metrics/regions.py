@@ -44,7 +44,7 @@ def split_image(anomaly_map: ArrayLike, gt_mask: ArrayLike | None, name: str) ->
     if not np.isfinite(scores).all():
         count = int((~np.isfinite(scores)).sum())
         raise ValueError(f"{name}: {count} of {scores.size} scores of the anomaly map are NaN or infinite")
-    mask = None if gt_mask is None else np.asarray(gt_mask) > 0
+    mask = None if gt_mask is None else _as_mask(gt_mask)
     if mask is not None and mask.shape != scores.shape:
         raise ValueError(
             f"{name}: the anomaly map is {scores.shape} and its mask {mask.shape}; resize the map to the mask"
@@ -59,6 +59,11 @@ def as_scores(scores: ArrayLike) -> Scores:
     """Floats, exactly: float32 where that loses nothing (twice as fast to sort), else float64."""
     array = np.asarray(scores)
     return array.astype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64, copy=False)
+
+
+def _as_mask(gt_mask: ArrayLike) -> Mask:
+    mask = np.asarray(gt_mask)
+    return mask if mask.dtype == np.bool_ else mask > 0
 
 
 def _region_sizes(mask: Mask) -> tuple[NDArray[np.int32], int]:
