@@ -31,7 +31,7 @@ setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
 	touch $@
 
 demo: setup  ## draw, train, evaluate and report three small categories: minutes, no network, no GPU
-	dvc repro --quiet --pull report || dvc repro report
+	dvc repro report
 	@python -m pipelines.results
 
 retrain: setup  ## the same stages as a Prefect flow

@@ -14,7 +14,7 @@ from pipelines.params import read_params
 from pipelines.paths import report_folder
 
 COLUMNS = ("image", "heat", "contours")
-TITLES = ("image", "anomaly map", "true defect (green) and verdict (orange)")
+TITLES = ("image", "anomaly map", "true defect (blue), found (amber)")
 
 
 def typical_case(folder: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Any timm backbone: shapes, frozen work, weights from a file, and errors that say what fits."""
 
+import math
 import os
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from fastflow.backbone import Backbone
+from fastflow.config import FastFlowConfig
+from fastflow.model import FastFlow
+from fastflow.presets import PRESETS, preset
+from fastflow.train import train_epochs
 from fastflow.weights import load_weights
 from tests.conftest import ROOT
 
@@ -118,3 +123,43 @@ def test_families_answer_channels_first_at_batch_one(name: str, layers: tuple[in
     features = backbone(torch.randn(1, 3, *size))
     shapes = [(1, c, *s) for c, s in zip(backbone.channels, backbone.feature_sizes, strict=True)]
     assert [tuple(f.shape) for f in features] == shapes
+
+
+FAMILIES = {
+    "convnext_tiny": (0, 1, 2),
+    "efficientnet_b0": (1, 2, 3),
+    "mobilenetv2_100": (1, 2, 3),
+    "regnety_004": (1, 2),
+    "resnet34": (1, 2, 3),
+    "vit_small_patch14_dinov2.lvd142m": (5, 8),
+    "vit_small_patch16_dinov3.lvd1689m": (5, 8),
+}
+
+
+def train_once_and_predict(config: FastFlowConfig) -> None:
+    """One optimiser step lowers nothing that is not finite, and a prediction has the image's size."""
+    model = FastFlow(config)
+    images = torch.randint(0, 256, (2, 3, *config.image_size), dtype=torch.uint8)
+    features = model.extract(images)
+    (epoch,) = train_epochs(model, features, epochs=1, batch_size=2, learning_rate=0.001, weight_decay=0.0, seed=0)
+    assert math.isfinite(epoch.loss)
+    prediction = model(images[:1])
+    assert prediction.anomaly_map.shape == (1, 1, *config.image_size)
+    assert prediction.anomaly_map.isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(112, 112), (112, 168)])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_backbone_trains_and_predicts_at_square_and_other_sizes(name: str, size: tuple[int, int]) -> None:
+    patch = 16 if "patch16" in name else 14
+    height, width = (side // patch * patch for side in size)
+    config = FastFlowConfig(backbone=name, layers=FAMILIES[name], image_size=(height, width), flow_steps=2)
+    train_once_and_predict(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(64, 64), (64, 96)])
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains_and_predicts_at_square_and_other_sizes(name: str, size: tuple[int, int]) -> None:
+    train_once_and_predict(preset(name, image_size=size))
