@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from fastflow.score import SCORES
+
 FeatureNorm = Literal["layer", "layer_affine", "channel", "none"]
-Score = Literal["likelihood", "paper", "nll"]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -39,10 +40,11 @@ class FastFlowConfig:
     """Affine couplings per step: 1 (both reproductions) or 2 (a reading of the paper's figure 2)."""
     clamp: float = 2.0
     """Bound of a coupling's log-scale, in nats; 2 in both reproductions."""
-    score: Score = "likelihood"
-    """How anomaly maps are made of z and log_det_jacobian; see fastflow.score."""
-    top_fraction: float = 0.0
-    """Image score = mean of this fraction of the highest pixels of the map; 0 = the maximum alone (paper)."""
+    conditioner_clip: float | None = 3.0
+    """Bound of what a coupling's subnet may see, in standard deviations of z; None = no bound (paper). It keeps a
+    defect's runaway values from spreading to its neighbours through the 3x3 kernels."""
+    score: str = "likelihood"
+    """How anomaly maps and image scores are made: a name in fastflow.score.SCORES."""
 
     def __post_init__(self) -> None:
         for name in ("layers", "image_size", "mean", "std"):  # JSON and YAML give lists
@@ -55,8 +57,9 @@ class FastFlowConfig:
         self._check("hidden_ratio", self.hidden_ratio > 0, "more than 0")
         self._check("couplings", self.couplings in (1, 2), "1 or 2")
         self._check("clamp", self.clamp > 0, "more than 0")
-        self._check("score", self.score in get_args(Score), f"one of {get_args(Score)}")
-        self._check("top_fraction", 0 <= self.top_fraction <= 1, "from 0 to 1")
+        clip = self.conditioner_clip
+        self._check("conditioner_clip", clip is None or clip > 0, "more than 0, or null for no bound")
+        self._check("score", self.score in SCORES, f"one of {tuple(SCORES)}")
 
     def _check(self, name: str, valid: bool, allowed: str) -> None:
         if not valid:

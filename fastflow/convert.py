@@ -42,7 +42,7 @@ def convert(state: Mapping[str, Tensor], *, preset_name: str, image_size: tuple[
         clamp=2.0,
         feature_norm="layer_affine" if norms else "none" if transformer else "layer",
         score="paper",
-        top_fraction=0.0,
+        conditioner_clip=None,
     )
     model = FastFlow(config)
     _load(model, _translate(state, blocks, model))

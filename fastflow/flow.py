@@ -30,20 +30,31 @@ def subnet(in_channels: int, out_channels: int, *, hidden_ratio: float, kernel_s
 class Coupling(nn.Module):
     """Affine coupling: x2 becomes x2 * exp(s(x1)) + t(x1), with |s| bounded by `clamp` nats (paper, eq. 3).
 
-    `first_conditions` says which half is left alone: the first ceil(C/2) channels, or the others.
+    `first_conditions` says which half is left alone: the first ceil(C/2) channels, or the others. What the subnet
+    sees of it is cut at `conditioner_clip`, so that an outlier moves its neighbours no more than a bounded amount;
+    the map stays invertible, as the half itself is untouched.
     """
 
     def __init__(
-        self, channels: int, *, hidden_ratio: float, kernel_size: int, clamp: float = 2.0, first_conditions: bool = True
+        self,
+        channels: int,
+        *,
+        hidden_ratio: float,
+        kernel_size: int,
+        clamp: float = 2.0,
+        conditioner_clip: float | None = None,
+        first_conditions: bool = True,
     ) -> None:
         super().__init__()
-        self.clamp = clamp
+        self.clamp, self.conditioner_clip = clamp, conditioner_clip
         self.sizes = [channels - channels // 2, channels // 2]
         self.first_conditions = first_conditions
         kept, changed = self.sizes if first_conditions else self.sizes[::-1]
         self.subnet = subnet(kept, 2 * changed, hidden_ratio=hidden_ratio, kernel_size=kernel_size)
 
     def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        if self.conditioner_clip is not None:
+            kept = kept.clamp(-self.conditioner_clip, self.conditioner_clip)
         a = self.subnet(kept) * _SUBNET_GAIN
         s, t = a.chunk(2, dim=1)
         return self.clamp * torch.tanh(s), t
@@ -73,7 +84,14 @@ class FlowStep(nn.Module):
     permutation: Tensor
 
     def __init__(
-        self, channels: int, *, hidden_ratio: float, kernel_size: int, couplings: int = 1, clamp: float = 2.0
+        self,
+        channels: int,
+        *,
+        hidden_ratio: float,
+        kernel_size: int,
+        couplings: int = 1,
+        clamp: float = 2.0,
+        conditioner_clip: float | None = None,
     ) -> None:
         super().__init__()
         self.couplings = nn.ModuleList(
@@ -82,6 +100,7 @@ class FlowStep(nn.Module):
                 hidden_ratio=hidden_ratio,
                 kernel_size=kernel_size,
                 clamp=clamp,
+                conditioner_clip=conditioner_clip,
                 first_conditions=i % 2 == 0,
             )
             for i in range(couplings)
@@ -135,6 +154,7 @@ class Flow(nn.Module):
         conv3x3_only: bool,
         couplings: int = 1,
         clamp: float = 2.0,
+        conditioner_clip: float | None = None,
     ) -> None:
         super().__init__()
         self.steps = nn.ModuleList(
@@ -144,6 +164,7 @@ class Flow(nn.Module):
                 kernel_size=3 if conv3x3_only or i % 2 == 0 else 1,
                 couplings=couplings,
                 clamp=clamp,
+                conditioner_clip=conditioner_clip,
             )
             for i in range(flow_steps)
         )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
-from fastflow.score import NormalRange, image_score, merge_scales, position_nll, position_score
+from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_nll, position_score
 from fastflow.weights import load_weights
 
 
@@ -39,6 +39,7 @@ class FastFlow(nn.Module):
     def __init__(self, config: FastFlowConfig) -> None:
         super().__init__()
         self.config = config
+        self.rule = SCORES[config.score]
         self.backbone = Backbone(
             config.backbone, layers=config.layers, image_size=config.image_size, final_norm=config.final_norm
         )
@@ -50,6 +51,7 @@ class FastFlow(nn.Module):
                 conv3x3_only=config.conv3x3_only,
                 couplings=config.couplings,
                 clamp=config.clamp,
+                conditioner_clip=config.conditioner_clip,
             )
             for channels in self.backbone.channels
         )
@@ -87,13 +89,13 @@ class FastFlow(nn.Module):
     def score(self, features: list[Tensor]) -> Prediction:
         """Features of images to their anomaly maps, at the input size, and image scores."""
         scores = [
-            position_score(z, log_det, score=self.config.score, normal=NormalRange(center, spread))
+            position_score(z, log_det, rule=self.rule, normal=NormalRange(center, spread))
             for (z, log_det), center, spread in zip(
                 self.latents(features), self.normal_center, self.normal_spread, strict=True
             )
         ]
-        anomaly_map = merge_scales(scores, image_size=self.config.image_size)
-        return Prediction(anomaly_map, image_score(anomaly_map, top_fraction=self.config.top_fraction))
+        anomaly_map = merge_scales(scores, image_size=self.config.image_size, smoothing=self.rule.smoothing)
+        return Prediction(anomaly_map, image_score(anomaly_map, top_fraction=self.rule.top_fraction))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Prediction:

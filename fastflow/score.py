@@ -1,8 +1,8 @@
-"""From latents to anomaly: named ways to score a position, and an image.
+"""From latents to anomaly: named ways to score a position, a map and an image.
 
-Legend: z (B, C, h, w) and its per-position log-determinant (B, h, w) of one scale; D = C dimensions a position.
-A position's score comes from `q`, half the mean square of z (the paper's exponent), or from `nll`, the negative
-log-likelihood per dimension *with* the log-determinant, in nats.
+Legend: z (B, C, h, w) and its per-position log-determinant (B, h, w) of one scale. Per position and channel,
+`q` is half the mean square of z (the paper's exponent), `ld` the log-determinant divided by C, both in nats:
+q - ld is the negative log-likelihood per dimension, up to the Gaussian's constant.
 """
 
 import math
@@ -12,41 +12,81 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fastflow.config import Score
+
+class ScoreRule(NamedTuple):
+    """How a named score is made; `SCORES` holds them, and says why."""
+
+    log_det_weight: float
+    compress: str
+    smoothing: float
+    """Standard deviation of a Gaussian over the map, as a fraction of the image's height; 0 = none."""
+    top_fraction: float
+    """Image score = mean of this fraction of the highest pixels; 0 = the maximum alone."""
+
+
+SCORES = {
+    # FastFlow, section 3.3, as both reproductions compute it: exp of -q, without determinant, maximum
+    "paper": ScoreRule(log_det_weight=0.0, compress="exp", smoothing=0.0, top_fraction=0.0),
+    # the true negative log-likelihood per dimension, in nats, averaged over scales
+    "nll": ScoreRule(log_det_weight=1.0, compress="none", smoothing=0.0, top_fraction=0.0),
+    # The default. Without determinant moving parts are lost; with all of it aligned ones get noisier. The sigmoid,
+    # centred where normal positions end, keeps strong responses from smearing when scales are upsampled. A mean of
+    # top pixels is steadier than one pixel. docs/accuracy.md has the ablation.
+    "likelihood": ScoreRule(log_det_weight=0.5, compress="sigmoid", smoothing=1 / 64, top_fraction=0.03),
+}
 
 
 class NormalRange(NamedTuple):
-    """Where the nll of normal positions of one scale ends, and how wide it is spread, in nats per dimension."""
+    """Where the raw scores of normal positions of one scale end (99 % quantile), and their standard deviation."""
 
     center: Tensor
     spread: Tensor
 
 
-def position_nll(z: Tensor, log_det_jacobian: Tensor) -> Tensor:
-    """Negative log-likelihood of each position, (B, h, w), nats per dimension; may be negative (a density)."""
+def raw_score(z: Tensor, log_det_jacobian: Tensor, *, log_det_weight: float) -> Tensor:
+    """q - log_det_weight * ld of each position, (B, h, w), nats per dimension; with weight 1 the nll."""
     channels = z.shape[1]
     gaussian = z.square().mean(dim=1) / 2 + math.log(2 * math.pi) / 2
-    return gaussian - log_det_jacobian / channels
+    return gaussian - log_det_weight * log_det_jacobian / channels
 
 
-def position_score(z: Tensor, log_det_jacobian: Tensor, *, score: Score, normal: NormalRange) -> Tensor:
+def position_nll(z: Tensor, log_det_jacobian: Tensor) -> Tensor:
+    """Negative log-likelihood of each position, (B, h, w), nats per dimension; may be negative (a density)."""
+    return raw_score(z, log_det_jacobian, log_det_weight=1.0)
+
+
+def position_score(z: Tensor, log_det_jacobian: Tensor, *, rule: ScoreRule, normal: NormalRange) -> Tensor:
     """Anomaly score of each position, (B, h, w), higher is more anomalous.
 
-    paper: -exp(-q) in [-1, 0] (FastFlow, section 3.3, as both reproductions compute it: without determinant).
-    nll: nats per dimension, unbounded.
-    likelihood: the nll on the common footing of normal positions, compressed to (0, 1) so that strong
-        responses do not smear when scales are upsampled and averaged.
+    Range: [-1, 0] for compress "exp", (0, 1) for "sigmoid" (0.5 at the end of the normal range), unbounded for
+    "none". Beyond what floating point can hold, a position is as anomalous as can be, never NaN.
     """
-    if score == "paper":
-        return -torch.exp(-z.square().mean(dim=1) / 2)
-    nll = position_nll(z, log_det_jacobian)
-    return nll if score == "nll" else torch.sigmoid((nll - normal.center) / normal.spread)
+    if rule.compress == "exp":
+        score = -torch.exp(-z.square().mean(dim=1) / 2)
+        return score.nan_to_num(nan=0.0)
+    raw = raw_score(z, log_det_jacobian, log_det_weight=rule.log_det_weight)
+    highest = torch.finfo(raw.dtype).max
+    raw = raw.nan_to_num(nan=highest, posinf=highest, neginf=highest)  # only broken latents leave the finite
+    return torch.sigmoid((raw - normal.center) / normal.spread) if rule.compress == "sigmoid" else raw
 
 
-def merge_scales(scores: list[Tensor], *, image_size: tuple[int, int]) -> Tensor:
-    """Position scores [(B, h_s, w_s)] to one anomaly_map (B, 1, H, W): bilinear to the image, mean over scales."""
+def merge_scales(scores: list[Tensor], *, image_size: tuple[int, int], smoothing: float) -> Tensor:
+    """Position scores [(B, h_s, w_s)] to one anomaly_map (B, 1, H, W): bilinear to the image, mean over scales,
+    then a Gaussian of standard deviation `smoothing` * H pixels."""
     maps = [functional.interpolate(s[:, None], size=image_size, mode="bilinear", align_corners=False) for s in scores]
-    return torch.stack(maps).mean(dim=0)
+    merged = torch.stack(maps).mean(dim=0)
+    return blur(merged, sigma=smoothing * image_size[0]) if smoothing else merged
+
+
+def blur(anomaly_map: Tensor, *, sigma: float) -> Tensor:
+    """Gaussian blur of (B, 1, H, W), `sigma` in pixels, cut at 3 sigma, edges replicated."""
+    radius = max(1, round(3 * sigma))
+    offsets = torch.arange(-radius, radius + 1, dtype=anomaly_map.dtype, device=anomaly_map.device)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    padded = functional.pad(anomaly_map, (radius,) * 4, mode="replicate")
+    vertical = functional.conv2d(padded, kernel.view(1, 1, -1, 1))
+    return functional.conv2d(vertical, kernel.view(1, 1, 1, -1))
 
 
 def image_score(anomaly_map: Tensor, *, top_fraction: float) -> Tensor:

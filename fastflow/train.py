@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fastflow.features import batches
 from fastflow.model import FastFlow
-from fastflow.score import position_nll
+from fastflow.score import raw_score
 
 
 class NonFiniteLoss(RuntimeError):
@@ -77,16 +77,16 @@ def _step(model: FastFlow, features: list[Tensor], optimizer: torch.optim.Optimi
 
 @torch.no_grad()
 def calibrate(model: FastFlow, features: list[Tensor], *, batch_size: int) -> None:
-    """Sets each scale's normal range from the features of good images: 99 % quantile and spread of the nll."""
+    """Sets each scale's normal range from the features of good images: 99 % quantile and spread of raw scores."""
     scales: list[list[Tensor]] = [[] for _ in features]
     for part in batches(len(features[0]), batch_size):
         for values, (z, log_det) in zip(scales, model.latents([f[part] for f in features]), strict=True):
-            values.append(position_nll(z, log_det).flatten().cpu())
+            values.append(raw_score(z, log_det, log_det_weight=model.rule.log_det_weight).flatten().cpu())
     for scale, values in enumerate(scales):
-        nll = torch.cat(values)
-        rank = max(1, math.ceil(0.99 * len(nll)))
-        model.normal_center[scale] = nll.kthvalue(rank).values
-        model.normal_spread[scale] = nll.std().clamp_min(1e-6)
+        raw = torch.cat(values)
+        rank = max(1, math.ceil(0.99 * len(raw)))
+        model.normal_center[scale] = raw.kthvalue(rank).values
+        model.normal_spread[scale] = raw.std().clamp_min(1e-6)
 
 
 @torch.no_grad()

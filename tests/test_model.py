@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from fastflow.config import FastFlowConfig
 from fastflow.model import FastFlow, normalise_features
 from fastflow.presets import PRESETS, preset
-from fastflow.score import NormalRange, image_score, merge_scales, position_nll, position_score
+from fastflow.score import SCORES, NormalRange, blur, image_score, merge_scales, position_nll, position_score
 from tests.conftest import SIZE, shake, tiny_config
 
 
@@ -69,13 +71,28 @@ def test_position_nll_is_the_negative_log_density_per_dimension() -> None:
 def test_paper_score_is_as_published_and_ignores_the_determinant() -> None:
     z = torch.randn(1, 4, 2, 2)
     normal = NormalRange(torch.tensor(0.0), torch.tensor(1.0))
-    score = position_score(z, torch.randn(1, 2, 2), score="paper", normal=normal)
+    score = position_score(z, torch.randn(1, 2, 2), rule=SCORES["paper"], normal=normal)
     torch.testing.assert_close(score, -torch.exp(-0.5 * (z**2).mean(1)))
 
 
 def test_merged_map_of_constant_scales_is_their_mean() -> None:
-    merged = merge_scales([torch.full((1, 4, 4), 1.0), torch.full((1, 2, 2), 4.0)], image_size=(8, 6))
+    merged = merge_scales([torch.full((1, 4, 4), 1.0), torch.full((1, 2, 2), 4.0)], image_size=(8, 6), smoothing=0.0)
     torch.testing.assert_close(merged, torch.full((1, 1, 8, 6), 2.5))
+
+
+def test_blur_is_scipys_gaussian() -> None:
+    image = torch.rand(2, 1, 40, 50, dtype=torch.float64)
+    expected = ndimage.gaussian_filter(image.numpy(), sigma=(0, 0, 2.5, 2.5), mode="nearest", radius=(0, 0, 8, 8))
+    np.testing.assert_allclose(blur(image, sigma=2.5).numpy(), expected, rtol=1e-9)
+
+
+def test_latents_beyond_floating_point_are_as_anomalous_as_can_be() -> None:
+    z = torch.zeros(1, 2, 2, 2)
+    z[0, 0, 0, 0], z[0, 0, 1, 1] = torch.inf, torch.nan
+    normal = NormalRange(torch.tensor(1.0), torch.tensor(0.5))
+    score = position_score(z, torch.zeros(1, 2, 2), rule=SCORES["likelihood"], normal=normal)
+    assert score.flatten().tolist() == pytest.approx([1.0, score[0, 0, 1].item(), score[0, 1, 0].item(), 1.0])
+    assert score[0, 0, 1] < 0.5
 
 
 def test_image_score_is_the_maximum_or_the_mean_of_the_top() -> None:

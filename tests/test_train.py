@@ -11,6 +11,7 @@ from fastflow.evaluation import measure, score_images
 from fastflow.features import extract_features
 from fastflow.index import scan_category
 from fastflow.model import FastFlow
+from fastflow.score import SCORES
 from fastflow.train import NonFiniteLoss, calibrate, normal_map_range, train_epochs
 from tests.conftest import tiny_config, write_plates
 
@@ -69,7 +70,8 @@ def test_calibration_puts_the_99_percent_quantile_of_good_positions_at_the_cente
     features = extract_features(model, [plates / p for p in index["image_path"]], batch_size=8, device=CPU)
     with torch.no_grad():
         for scale, (z, log_det) in enumerate(model.latents(features)):
-            nll = -torch.distributions.Normal(0.0, 1.0).log_prob(z).mean(dim=1) - log_det / z.shape[1]
+            weight = SCORES["likelihood"].log_det_weight
+            nll = -torch.distributions.Normal(0.0, 1.0).log_prob(z).mean(dim=1) - weight * log_det / z.shape[1]
             assert (nll <= model.normal_center[scale] + 1e-5).float().mean() == pytest.approx(0.99, abs=0.01)
             assert model.normal_spread[scale].item() == pytest.approx(nll.std().item(), rel=1e-3)
 

@@ -1,0 +1,103 @@
+"""Thresholds from normal images alone, and what a threshold costs, with intervals.
+
+A threshold is a quantile of scores of normal images that the scoring model was not trained on. With K folds each
+training image is scored by a model trained on the other folds (cross-conformal prediction, Vovk 2015), so that all
+n images count: a rank-based threshold for a rate r needs (n + 1) r >= 1, which 10 % of 209 images cannot give at 1 %.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Method = Literal["rank", "tail"]
+Scores = NDArray[np.float64]
+_TAIL_SHARE = 0.2  # of the scores, at least _TAIL_LEAST: what the tail is fitted to
+_TAIL_LEAST = 10
+
+
+class Threshold(NamedTuple):
+    """A score is anomalous above `value`; how it came about, and what may be expected of it."""
+
+    value: float
+    false_reject_rate: float
+    num_normal: int
+    method: Method
+    guarantee: str
+
+
+class Rate(NamedTuple):
+    """`above` of `total`, and the 95 % Clopper-Pearson interval of the rate; (0, 1) where total is 0."""
+
+    above: int
+    total: int
+    low: float
+    high: float
+
+
+def threshold_for(pred_score: ArrayLike, *, false_reject_rate: float) -> Threshold:
+    """The threshold that normal scores (n,), from models that did not see their images, give for a target rate.
+
+    Raises:
+        ValueError: a rate not between 0 and 1, fewer than 2 scores, or scores that are not finite.
+    """
+    scores = np.sort(np.asarray(pred_score, np.float64))
+    if not 0 < false_reject_rate < 1:
+        raise ValueError(f"the false-reject rate is {false_reject_rate}; allowed: between 0 and 1, such as 0.01")
+    if len(scores) < 2 or not np.isfinite(scores).all():
+        raise ValueError(f"a threshold needs at least 2 finite scores of normal images, got {len(scores)}")
+    rank = math.ceil((len(scores) + 1) * (1 - false_reject_rate))
+    if rank <= len(scores):
+        text = (
+            f"of the next normal images, at most {false_reject_rate:.2%} are expected above it, if they are like the "
+            f"{len(scores)} it comes from (cross-fitted: approximate, as the final model saw more images)"
+        )
+        return Threshold(float(scores[rank - 1]), false_reject_rate, len(scores), "rank", text)
+    text = (
+        f"none: {len(scores)} normal images can bear out a rate of {1 / (len(scores) + 1):.2%} at best; this is an "
+        f"extrapolation of their tail to {false_reject_rate:.2%}"
+    )
+    return Threshold(_tail_quantile(scores, false_reject_rate), false_reject_rate, len(scores), "tail", text)
+
+
+def _tail_quantile(ordered: Scores, rate: float) -> float:
+    """The quantile beyond the last score by an exponential tail over the highest ones, never below the maximum.
+
+    The excess over a high level is taken as exponential: the generalised Pareto tail with shape 0, the only one
+    that a handful of points can bear (peaks over threshold; Coles 2001, section 4.2).
+    """
+    count = min(len(ordered) - 1, max(_TAIL_LEAST, math.ceil(_TAIL_SHARE * len(ordered))))
+    level = ordered[-count - 1]
+    scale = float((ordered[-count:] - level).mean())
+    return max(float(ordered[-1]), float(level + scale * math.log(count / len(ordered) / rate)))
+
+
+def rate_above(pred_score: ArrayLike, threshold: float) -> Rate:
+    """How many scores lie above the threshold: false rejects if the images are normal, hits if they are defective."""
+    scores = np.asarray(pred_score, np.float64)
+    return rate_of(int((scores > threshold).sum()), len(scores))
+
+
+def rate_of(count: int, total: int) -> Rate:
+    """The rate count / total with its exact binomial 95 % interval."""
+    if total == 0:
+        return Rate(0, 0, 0.0, 1.0)
+    interval = stats.binomtest(count, total).proportion_ci(confidence_level=0.95, method="exact")
+    return Rate(count, total, float(interval.low), float(interval.high))
+
+
+def threshold_for_misses(pred_score: ArrayLike, *, miss_rate: float) -> float:
+    """The highest threshold that misses at most `miss_rate` of labelled defects with these scores (n,).
+
+    Raises:
+        ValueError: a rate not in [0, 1), or no score.
+    """
+    scores = np.sort(np.asarray(pred_score, np.float64))
+    if not 0 <= miss_rate < 1:
+        raise ValueError(f"the miss rate is {miss_rate}; allowed: from 0 to below 1, such as 0.05")
+    if not len(scores):
+        raise ValueError("a miss rate needs labelled defects, and there is none")
+    first_found = scores[math.floor(miss_rate * len(scores))]
+    return float(np.nextafter(first_found, -np.inf))  # "above" is strict

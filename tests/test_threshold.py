@@ -1,0 +1,62 @@
+"""Thresholds against simulation and the definition of a quantile."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from fastflow.threshold import rate_above, rate_of, threshold_for, threshold_for_misses
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_expected_false_rejects_of_new_images_stay_at_the_target(rate: float) -> None:
+    rng = np.random.default_rng(0)
+    rates = []
+    for _ in range(400):
+        found = threshold_for(rng.gamma(3, size=209), false_reject_rate=rate)
+        assert found.method == "rank"
+        rates.append(stats.gamma(3).sf(found.value))  # the exact rate of this threshold
+    error = np.std(rates) / np.sqrt(len(rates))
+    assert np.mean(rates) <= rate + 3 * error
+    assert np.mean(rates) >= rate - 1 / 210 - 3 * error  # and no stricter than one rank
+
+
+def test_too_few_images_extrapolate_and_say_so() -> None:
+    rng = np.random.default_rng(1)
+    found = [threshold_for(rng.exponential(size=60), false_reject_rate=0.01) for _ in range(300)]
+    assert all(f.method == "tail" and f.guarantee.startswith("none: 60 normal images") for f in found)
+    # an exponential's true 99 % quantile is log(100); the fitted one is near it in the mean
+    assert np.mean([f.value for f in found]) == pytest.approx(np.log(100), rel=0.1)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=50), st.floats(0.001, 0.5))
+def test_threshold_is_never_below_the_rank_it_stands_for(scores: list[float], rate: float) -> None:
+    found = threshold_for(scores, false_reject_rate=rate)
+    assert sum(s > found.value for s in scores) <= rate * (len(scores) + 1)
+
+
+def test_bad_questions_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"false-reject rate is 1; allowed: between 0 and 1"):
+        threshold_for([1, 2, 3], false_reject_rate=1)
+    with pytest.raises(ValueError, match="at least 2 finite scores"):
+        threshold_for([1.0, np.nan], false_reject_rate=0.1)
+    with pytest.raises(ValueError, match="labelled defects, and there is none"):
+        threshold_for_misses([], miss_rate=0.1)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.floats(0, 0.9))
+def test_threshold_for_misses_is_the_highest_that_keeps_the_rate(scores: list[int], miss_rate: float) -> None:
+    threshold = threshold_for_misses(scores, miss_rate=miss_rate)
+    missed = sum(s <= threshold for s in scores)
+    assert missed <= miss_rate * len(scores)
+    higher = [s for s in sorted(set(scores)) if s > threshold]
+    assert sum(s <= higher[0] for s in scores) > miss_rate * len(scores)
+
+
+def test_intervals_are_clopper_and_pearsons() -> None:
+    found = rate_of(1, 20)
+    assert found.low == pytest.approx(stats.beta(1, 20).ppf(0.025))
+    assert found.high == pytest.approx(stats.beta(2, 19).ppf(0.975))
+    assert rate_above([0.1, 0.5, 0.9], 0.5)[:2] == (1, 3)
+    assert rate_of(0, 0) == (0, 0, 0.0, 1.0)
