@@ -32,7 +32,7 @@ SCORES = {
     # The default. Without determinant moving parts are lost; with all of it aligned ones get noisier. The sigmoid,
     # centred where normal positions end, keeps strong responses from smearing when scales are upsampled. A mean of
     # top pixels is steadier than one pixel. docs/accuracy.md has the ablation.
-    "likelihood": ScoreRule(log_det_weight=0.5, compress="sigmoid", smoothing=1 / 64, top_fraction=0.03),
+    "likelihood": ScoreRule(log_det_weight=0.5, compress="sigmoid", smoothing=1 / 64, top_fraction=0.02),
 }
 
 

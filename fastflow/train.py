@@ -16,6 +16,8 @@ from fastflow.features import batches
 from fastflow.model import FastFlow
 from fastflow.score import raw_score
 
+WARMUP_STEPS = 10
+
 
 class NonFiniteLoss(RuntimeError):
     """The loss became NaN or infinite; the message says when, and what to try."""
@@ -41,7 +43,8 @@ def train_epochs(
 ) -> Iterator[Epoch]:
     """Trains `model` in place on features [(N, C_s, h_s, w_s)] and yields after each epoch.
 
-    Adam with a one-cycle learning rate; images in an order drawn from `seed`.
+    Adam; the learning rate warms up, then falls along a cosine to 0, so that the last weights are settled ones and
+    the last epoch needs no choosing. Images come in an order drawn from `seed`.
 
     Raises:
         NonFiniteLoss: the loss of a batch is NaN or infinite.
@@ -51,7 +54,7 @@ def train_epochs(
     order = torch.Generator().manual_seed(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total=epochs * steps))
     for epoch in range(1, epochs + 1):
         start, total = time.perf_counter(), 0.0
         shuffled = torch.randperm(count, generator=order)
@@ -65,6 +68,11 @@ def train_epochs(
             schedule.step()
             total += loss * len(chosen)
         yield Epoch(epoch, total / count, time.perf_counter() - start)
+
+
+def rate_factor(step: int, *, total: int) -> float:
+    """The learning rate at a step counted from 0, as a fraction of the highest: warm-up times cosine decay."""
+    return min(1.0, (step + 1) / WARMUP_STEPS) * (1 + math.cos(math.pi * step / total)) / 2
 
 
 def _step(model: FastFlow, features: list[Tensor], optimizer: torch.optim.Optimizer) -> float:

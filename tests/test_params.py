@@ -33,7 +33,7 @@ def test_shipped_params_are_valid_and_make_a_model_config() -> None:
         ("  epochs:", "  colour: red\n  epochs:", r"unknown key 'train\.colour'; allowed here: batch_size, epochs"),
         ("seed: 0", "", "missing key 'seed'"),
         (
-            "learning_rate: 0.001",
+            "learning_rate: 0.004",
             "learning_rate: 1e-3",
             r"train\.learning_rate is '1e-3' \(str\); it should be a valid",
         ),

@@ -1,5 +1,6 @@
 """Training: repeatable, honest about non-finite losses, and it finds a defect it has never seen."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from fastflow.features import extract_features
 from fastflow.index import scan_category
 from fastflow.model import FastFlow
 from fastflow.score import SCORES
-from fastflow.train import NonFiniteLoss, calibrate, normal_map_range, train_epochs
+from fastflow.train import NonFiniteLoss, calibrate, normal_map_range, rate_factor, train_epochs
 from tests.conftest import tiny_config, write_plates
 
 CPU = torch.device("cpu")
@@ -56,6 +57,15 @@ def test_features_do_not_depend_on_the_batch_size(plates: Path, tiny_model: Fast
     many = extract_features(tiny_model, paths, batch_size=5, device=CPU)
     for a, b in zip(one, many, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_learning_rate_warms_up_and_ends_at_zero() -> None:
+    rates = [rate_factor(step, total=100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0, abs=0.03)
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0.0)
+    assert all(a >= b for a, b in pairwise(rates[10:]))
 
 
 def test_non_finite_loss_ends_the_training_with_its_reason(plates: Path, tiny_model: FastFlow) -> None:
