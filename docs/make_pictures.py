@@ -1,4 +1,4 @@
-"""Draw docs/demo.png, the README's picture, from the reports that `make demo` left.
+"""Draw docs/demo.jpg, the README's picture, from the reports that `make demo` left.
 
 Run as: python docs/make_pictures.py
 """
@@ -37,7 +37,7 @@ def main() -> None:
     for row, title in enumerate(TITLES):
         axes[row, 0].set_ylabel(title, fontsize=9)
     figure.tight_layout(pad=0.6)
-    figure.savefig("docs/demo.png", metadata={"Software": None})
+    figure.savefig("docs/demo.jpg", pil_kwargs={"quality": 88})
 
 
 if __name__ == "__main__":

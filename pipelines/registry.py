@@ -3,6 +3,7 @@
 A version is data alone (safetensors and JSON); the installed package `pipelines.served_model` loads it.
 """
 
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -25,13 +26,15 @@ def model_name(category: str) -> str:
 
 def log_model(folder: Path, *, category: str) -> str:
     """Logs a checkpoint folder as a pyfunc model of the active run; returns its `models:/...` address."""
-    info = mlflow.pyfunc.log_model(
-        name=model_name(category),
-        loader_module=LOADER,
-        data_path=str(folder),
-        signature=SIGNATURE,
-        pip_requirements=REQUIREMENTS,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example was not provided")  # the signature is explicit
+        info = mlflow.pyfunc.log_model(
+            name=model_name(category),
+            loader_module=LOADER,
+            data_path=str(folder),
+            signature=SIGNATURE,
+            pip_requirements=REQUIREMENTS,
+        )
     return str(info.model_uri)
 
 

@@ -1,4 +1,4 @@
-"""Demo category `gear`: a small turned steel gear, at any angle, on a plain plate."""
+"""Demo categories `gear` and `pinion`: a turned steel gear, large or small in the image, at any angle, on a plate."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,8 @@ from pipelines.demo.canvas import (
 )
 
 DEFECTS = ("broken_tooth", "dent", "scratch")
-TEETH, SPOKES, RADIUS = 18, 5, 0.34
+TEETH, SPOKES = 18, 5
+GEAR_RADIUS, PINION_RADIUS = 0.34, 0.16  # of the image's side; the pinion is the harder one
 PLATE, STEEL = colour(0.40, 0.43, 0.46), colour(0.54, 0.55, 0.57)
 
 
@@ -33,22 +34,23 @@ class Part:
     x: float
     y: float
     turn: float
+    radius: float
     r: Field
     theta: Field
 
     def at(self, r: float, theta: float) -> tuple[float, float]:
         """Image position of a point given in the part's own polar coordinates."""
         angle = theta + self.turn
-        return float(self.x + RADIUS * r * np.cos(angle)), float(self.y + RADIUS * r * np.sin(angle))
+        return float(self.x + self.radius * r * np.cos(angle)), float(self.y + self.radius * r * np.sin(angle))
 
 
-def _placed(rng: np.random.Generator, side: int) -> Part:
+def _placed(rng: np.random.Generator, side: int, radius: float) -> Part:
     x, y = grid(side)
     cx, cy = 0.5 + rng.uniform(-0.05, 0.05), 0.5 + rng.uniform(-0.05, 0.05)
     turn = rng.uniform(0.0, 2.0 * np.pi)
     dx, dy = x - np.float32(cx), y - np.float32(cy)
     theta = np.arctan2(dy, dx) - np.float32(turn)
-    return Part(cx, cy, turn, f32(np.hypot(dx, dy) / np.float32(RADIUS)), f32(theta))
+    return Part(cx, cy, turn, radius, f32(np.hypot(dx, dy) / np.float32(radius)), f32(theta))
 
 
 def _rim(part: Part) -> Field:
@@ -112,7 +114,7 @@ def _scratch(part: Part, rng: np.random.Generator, side: int) -> Field:
 
 def _lit(part: Part, relief: Field, marks: Field) -> Field:
     """Brightness of turned steel: slopes towards the lamp, and the bow-tie gleam of its fine grooves."""
-    step_y, step_x = np.gradient(relief, float(1.0 / (RADIUS * relief.shape[0])))
+    step_y, step_x = np.gradient(relief, float(1.0 / (part.radius * relief.shape[0])))
     slope = np.clip(0.55 * step_x + 0.70 * step_y, -1.0, 1.0)
     gleam = np.cos(2.0 * (part.theta + np.float32(part.turn - 0.9)))
     return f32(1.0 + 0.62 * slope + (0.10 + 0.5 * marks) * gleam + marks)
@@ -145,10 +147,10 @@ def _worn(steel: Field, cut: Field) -> Field:
     return mix(steel, steel * np.float32(0.2) + np.float32(0.80), cut)
 
 
-def draw_gear(size: int, rng: np.random.Generator, defect: Defect | None) -> Field:
+def draw_gear(size: int, rng: np.random.Generator, defect: Defect | None, *, radius: float = GEAR_RADIUS) -> Field:
     """Scene (2*size, 2*size, 3), with the defect if one is given; the rest of it does not change."""
     side = SUPERSAMPLE * size
-    part = _placed(rng, side)
+    part = _placed(rng, side, radius)
     rim, broken = _rim(part), None
     kind = defect.name if defect is not None else ""
     if defect is not None and kind == "broken_tooth":
@@ -163,6 +165,6 @@ def draw_gear(size: int, rng: np.random.Generator, defect: Defect | None) -> Fie
         steel = mix(steel, f32(colour(1.0, 0.99, 0.97) * grain[..., None]), broken)
     if defect is not None and kind == "scratch":
         steel = _worn(steel, _scratch(part, defect.rng, side))
-    edge = 0.5 / (RADIUS * side)
+    edge = 0.5 / (radius * side)
     metal = smooth_step(inside, -edge, edge)
     return mix(_plate(metal, rng), steel, metal)

@@ -6,6 +6,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ PARTS: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "weave": (weave.draw_weave, weave.DEFECTS),
     "label": (label.draw_label, label.DEFECTS),
     "gear": (gear.draw_gear, gear.DEFECTS),
+    "pinion": (partial(gear.draw_gear, radius=gear.PINION_RADIUS), gear.DEFECTS),
 }
 CATEGORIES: tuple[str, ...] = tuple(PARTS)
 VISIBLE = 10.0 / 255.0  # a smaller change of a pixel is lost in the sensor noise

@@ -1,0 +1,82 @@
+"""What each part of the default score is worth: one training a seed, measured under the default and single changes.
+
+    python -m benchmarks.ablation --data-root DIR --category bottle --weights FILE --seeds 3 --json out.json
+
+The same weights are scored in every row, so rows differ by the score alone. Choices about training are compared with
+`python -m benchmarks.accuracy --set ...`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.accuracy import METRICS, Category, measure_now, open_category
+from fastflow.features import extract_features
+from fastflow.files import write_text
+from fastflow.model import build_model
+from fastflow.presets import preset
+from fastflow.score import SCORES, ScoreRule
+from fastflow.train import train_epochs
+from pipelines.device import choose_device
+from pipelines.params import Params, read_params
+from pipelines.train import train_settings
+
+DEFAULT = SCORES["likelihood"]
+ROWS: dict[str, ScoreRule] = {
+    "likelihood (default)": DEFAULT,
+    "whole log-determinant": DEFAULT._replace(log_det_weight=1.0),
+    "no log-determinant": DEFAULT._replace(log_det_weight=0.0),
+    "not compressed": DEFAULT._replace(compress="none"),
+    "no smoothing": DEFAULT._replace(smoothing=0.0),
+    "image score: maximum": DEFAULT._replace(top_fraction=0.0),
+    "image score: top 1 %": DEFAULT._replace(top_fraction=0.01),
+    "image score: top 5 %": DEFAULT._replace(top_fraction=0.05),
+    "paper": SCORES["paper"],
+    "nll": SCORES["nll"],
+}
+
+
+def score_rows(category: Category, weights: str, params: Params, seed: int) -> list[dict[str, Any]]:
+    """One trained model's metrics under every row."""
+    model = build_model(preset(params.model.preset, **params.model.overrides), weights=weights, seed=seed)
+    model.to(choose_device(params.device))
+    size = params.evaluate.batch_size
+    features = extract_features(model, category.train_paths, batch_size=size, device=model.mean.device)
+    for _ in train_epochs(model, features, seed=seed, **train_settings(params, len(features[0]))):
+        pass
+    rows = []
+    for name, rule in ROWS.items():
+        model.rule = rule
+        rows.append({"score": name, "seed": seed} | measure_now(model, features, category, size))
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Mean and standard deviation over the seeds, one line a score, in the order of `ROWS`."""
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(METRICS, float))
+    grouped = frame.groupby("score", sort=False)[list(METRICS)]
+    mean, std = grouped.mean(), grouped.std()
+    return mean.map("{:.4f}".format) + " ± " + std.map("{:.4f}".format)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--category", required=True)
+    parser.add_argument("--weights", default="pretrained")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    params = read_params()
+    category = open_category(args.data_root / args.category)
+    rows = [row for seed in range(args.seeds) for row in score_rows(category, args.weights, params, seed)]
+    print(table(rows).to_string())
+    if args.json:
+        write_text(args.json, json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
