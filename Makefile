@@ -10,6 +10,7 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DVC_NO_ANALYTICS := 1
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export PREFECT_HOME := $(CURDIR)/.prefect
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/site-cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -38,6 +39,7 @@ retrain: setup  ## the same stages as a Prefect flow
 	python -m pipelines.flows
 
 ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000
+	mkdir -p -m 700 .mlflow
 	mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///.mlflow/mlflow.db --artifacts-destination .mlflow/artifacts
 
 test: setup  ## the fast tests

@@ -3,3 +3,7 @@
 
 class BadData(ValueError):
     """Images, masks or folders that cannot be used."""
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became NaN or infinite: the training is over, its model worthless."""

@@ -8,19 +8,15 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from fastflow.errors import NonFiniteLoss
 from fastflow.features import batches
 from fastflow.model import FastFlow
 from fastflow.score import raw_score
 
 WARMUP_STEPS = 10
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss became NaN or infinite; the message says when, and what to try."""
 
 
 class Epoch(NamedTuple):
@@ -95,18 +91,3 @@ def calibrate(model: FastFlow, features: list[Tensor], *, batch_size: int) -> No
         rank = max(1, math.ceil(0.99 * len(raw)))
         model.normal_center[scale] = raw.kthvalue(rank).values
         model.normal_spread[scale] = raw.std().clamp_min(1e-6)
-
-
-@torch.no_grad()
-def normal_map_range(model: FastFlow, features: list[Tensor], *, batch_size: int) -> dict[str, float]:
-    """Where good images' anomaly maps lie: `low`, their median pixel, and `threshold`, their 99.9 % quantile.
-
-    For the colours of pictures, one scale a category. Taken on training images, so a little optimistic.
-    """
-    every = [
-        model.score([f[part] for f in features]).anomaly_map.flatten().cpu()
-        for part in batches(len(features[0]), batch_size)
-    ]
-    pixels = torch.cat(every).numpy()
-    low, threshold = np.quantile(pixels, [0.5, 0.999])
-    return {"low": float(low), "threshold": float(threshold)}

@@ -94,7 +94,8 @@ def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored
         for i in choose_cases(scores)
     ]
     shutil.rmtree(folder / "pictures", ignore_errors=True)
-    write_pictures(folder / "pictures", cases=cases, **read_config(model_folder(category))["map_range"])
+    threshold = read_config(model_folder(category))["threshold"]
+    write_pictures(folder / "pictures", cases=cases, low=threshold["low"], threshold=threshold["pixel"])
 
 
 def track(category: str, params: Params, metrics: Mapping[str, Value], facts: Mapping[str, float]) -> str:
@@ -128,12 +129,14 @@ def run_of(category: str) -> Iterator[tuple[tracking.TrackedRun, str]]:
 def write_about(category: str, params: Params, *, run_id: str, version: str) -> None:
     """about.json: what the report's header shows of where this model comes from."""
     config = read_config(model_folder(category))
-    model = config["model"]
+    model, threshold = config["model"], config["threshold"]
     about = {
         "backbone": model["backbone"],
         "weights": config["weights"],
         "image size": "x".join(map(str, model["image_size"])),
         "score": model["score"],
+        "threshold": f"{threshold['image']:.6g}, for {threshold['false_reject_rate']:.1%} false rejects",
+        "threshold guarantee": threshold["guarantee"],
         "epochs": str(config["epochs"]),
         "seed": str(config["seed"]),
         "training time": f"{config['train_seconds']:.0f} s",

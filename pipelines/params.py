@@ -44,6 +44,10 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
 
 
+class Threshold(Section):
+    false_reject_rate: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Evaluate(Section):
     batch_size: Count
 
@@ -62,6 +66,7 @@ class Params(Section):
     demo: Demo
     model: Model
     train: Train
+    threshold: Threshold
     evaluate: Evaluate
     retrain: Retrain
 

@@ -15,7 +15,7 @@ from mlflow.types import ColSpec, DataType, Schema
 LOADER = "pipelines.served_model"
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(DataType.string, "image")]),
-    outputs=Schema([ColSpec(DataType.double, "pred_score")]),
+    outputs=Schema([ColSpec(DataType.double, "pred_score"), ColSpec(DataType.long, "pred_label")]),
 )
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
 

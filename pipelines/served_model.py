@@ -1,4 +1,4 @@
-"""The registered model as an MLflow pyfunc: a frame with a column `image` in, a frame with `pred_score` out.
+"""The registered model as an MLflow pyfunc: column `image` in, `pred_score` and `pred_label` out.
 
 `image` holds paths, or the base64 of image files (what `mlflow models serve` receives as JSON).
 """
@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fastflow.checkpoint import load_checkpoint
+from fastflow.checkpoint import load_checkpoint, read_config
 from fastflow.decode import read_image
 from fastflow.model import FastFlow
 
@@ -21,11 +21,12 @@ from fastflow.model import FastFlow
 class ServedModel:
     """What `mlflow.pyfunc.load_model` answers with, wrapped."""
 
-    def __init__(self, model: FastFlow) -> None:
-        self.model = model
+    def __init__(self, model: FastFlow, *, threshold: float) -> None:
+        self.model, self.threshold = model, threshold
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
-        """Column `image` (paths or base64) to column `pred_score`, higher is more anomalous.
+        """Column `image` (paths or base64) to pred_score, higher is more anomalous, and pred_label, 1 above the
+        checkpoint's threshold.
 
         Raises:
             ValueError: no such column.
@@ -36,7 +37,7 @@ class ServedModel:
         scores = [
             self._score(read_image(_source(v), image_size=self.model.config.image_size)) for v in model_input["image"]
         ]
-        return pd.DataFrame({"pred_score": scores})
+        return pd.DataFrame({"pred_score": scores, "pred_label": [int(s > self.threshold) for s in scores]})
 
     def _score(self, pixels: NDArray[np.uint8]) -> float:
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
@@ -55,4 +56,5 @@ def _source(value: str) -> Path | io.BytesIO:
 
 def _load_pyfunc(path: str) -> ServedModel:
     """MLflow's entry: `path` is the checkpoint folder inside the artifact."""
-    return ServedModel(load_checkpoint(Path(path)))
+    folder = Path(path)
+    return ServedModel(load_checkpoint(folder), threshold=read_config(folder)["threshold"]["image"])

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from fastflow.errors import BadData
+from fastflow.errors import BadData, NonFiniteLoss
 from pipelines.params import Params, read_params
 
 FAILED, USAGE, BAD_DATA, SERVER_AWAY, INTERRUPTED = 1, 2, 3, 5, 130
@@ -50,7 +50,7 @@ def exit_code(work: Callable[[], None]) -> int:
         return _say(error, USAGE)
     except ServerAway as error:
         return _say(error, SERVER_AWAY)
-    except Failed as error:
+    except (Failed, NonFiniteLoss) as error:
         return _say(error, FAILED)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)

@@ -45,8 +45,8 @@ def connect() -> None:
                 mlflow.create_experiment(EXPERIMENT, artifact_location=place)
             mlflow.set_experiment(EXPERIMENT)
         except MlflowException as error:
-            raise ServerAway(
-                f"the MLflow store {_without_secrets(uri)} cannot be used ({str(error).splitlines()[0][:200]}); "
+            raise ServerAway(  # MLflow's own text may hold the address with its password: it stays in the chain
+                f"the MLflow store {_without_secrets(uri)} cannot be used; "
                 "start the server, or unset MLFLOW_TRACKING_URI to use .mlflow/ here"
             ) from error
 

@@ -18,8 +18,9 @@ from fastflow.checkpoint import save_checkpoint
 from fastflow.features import extract_features
 from fastflow.index import read_index
 from fastflow.model import FastFlow, build_model
+from fastflow.operating import operating_point
 from fastflow.presets import preset
-from fastflow.train import Epoch, calibrate, normal_map_range, train_epochs
+from fastflow.train import Epoch, calibrate, train_epochs
 from pipelines import registry, tracking
 from pipelines.device import choose_device
 from pipelines.params import Params
@@ -42,14 +43,16 @@ def train(category: str, params: Params) -> None:
         features = extract_features(model, images, batch_size=params.evaluate.batch_size, device=device)
         log.info("%s: %d images, features %s", category, len(images), [tuple(f.shape[1:]) for f in features])
         epochs = fit(model, features, params, run)
-        map_range = normal_map_range(model, features, batch_size=params.evaluate.batch_size)
+        threshold = operating_point(
+            model, features, batch_size=params.evaluate.batch_size, **params.threshold.model_dump()
+        )
         about = {
             "category": category,
             "seed": params.seed,
             "weights": params.model.weights,
             "epochs": len(epochs),
             "train_seconds": time.perf_counter() - start,
-            "map_range": map_range,
+            "threshold": threshold,
         }
         finish(model, category, run, epochs, about)
 

@@ -8,6 +8,7 @@ import torch
 from scipy import ndimage
 
 from fastflow.config import FastFlowConfig
+from fastflow.flow import Flow
 from fastflow.model import FastFlow, normalise_features
 from fastflow.presets import PRESETS, preset
 from fastflow.score import SCORES, NormalRange, blur, image_score, merge_scales, position_nll, position_score
@@ -101,19 +102,40 @@ def test_image_score_is_the_maximum_or_the_mean_of_the_top() -> None:
     assert image_score(pixels, top_fraction=0.1).item() == pytest.approx(sum(range(90, 100)) / 10)
 
 
-# Trainable parameters of the flows: fastflow papers' and reproductions' own counts, and arithmetic from the layers.
-COUNTS = {
-    "resnet18": 4_657_408,
-    "wide_resnet50_2": 41_337_856,  # the paper says 41.3 M
-    "deit": 14_809_600,  # the paper says 14.8 M
-    "deit_reproduction": 7_074_500,  # the known reproduction says 7.1 M
-}
+# Trainable parameters of flows: (channels per scale), steps, 3x3 only, hidden ratio, couplings -> published counts and
+# the arithmetic of the layers. With two couplings, or a third as hidden width, the paper's 14.8 M comes out exactly.
+RESNET18, WIDE, VIT = (64, 128, 256), (256, 512, 1024), (768,)
+COUNTS = [
+    (RESNET18, 8, True, 1.0, 1, 4_657_408),
+    (RESNET18, 8, False, 1.0, 1, 2_593_024),
+    (WIDE, 8, False, 1.0, 1, 41_337_856),  # the paper says 41.3 M
+    (WIDE, 8, True, 1.0, 1, 74_368_000),
+    (VIT, 20, False, 0.16, 1, 7_074_500),  # the known reproduction says 7.1 M
+    (VIT, 20, False, 0.32, 1, 14_102_920),
+    (VIT, 20, False, 1 / 3, 1, 14_794_240),  # the paper says 14.8 M
+    (VIT, 20, False, 1 / 6, 2, 14_809_600),  # as does this reading
+    (VIT, 20, True, 1 / 3, 1, 26_590_720),
+]
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_presets_have_the_papers_parameter_counts(name: str) -> None:
+@pytest.mark.parametrize(("channels", "steps", "conv3x3_only", "ratio", "couplings", "count"), COUNTS)
+def test_flows_have_the_published_parameter_counts(
+    channels: tuple[int, ...], steps: int, conv3x3_only: bool, ratio: float, couplings: int, count: int
+) -> None:
+    with torch.device("meta"):
+        flows = [
+            Flow(c, flow_steps=steps, hidden_ratio=ratio, conv3x3_only=conv3x3_only, couplings=couplings)
+            for c in channels
+        ]
+    assert sum(p.numel() for flow in flows for p in flow.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("resnet18", 4_657_408), ("deit", 14_809_600), ("deit_reproduction", 7_074_500)]
+)
+def test_presets_are_those_flows(name: str, count: int) -> None:
     model = FastFlow(preset(name))
-    assert sum(p.numel() for p in model.flows.parameters()) == COUNTS[name]
+    assert sum(p.numel() for p in model.flows.parameters()) == count
 
 
 def test_affine_layer_norm_adds_the_reproductions_parameters() -> None:

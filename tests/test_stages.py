@@ -43,6 +43,7 @@ def write_tiny_params(folder: Path, **train: object) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with tiny parameters and a drawn category, as the current directory."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow leaves the last test's there
     write_plates(tmp_path / "images/plates")
     write_tiny_params(tmp_path)
     return tmp_path
@@ -84,6 +85,8 @@ def test_a_category_goes_from_images_to_report_and_registry(project: Path, monke
     scores = pd.read_csv(project / "reports/plates/scores.csv")
     asked = pd.DataFrame({"image": [str(project / "images/plates" / p) for p in scores["image_path"]]})
     answer = served.predict(asked)
+    threshold = json.loads((project / "models/plates/config.json").read_text())["threshold"]["image"]
+    assert answer["pred_label"].tolist() == (scores["pred_score"] > threshold).astype(int).tolist()
     assert answer["pred_score"].tolist() == pytest.approx(scores["pred_score"].tolist(), rel=1e-4)
     assert results.table(["plates"]).loc["mean", "image_auroc"] == pytest.approx(metrics["image_auroc"])
 
@@ -94,7 +97,7 @@ def test_evaluation_on_a_store_that_never_saw_the_training_adopts_it(
     for stage in ("prepare", "train"):
         assert run(stage, monkeypatch) == 0
     trained = json.loads((project / "models/plates/run.json").read_text())["run_id"]
-    shutil.rmtree(project / ".mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/another_store.db")
     assert run("evaluate", monkeypatch) == 0
     adopted = mlflow.search_runs(experiment_names=["fastflow"])
     assert adopted["tags.adopted_from"].tolist() == [trained]
@@ -199,6 +202,18 @@ def test_bad_model_parameters_end_training_before_it_starts(
     assert sentence in capfd.readouterr().err
     assert not (project / "models").exists()
     assert not (project / ".mlflow").exists()
+
+
+def test_a_loss_that_is_not_finite_fails_the_run_and_registers_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny_params(project, learning_rate=1e30)
+    assert run("prepare", monkeypatch) == 0
+    assert run("train", monkeypatch) == 1
+    assert "error: the loss is " in capfd.readouterr().err
+    assert not (project / "models").exists()
+    assert mlflow.search_runs(experiment_names=["fastflow"])["status"].tolist() == ["FAILED"]
+    assert mlflow.search_registered_models() == []
 
 
 def test_unreachable_tracking_server_is_named(

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from fastflow.decode import read_mask
+from fastflow.errors import NonFiniteLoss
 from fastflow.evaluation import measure, score_images
 from fastflow.features import extract_features
 from fastflow.index import scan_category
 from fastflow.model import FastFlow
+from fastflow.operating import operating_point
 from fastflow.score import SCORES
-from fastflow.train import NonFiniteLoss, calibrate, normal_map_range, rate_factor, train_epochs
+from fastflow.train import calibrate, rate_factor, train_epochs
 from tests.conftest import tiny_config, write_plates
 
 CPU = torch.device("cpu")
@@ -86,14 +88,16 @@ def test_calibration_puts_the_99_percent_quantile_of_good_positions_at_the_cente
             assert model.normal_spread[scale].item() == pytest.approx(nll.std().item(), rel=1e-3)
 
 
-def test_map_range_is_that_of_good_pixels(plates: Path) -> None:
+def test_operating_point_is_that_of_good_pixels_and_scores(plates: Path) -> None:
     model, _ = train_on(plates, epochs=1)
     paths = sorted((plates / "train/good").iterdir())
     features = extract_features(model, paths, batch_size=8, device=CPU)
-    found = normal_map_range(model, features, batch_size=3)
-    pixels = score_images(model, paths, batch_size=8, device=CPU).anomaly_maps
-    assert (pixels <= found["threshold"]).mean() == pytest.approx(0.999, abs=1e-3)
-    assert (pixels <= found["low"]).mean() == pytest.approx(0.5, abs=0.01)
+    found = operating_point(model, features, false_reject_rate=0.2, batch_size=3)
+    scored = score_images(model, paths, batch_size=8, device=CPU)
+    assert (scored.anomaly_maps <= found["pixel"]).mean() == pytest.approx(0.999, abs=1e-3)
+    assert (scored.anomaly_maps <= found["low"]).mean() == pytest.approx(0.5, abs=0.01)
+    assert found["image"] == pytest.approx(np.sort(scored.pred_score)[7], rel=1e-4)  # rank ceil(9 * 0.8) of 8
+    assert found["guarantee"].startswith("none")
 
 
 def test_pixel_metrics_without_masks_are_undefined_with_a_reason(tmp_path: Path, tiny_model: FastFlow) -> None:
