@@ -28,10 +28,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pipelines.dvc import StageFailed, run_stage
 from pipelines.params import Params, read_params
 from pipelines.paths import REPORT, read_metrics
-from pipelines.stage import BAD_DATA, USAGE, Failed, exit_code
+from pipelines.stage import BAD_DATA, FAILED, USAGE, Failed, exit_code
 
 CATEGORY_STAGES = ("prepare", "train", "evaluate")
-LASTING = (USAGE, BAD_DATA)  # exit codes of faults that a retry cannot cure
+LASTING = (FAILED, USAGE, BAD_DATA)  # exit codes of faults that a retry cannot cure
 
 
 class Result(NamedTuple):
@@ -48,7 +48,7 @@ class RetrainingFailed(Failed):
 
 
 def _can_pass(task: Any, run: Any, state: Any) -> bool:
-    """A retry is for faults that can pass: a lock, a disk, a server. Bad data stays bad."""
+    """A retry is for faults that can pass: a lock, a disk, a server, a kill. Bad data stays bad, and NaN stays NaN."""
     error = state.result(raise_on_failure=False)
     return not (isinstance(error, StageFailed) and error.exit_code in LASTING)
 

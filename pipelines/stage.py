@@ -1,6 +1,6 @@
 """What every stage's command has in common: its one option, its log lines, its exit codes.
 
-0 done, 1 failed, 2 usage or parameters, 3 bad data, 5 a needed server is away, 130 interrupted.
+0 done, 1 failed, 2 usage or parameters, 3 bad data, 5 a server or disk that is needed is away, 130 interrupted.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def exit_code(work: Callable[[], None]) -> int:
         return _say(error, BAD_DATA)
     except ValueError as error:
         return _say(error, USAGE)
-    except ServerAway as error:
+    except (ServerAway, OSError) as error:
         return _say(error, SERVER_AWAY)
     except (Failed, NonFiniteLoss) as error:
         return _say(error, FAILED)

@@ -1,7 +1,7 @@
 """Train one category's FastFlow on its good images; write models/<category>/ and its MLflow run.
 
 The last epoch is the model: nothing is chosen on test images, which this stage never opens.
-Run by DVC as: python -m pipelines.train --category bottle      (bottle, 10 epochs: minutes on two CPU cores)
+Run by DVC as: python -m pipelines.train --category bottle      (bottle: a good minute on two CPU cores)
 """
 
 import json

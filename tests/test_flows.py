@@ -20,7 +20,9 @@ class Ended:
         return self.error
 
 
-@pytest.mark.parametrize(("exit_code", "retried"), [(1, True), (5, True), (255, True), (2, False), (3, False)])
+@pytest.mark.parametrize(
+    ("exit_code", "retried"), [(5, True), (255, True), (-9, True), (1, False), (2, False), (3, False)]
+)
 def test_only_faults_that_can_pass_are_retried(exit_code: int, retried: bool) -> None:
     assert _can_pass(None, None, Ended(StageFailed("train@a", exit_code, "error: x"))) is retried
 
