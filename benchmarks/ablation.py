@@ -53,7 +53,7 @@ def score_rows(category: Category, weights: str, params: Params, seed: int) -> l
     )
     for _ in train_epochs(model, features, seed=seed, **train_settings(params, len(features[0]))):
         pass
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, rule in ROWS.items():
         if not rows or rule.log_det_weight != model.rule.log_det_weight:
             model.rule = rule
