@@ -63,17 +63,11 @@ def write_tables(
     folder.mkdir(parents=True, exist_ok=True)
     scores = index[["image_path", "defect_type", "gt_label"]].assign(pred_score=scored.pred_score)
     scores.to_csv(folder / "scores.csv", index=False)
-    both = index["gt_label"].nunique() == 2
-    curve = roc_curve(scored.pred_score, index["gt_label"].to_numpy()) if both else empty_curve()
-    curve.to_csv(folder / "roc.csv", index=False)
+    roc_curve(scored.pred_score, index["gt_label"].to_numpy()).to_csv(folder / "roc.csv", index=False)
     reasons = {name: value.reason for name, value in metrics.items() if value.value is None}
     numbers = {name: value.value for name, value in metrics.items()}
     text = json.dumps({"category": category, **numbers, **facts, "undefined": reasons}, indent=2)
     (folder / "metrics.json").write_text(text + "\n")
-
-
-def empty_curve() -> pd.DataFrame:
-    return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []})
 
 
 def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored, root: Path) -> None:

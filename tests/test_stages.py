@@ -104,6 +104,23 @@ def test_evaluation_on_a_store_that_never_saw_the_training_adopts_it(
     assert adopted["metrics.image_auroc"].notna().all()
 
 
+@pytest.mark.parametrize("gone", ["test/square", "test"])
+def test_a_category_without_defects_or_test_images_still_goes_through(
+    project: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    shutil.rmtree(project / "images/plates/ground_truth")
+    shutil.rmtree(project / "images/plates" / gone)
+    for stage in STAGE_NAMES:
+        assert run(stage, monkeypatch) == 0
+    metrics = json.loads((project / "reports/plates/metrics.json").read_text())
+    for name in ("image_auroc", "pixel_auroc", "aupro"):
+        assert metrics[name] is None
+        assert metrics["undefined"][name]
+    monkeypatch.setattr(sys, "argv", ["report"])
+    assert run_stage(report.report, doc="") == 0
+    assert metrics["undefined"]["image_auroc"] in (project / "report.html").read_text()
+
+
 def test_demo_category_is_drawn_and_prepared(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("draw", monkeypatch, "weave") == 0
     text = (
