@@ -32,8 +32,10 @@ class StageFailed(Failed):
     @property
     def reason(self) -> str:
         """The stage's own sentence where it left one, else the end of what it said."""
-        sentences = re.findall(r"^(?:error|ERROR): (.+)$", self.last_lines, flags=re.MULTILINE)
-        return str(sentences[0]) if sentences else self.last_lines.strip().splitlines()[-1]
+        sentences = re.findall(r"^(?:error|ERROR): (.+(?:\n  .+)*)", self.last_lines, flags=re.MULTILINE)
+        if sentences:
+            return " ".join(sentences[0].split())
+        return self.last_lines.strip().rpartition("\n")[2] or "it said nothing"
 
     def __str__(self) -> str:
         return f"{self.stage} failed with exit code {self.exit_code}: {self.reason}"

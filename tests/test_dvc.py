@@ -39,9 +39,14 @@ def test_lines_stream_and_the_outcome_is_told(fake_dvc: Path) -> None:
 
 
 def test_failure_carries_the_stages_own_sentence_and_exit_code(fake_dvc: Path) -> None:
-    end = "print('error: mask is missing')\nprint('ERROR: failed to run: python x, exited with 3')\nsys.exit(255)"
+    end = (
+        "print('error: 1 bad file:\\n  mask is missing')\n"
+        "print('ERROR: failed to run: python x, exited with 3')\nsys.exit(255)"
+    )
     fake_dvc.write_text(FAKE.format(end=end))
-    with pytest.raises(StageFailed, match="train@plates failed with exit code 3: mask is missing") as raised:
+    with pytest.raises(
+        StageFailed, match="train@plates failed with exit code 3: 1 bad file: mask is missing"
+    ) as raised:
         run_stage("train@plates", on_line=lambda line: None)
     assert raised.value.exit_code == 3
     fake_dvc.write_text("import sys\nsys.exit('lock is broken')")
