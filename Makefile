@@ -15,7 +15,7 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/site-cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo retrain ui test test-all lint lock clean
+.PHONY: help setup demo retrain ui test test-slow lint lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,8 @@ ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000
 test: setup  ## the fast tests
 	python -m pytest
 
-test-all: setup  ## the slow tests too
-	python -m pytest -m 'not gpu'
+test-slow: setup  ## the slow tests
+	python -m pytest -m slow
 
 lint: setup  ## ruff and mypy
 	ruff check . && ruff format --check . && mypy

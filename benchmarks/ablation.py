@@ -37,7 +37,7 @@ ROWS: dict[str, ScoreRule] = {
     "image score: maximum": DEFAULT._replace(top_fraction=0.0),
     "image score: top 1 %": DEFAULT._replace(top_fraction=0.01),
     "image score: top 5 %": DEFAULT._replace(top_fraction=0.05),
-    "paper": SCORES["paper"],
+    "paper's score": SCORES["paper"],
     "nll": SCORES["nll"],
 }
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fastflow.config import FastFlowConfig
+from fastflow.errors import BadData
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 
@@ -23,7 +24,7 @@ CONFIG, FLOW, BACKBONE = "config.json", "flow.safetensors", "backbone.safetensor
 _PREFIX = "backbone."
 
 
-class BadCheckpoint(ValueError):
+class BadCheckpoint(BadData):
     """A checkpoint folder that cannot be trusted; the message names the file and what is wrong."""
 
 

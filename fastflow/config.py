@@ -41,7 +41,7 @@ class FastFlowConfig:
     clamp: float = 2.0
     """Bound of a coupling's log-scale, in nats; 2 in both reproductions."""
     conditioner_clip: float | None = 3.0
-    """Bound of what a coupling's subnet may see, in standard deviations of z; None = no bound (paper). It keeps a
+    """Bound of what a coupling's subnet may see, in units of normalised features; None = no bound (paper). It keeps a
     defect's runaway values from spreading to its neighbours through the 3x3 kernels."""
     score: str = "likelihood"
     """How anomaly maps and image scores are made: a name in fastflow.score.SCORES."""
@@ -49,8 +49,10 @@ class FastFlowConfig:
     def __post_init__(self) -> None:
         for name in ("layers", "image_size", "mean", "std"):  # JSON and YAML give lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        self._check("layers", len(self.layers) > 0, "at least one index")
-        self._check("image_size", len(self.image_size) == 2 and min(self.image_size) > 0, "[height, width] > 0")
+        self._check("layers", len(self.layers) > 0 and _whole(self.layers), "at least one index, [1, 2, 3]")
+        size = self.image_size
+        self._check("image_size", len(size) == 2 and _whole(size) and min(size) > 0, "[height, width], whole and > 0")
+        self._check("mean", len(self.mean) == 3, "three numbers")
         self._check("std", len(self.std) == 3 and min(self.std) > 0, "three numbers > 0")
         self._check("feature_norm", self.feature_norm in get_args(FeatureNorm), f"one of {get_args(FeatureNorm)}")
         self._check("flow_steps", self.flow_steps >= 1, "at least 1")
@@ -77,4 +79,11 @@ class FastFlowConfig:
         missing = sorted(required - values.keys())
         if unknown or missing:
             raise ValueError(f"model: unknown keys {unknown}, missing keys {missing}; allowed: {sorted(fields)}")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"model: a value has the wrong type ({error}); got {dict(values)}") from error
+
+
+def _whole(values: tuple[Any, ...]) -> bool:
+    return all(isinstance(value, int) for value in values)

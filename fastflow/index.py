@@ -31,14 +31,20 @@ def scan_category(folder: Path) -> pd.DataFrame:
         raise BadData(f"category folder {folder} does not exist; {folder.parent} holds {there or 'no folder'}")
     rows = [row for split in ("train", "test") for row in _rows(folder, split)]
     index = pd.DataFrame(rows, columns=COLUMNS)
-    if not (index["split"] == "train").any():
-        raise BadData(f"category folder {folder} has no image in train/{GOOD}; allowed: {', '.join(SUFFIXES)}")
+    count = int((index["split"] == "train").sum())
+    if count < 2:
+        raise BadData(
+            f"category folder {folder} has {count or 'no'} image in train/{GOOD}, at least 2 are needed; "
+            f"allowed: {', '.join(SUFFIXES)}"
+        )
     return index
 
 
 def _rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int, str, str]]:
     kinds = sorted(p.name for p in (folder / split).glob("*") if p.is_dir() and not p.name.startswith("."))
     for kind in kinds:
+        if split == "train" and kind != GOOD:
+            raise BadData(f"{folder / split / kind}: only train/{GOOD} is trained on; move it to test or remove it")
         for path in list_images(folder / split / kind):
             mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
             mask_path = mask.relative_to(folder).as_posix() if kind != GOOD and mask.is_file() else ""

@@ -34,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def preset(name: str, **overrides: Any) -> FastFlowConfig:
+def preset(name: str, /, **overrides: Any) -> FastFlowConfig:
     """The named model; `overrides` replace single fields of `FastFlowConfig`.
 
     Raises:

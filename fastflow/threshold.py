@@ -1,8 +1,8 @@
-"""Thresholds from normal images alone, and what a threshold costs, with intervals.
+"""Thresholds from scores of normal images alone.
 
-A threshold is a quantile of scores of normal images that the scoring model was not trained on. With K folds each
-training image is scored by a model trained on the other folds (cross-conformal prediction, Vovk 2015), so that all
-n images count: a rank-based threshold for a rate r needs (n + 1) r >= 1, which 10 % of 209 images cannot give at 1 %.
+A threshold for a false-reject rate r is a quantile of such scores. By rank alone it needs (n + 1) r >= 1, so n >= 99
+images for 1 %; below that the tail is extrapolated. What it is worth depends on whose scores they are: the promise of
+`guarantee` holds for images that the scoring model was not trained on.
 """
 
 import math
@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Method = Literal["rank", "tail"]
 Scores = NDArray[np.float64]
@@ -28,15 +27,6 @@ class Threshold(NamedTuple):
     guarantee: str
 
 
-class Rate(NamedTuple):
-    """`above` of `total`, and the 95 % Clopper-Pearson interval of the rate; (0, 1) where total is 0."""
-
-    above: int
-    total: int
-    low: float
-    high: float
-
-
 def threshold_for(pred_score: ArrayLike, *, false_reject_rate: float) -> Threshold:
     """The threshold that normal scores (n,), from models that did not see their images, give for a target rate.
 
@@ -52,7 +42,7 @@ def threshold_for(pred_score: ArrayLike, *, false_reject_rate: float) -> Thresho
     if rank <= len(scores):
         text = (
             f"of the next normal images, at most {false_reject_rate:.2%} are expected above it, if they are like the "
-            f"{len(scores)} it comes from (cross-fitted: approximate, as the final model saw more images)"
+            f"{len(scores)} it comes from and were not trained on"
         )
         return Threshold(float(scores[rank - 1]), false_reject_rate, len(scores), "rank", text)
     text = (
@@ -72,32 +62,3 @@ def _tail_quantile(ordered: Scores, rate: float) -> float:
     level = ordered[-count - 1]
     scale = float((ordered[-count:] - level).mean())
     return max(float(ordered[-1]), float(level + scale * math.log(count / len(ordered) / rate)))
-
-
-def rate_above(pred_score: ArrayLike, threshold: float) -> Rate:
-    """How many scores lie above the threshold: false rejects if the images are normal, hits if they are defective."""
-    scores = np.asarray(pred_score, np.float64)
-    return rate_of(int((scores > threshold).sum()), len(scores))
-
-
-def rate_of(count: int, total: int) -> Rate:
-    """The rate count / total with its exact binomial 95 % interval."""
-    if total == 0:
-        return Rate(0, 0, 0.0, 1.0)
-    interval = stats.binomtest(count, total).proportion_ci(confidence_level=0.95, method="exact")
-    return Rate(count, total, float(interval.low), float(interval.high))
-
-
-def threshold_for_misses(pred_score: ArrayLike, *, miss_rate: float) -> float:
-    """The highest threshold that misses at most `miss_rate` of labelled defects with these scores (n,).
-
-    Raises:
-        ValueError: a rate not in [0, 1), or no score.
-    """
-    scores = np.sort(np.asarray(pred_score, np.float64))
-    if not 0 <= miss_rate < 1:
-        raise ValueError(f"the miss rate is {miss_rate}; allowed: from 0 to below 1, such as 0.05")
-    if not len(scores):
-        raise ValueError("a miss rate needs labelled defects, and there is none")
-    first_found = scores[math.floor(miss_rate * len(scores))]
-    return float(np.nextafter(first_found, -np.inf))  # "above" is strict

@@ -18,7 +18,7 @@ from typing import Literal
 from pipelines.stage import Failed
 
 Outcome = Literal["ran", "restored", "unchanged"]
-_KEPT_LINES = 15
+_KEPT_LINES = 300
 _GRACE_SECONDS = 10
 
 

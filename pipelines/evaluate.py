@@ -129,7 +129,7 @@ def write_about(category: str, params: Params, *, run_id: str, version: str) -> 
         "weights": config["weights"],
         "image size": "x".join(map(str, model["image_size"])),
         "score": model["score"],
-        "threshold": f"{threshold['image']:.6g}, for {threshold['false_reject_rate']:.1%} false rejects",
+        "threshold": f"{threshold['image']:.6g}, at {threshold['false_reject_rate']:.1%} of the training images",
         "threshold guarantee": threshold["guarantee"],
         "epochs": str(config["epochs"]),
         "seed": str(config["seed"]),

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -35,7 +36,7 @@ LASTING = (FAILED, USAGE, BAD_DATA)  # exit codes of faults that a retry cannot 
 
 
 class Result(NamedTuple):
-    """What came of a category: the outcome of its training, or why it failed, and the seconds it took."""
+    """What came of a category: the outcome of its training, or why it failed, and the seconds waited for it."""
 
     category: str
     outcome: str
@@ -72,7 +73,7 @@ def retrain_category(category: str, *, retries: int, force: bool) -> Result:
 def stages_of(category: str) -> list[str]:
     """A category's DVC stages in order; the demo's own are drawn first."""
     params = read_params()
-    drawn = params.data.root == "data/demo" and category in params.demo.categories
+    drawn = Path(params.data.root) == Path("data/demo") and category in params.demo.categories
     return [f"{stage}@{category}" for stage in (["draw"] if drawn else []) + list(CATEGORY_STAGES)]
 
 
@@ -82,11 +83,15 @@ def retrain_all(categories: list[str] | None = None, force: bool = False) -> lis
     params = read_params()
     chosen = choose_categories(categories, params)
     results = list(retrain_each(chosen, params, force=force))
-    report = stage_task("report", force=False)
+    reasons = [result.reason for result in results if result.outcome == "failed"]
+    try:
+        report = stage_task.with_options(retries=params.retrain.retries)("report", force=False)
+    except StageFailed as error:
+        report = "failed"
+        reasons.append(str(error))
     create_table_artifact(table_of(results), key="results", description=f"{REPORT} ({report})")
-    failed = [result for result in results if result.outcome == "failed"]
-    if failed:
-        raise RetrainingFailed("; ".join(result.reason for result in failed))
+    if reasons:
+        raise RetrainingFailed("; ".join(reasons))
     return results
 
 

@@ -37,7 +37,7 @@ class Model(Section):
 
 
 class Train(Section):
-    epochs: Count
+    epochs: Count | None
     min_steps: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]

@@ -4,7 +4,6 @@
 """
 
 import base64
-import binascii
 import io
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from fastflow.checkpoint import load_checkpoint, read_config
 from fastflow.decode import read_image
 from fastflow.model import FastFlow
+
+LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error on some systems
 
 
 class ServedModel:
@@ -45,12 +46,12 @@ class ServedModel:
 
 
 def _source(value: str) -> Path | io.BytesIO:
-    """A path if there is such a file, else the bytes that base64 stands for."""
+    """The bytes that base64 stands for if they are longer than any path, else an existing file, else base64."""
     try:
-        if Path(value).is_file():
+        if len(value) <= LONGEST_PATH and Path(value).is_file():
             return Path(value)
         return io.BytesIO(base64.b64decode(value, validate=True))
-    except (OSError, binascii.Error) as error:
+    except (OSError, ValueError) as error:  # binascii.Error is a ValueError
         raise ValueError(f"image {value[:60]!r} is neither an existing file nor base64") from error
 
 

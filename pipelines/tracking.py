@@ -88,14 +88,21 @@ def new_run(name: str, *, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
 
 @contextmanager
 def continued_run(run_id: str) -> Iterator[TrackedRun | None]:
-    """The run of that id again, or None where this store does not know it (made on another machine)."""
-    try:
-        mlflow.get_run(run_id)
-    except MlflowException:
+    """The run of that id again, or None where this store does not hold it: made on another machine, or deleted."""
+    if not _holds(run_id):
         yield None
         return
     with mlflow.start_run(run_id=run_id):
         yield TrackedRun(run_id)
+
+
+def _holds(run_id: str) -> bool:
+    try:
+        return bool(mlflow.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise ServerAway("the MLflow store stopped answering; see that the server runs, then repeat") from error
 
 
 def _without_secrets(uri: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.features import extract_features
+from fastflow.files import file_sha256
 from fastflow.index import read_index
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
@@ -28,6 +29,8 @@ from pipelines.paths import index_file, model_folder, report_folder
 from pipelines.provenance import provenance
 from pipelines.stage import log, run_category_stage
 
+LEAST_EPOCHS = 3
+
 
 def train(category: str, params: Params) -> None:
     start = time.perf_counter()
@@ -37,8 +40,10 @@ def train(category: str, params: Params) -> None:
     model = build_model(config, weights=params.model.weights, seed=params.seed).to(device)
     tracking.connect()
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
-    with tracking.new_run(name, tags=provenance(category) | {"category": category, "seed": str(params.seed)}) as run:
-        run.log_params(flat(params.model_dump(include={"seed", "model", "train"}) | {"config": model.config.to_dict()}))
+    tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights_tag(params.model.weights)
+    with tracking.new_run(name, tags=tags) as run:
+        settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
+        run.log_params(flat(params.model_dump(include={"seed", "model"}) | settings))
         images = [Path(params.data.root) / category / path for path in index["image_path"]]
         features = extract_features(model, images, batch_size=params.evaluate.batch_size, device=device)
         log.info("%s: %d images, features %s", category, len(images), [tuple(f.shape[1:]) for f in features])
@@ -57,11 +62,16 @@ def train(category: str, params: Params) -> None:
         finish(model, category, run, epochs, about)
 
 
+def weights_tag(weights: str) -> dict[str, str]:
+    """The sha256 of a weights file. DVC does not watch that file: after replacing it in place, force the training."""
+    return {"weights_sha256": file_sha256(Path(weights))} if Path(weights).is_file() else {}
+
+
 def train_settings(params: Params, num_images: int) -> dict[str, Any]:
-    """What `train_epochs` takes; a small category gets more epochs, so that it sees `min_steps` batches."""
+    """What `train_epochs` takes: the epochs as written, or, where none are, enough of them for `min_steps` batches."""
     settings = params.train.model_dump(exclude={"min_steps"})
     steps = math.ceil(num_images / params.train.batch_size)
-    return settings | {"epochs": max(params.train.epochs, math.ceil(params.train.min_steps / steps))}
+    return settings | {"epochs": params.train.epochs or max(LEAST_EPOCHS, math.ceil(params.train.min_steps / steps))}
 
 
 def fit(model: FastFlow, features: list[Tensor], params: Params, run: tracking.TrackedRun) -> list[Epoch]:

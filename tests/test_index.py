@@ -45,6 +45,12 @@ def test_absent_and_empty_categories_are_named(plates: Path, tmp_path: Path) -> 
         scan_category(plates)
 
 
+def test_only_good_images_may_be_trained_on(plates: Path) -> None:
+    (plates / "train/good").rename(plates / "train/bad")
+    with pytest.raises(BadData, match=r"train/bad: only train/good is trained on"):
+        scan_category(plates)
+
+
 def test_reading_a_foreign_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="run the prepare stage first"):
         read_index(tmp_path / "none.csv", split="train")

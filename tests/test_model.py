@@ -157,6 +157,10 @@ def test_every_preset_is_a_valid_config_that_survives_json() -> None:
         ({"score": "best"}, "score is 'best'; allowed: one of"),
         ({"layers": []}, "layers is .*; allowed: at least one"),
         ({"colour": 1}, r"unknown keys \['colour'\]"),
+        ({"image_size": 256}, "wrong type"),
+        ({"image_size": [256.0, 256]}, "image_size is .*whole"),
+        ({"flow_steps": "8"}, "wrong type"),
+        ({"mean": [1, 2]}, "mean is .*; allowed: three numbers"),
     ],
 )
 def test_config_refuses_what_makes_no_model(changes: dict[str, object], message: str) -> None:

@@ -1,5 +1,6 @@
 """The stages in one process on a tiny category: what they write, what they track, and how they refuse bad input."""
 
+import base64
 import json
 import shutil
 import sys
@@ -88,6 +89,11 @@ def test_a_category_goes_from_images_to_report_and_registry(project: Path, monke
     threshold = json.loads((project / "models/plates/config.json").read_text())["threshold"]["image"]
     assert answer["pred_label"].tolist() == (scores["pred_score"] > threshold).astype(int).tolist()
     assert answer["pred_score"].tolist() == pytest.approx(scores["pred_score"].tolist(), rel=1e-4)
+    encoded = base64.b64encode((project / "images/plates/test/square/000.png").read_bytes()).decode()
+    by_path = answer["pred_score"][scores["image_path"] == "test/square/000.png"].item()
+    assert served.predict(pd.DataFrame({"image": [encoded]}))["pred_score"].item() == pytest.approx(by_path, rel=1e-4)
+    with pytest.raises(ValueError, match="neither an existing file nor base64"):
+        served.predict(pd.DataFrame({"image": ["nothing.png"]}))
     assert results.table(["plates"]).loc["mean", "image_auroc"] == pytest.approx(metrics["image_auroc"])
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fastflow.threshold import rate_above, rate_of, threshold_for, threshold_for_misses
+from fastflow.threshold import threshold_for
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
@@ -41,22 +41,3 @@ def test_bad_questions_are_refused() -> None:
         threshold_for([1, 2, 3], false_reject_rate=1)
     with pytest.raises(ValueError, match="at least 2 finite scores"):
         threshold_for([1.0, np.nan], false_reject_rate=0.1)
-    with pytest.raises(ValueError, match="labelled defects, and there is none"):
-        threshold_for_misses([], miss_rate=0.1)
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.floats(0, 0.9))
-def test_threshold_for_misses_is_the_highest_that_keeps_the_rate(scores: list[int], miss_rate: float) -> None:
-    threshold = threshold_for_misses(scores, miss_rate=miss_rate)
-    missed = sum(s <= threshold for s in scores)
-    assert missed <= miss_rate * len(scores)
-    higher = [s for s in sorted(set(scores)) if s > threshold]
-    assert sum(s <= higher[0] for s in scores) > miss_rate * len(scores)
-
-
-def test_intervals_are_clopper_and_pearsons() -> None:
-    found = rate_of(1, 20)
-    assert found.low == pytest.approx(stats.beta(1, 20).ppf(0.025))
-    assert found.high == pytest.approx(stats.beta(2, 19).ppf(0.975))
-    assert rate_above([0.1, 0.5, 0.9], 0.5)[:2] == (1, 3)
-    assert rate_of(0, 0) == (0, 0, 0.0, 1.0)
