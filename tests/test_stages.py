@@ -251,6 +251,15 @@ def test_unreachable_tracking_server_is_named(
     assert "secret" not in said
 
 
+@pytest.mark.parametrize(("written", "images", "epochs"), [(5, 64, 5), (None, 64, 9), (None, 209, 3), (1, 8, 1)])
+def test_epochs_as_written_are_obeyed_and_few_images_get_more_only_where_none_are(
+    written: int | None, images: int, epochs: int
+) -> None:
+    shipped = read_params(ROOT / "params.yaml")
+    params = shipped.model_copy(update={"train": shipped.train.model_copy(update={"epochs": written})})
+    assert train.train_settings(params, images)["epochs"] == epochs
+
+
 def test_shipped_params_name_drawable_demo_categories() -> None:
     params = read_params(ROOT / "params.yaml")
     assert params.data.root == draw.ROOT.as_posix()
