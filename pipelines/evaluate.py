@@ -37,7 +37,7 @@ def evaluate(category: str, params: Params) -> None:
     paths = [root / path for path in index["image_path"]]
     scored = score_images(model, paths, batch_size=params.evaluate.batch_size, device=device)
     metrics = measure(index, scored, root)
-    facts = count_images(category) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
+    facts = count_images(category, index) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
     write_tables(folder, category, index, scored, metrics, facts)
     write_cases(folder, category, index, scored, root)
     version = track(category, params, metrics, facts)
@@ -45,10 +45,14 @@ def evaluate(category: str, params: Params) -> None:
     log.info("%s: %s, registered as %s version %s", category, found, registry.model_name(category), version)
 
 
-def count_images(category: str) -> dict[str, float]:
-    test = read_index(index_file(category), split="test")["gt_label"]
-    train = read_index(index_file(category), split="train")
-    return {"num_train": len(train), "num_good": int((test == 0).sum()), "num_defective": int((test == 1).sum())}
+def count_images(category: str, test: pd.DataFrame) -> dict[str, float]:
+    train, label = read_index(index_file(category), split="train"), test["gt_label"]
+    return {"num_train": len(train), "num_good": int((label == 0).sum()), "num_defective": int((label == 1).sum())}
+
+
+def score_table(index: pd.DataFrame, scored: Scored) -> pd.DataFrame:
+    """One row an image: image_path, defect_type, gt_label, pred_score."""
+    return index[["image_path", "defect_type", "gt_label"]].assign(pred_score=scored.pred_score)
 
 
 def write_tables(
@@ -61,8 +65,7 @@ def write_tables(
 ) -> None:
     """metrics.json, scores.csv and roc.csv; a metric that is undefined is null, with its reason beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    scores = index[["image_path", "defect_type", "gt_label"]].assign(pred_score=scored.pred_score)
-    scores.to_csv(folder / "scores.csv", index=False)
+    score_table(index, scored).to_csv(folder / "scores.csv", index=False)
     roc_curve(scored.pred_score, index["gt_label"].to_numpy()).to_csv(folder / "roc.csv", index=False)
     reasons = {name: value.reason for name, value in metrics.items() if value.value is None}
     numbers = {name: value.value for name, value in metrics.items()}
@@ -72,7 +75,6 @@ def write_tables(
 
 def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored, root: Path) -> None:
     """Pictures of chosen images: worst misses, worst false alarms, typical ones; heat on one scale a category."""
-    scores = index[["image_path", "defect_type", "gt_label"]].assign(pred_score=scored.pred_score)
     size = scored.anomaly_maps.shape[1:]
     masks = mask_paths(index, root)
     cases = [
@@ -85,7 +87,7 @@ def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored
             anomaly_map=scored.anomaly_maps[i],
             gt_mask=read_masks([masks[i]], image_size=size)[0],
         )
-        for i in choose_cases(scores)
+        for i in choose_cases(score_table(index, scored))
     ]
     shutil.rmtree(folder / "pictures", ignore_errors=True)
     threshold = read_config(model_folder(category))["threshold"]

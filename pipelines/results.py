@@ -16,7 +16,7 @@ SHOWN = ("image_auroc", "pixel_auroc", "aupro", "num_train", "num_good", "num_de
 
 def table(categories: list[str]) -> pd.DataFrame:
     """One row a category, in order, and their mean; a metric that is undefined or not there is empty."""
-    rows = {category: {name: read_metrics(category).get(name) for name in SHOWN} for category in categories}
+    rows = {category: read_metrics(category) for category in categories}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SHOWN))
     metrics = frame[list(SHOWN[:3])].astype(float).mean()
     return pd.concat([frame, metrics.to_frame("mean").T])
