@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from fastflow.config import FastFlowConfig
 from fastflow.errors import BadData
-from fastflow.files import file_sha256
+from fastflow.files import file_sha256, write_text
 from fastflow.model import FastFlow
 
 CONFIG, FLOW, BACKBONE = "config.json", "flow.safetensors", "backbone.safetensors"
@@ -59,6 +59,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise BadCheckpoint(f"{path} is damaged ({error!r}); restore it or train again") from error
     assert isinstance(config, dict)
     return config
+
+
+def write_threshold(folder: Path, threshold: dict[str, Any]) -> None:
+    """Replaces the threshold in config.json at once; the weights stay as they are.
+
+    Raises:
+        BadCheckpoint: as `read_config`.
+    """
+    write_text(folder / CONFIG, json.dumps(read_config(folder) | {"threshold": threshold}, indent=2) + "\n")
 
 
 def load_checkpoint(folder: Path) -> FastFlow:

@@ -11,13 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from fastflow.data import read_masks
+from fastflow.decode import read_image, read_mask
 from fastflow.features import predict
-from fastflow.metrics.image import image_auroc
+from fastflow.maps import resize_map
+from fastflow.metrics.aupimo import aupimo
+from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval, pixel_intervals
+from fastflow.metrics.image import image_ap, image_auroc, image_f1_max
 from fastflow.metrics.pixel import pixel_metrics
 from fastflow.metrics.value import Value, undefined
 from fastflow.model import FastFlow
 
-PIXEL_METRICS = ("pixel_auroc", "aupro")
+PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aupro_005", "aupimo")
 
 
 class Scored(NamedTuple):
@@ -53,15 +57,71 @@ def mask_paths(index: pd.DataFrame, root: Path) -> list[Path | None]:
 
 
 def measure(index: pd.DataFrame, scored: Scored, root: Path) -> dict[str, Value]:
-    """image_auroc, pixel_auroc and aupro (FPR up to 0.3) at input size, by definition; undefined ones say why.
+    """Image and pixel metrics at input size, by definition; undefined ones say why.
 
     `index` holds the rows of the scored images, `root` their category's folder.
     """
-    values = {"image_auroc": image_auroc(scored.pred_score, index["gt_label"].to_numpy())}
+    return image_metrics(index, scored.pred_score) | pixel_values(index, *pixels(index, scored, root))
+
+
+def image_metrics(index: pd.DataFrame, pred_score: NDArray[np.float32]) -> dict[str, Value]:
+    """image_auroc, image_ap and image_f1_max_oracle of the scores of an index's rows."""
+    metrics = {"image_auroc": image_auroc, "image_ap": image_ap, "image_f1_max_oracle": image_f1_max}
+    label, paths = index["gt_label"].to_numpy(), list(index["image_path"])
+    return {name: metric(pred_score, label, image_paths=paths) for name, metric in metrics.items()}
+
+
+def pixels(
+    index: pd.DataFrame, scored: Scored, root: Path, *, original_size: bool = False
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.bool_]]]:
+    """Maps and masks (H_i, W_i) for the pixel metrics: at input size, or each at its photograph's size.
+
+    At input size masks are resized (`fastflow.decode.read_mask`); at the original size maps are, and masks are as
+    drawn, which costs the pixels of all photographs in memory.
+    """
+    maps = scored.anomaly_maps
+    if not original_size:
+        return list(maps), read_masks(mask_paths(index, root), image_size=maps.shape[1:])
+    found = []
+    masks = []
+    for anomaly_map, image_path, mask_path in zip(maps, index["image_path"], mask_paths(index, root), strict=True):
+        mask = np.zeros(read_image(root / image_path).shape[:2], bool) if mask_path is None else read_mask(mask_path)
+        found.append(resize_map(torch.from_numpy(anomaly_map)[None, None], mask.shape)[0, 0].numpy())
+        masks.append(mask)
+    return found, masks
+
+
+def pixel_values(
+    index: pd.DataFrame, maps: list[NDArray[np.float32]], masks: list[NDArray[np.bool_]]
+) -> dict[str, Value]:
+    """pixel_auroc, pixel_ap, pixel_f1_max_oracle, aupro, aupro_005 and aupimo of the maps of an index's rows."""
+    reason = no_pixels(index)
+    if reason:
+        return dict.fromkeys(PIXEL_METRICS, undefined(reason))
+    paths = list(index["image_path"])
+    found = pixel_metrics(maps, masks, image_paths=paths) | {"aupimo": aupimo(maps, masks, image_paths=paths).mean}
+    return {name: found[name] for name in PIXEL_METRICS}
+
+
+def no_pixels(index: pd.DataFrame) -> str:
+    """Why the pixel metrics of these images are undefined; empty where they are defined."""
     defective = index["gt_label"] == 1
-    if not defective.any() or (index.loc[defective, "mask_path"] == "").any():
-        reason = "a defective image without mask" if defective.any() else "no defective image"
-        return values | dict.fromkeys(PIXEL_METRICS, undefined(reason))
-    masks = read_masks(mask_paths(index, root), image_size=scored.anomaly_maps.shape[1:])
-    pixels = pixel_metrics(list(scored.anomaly_maps), masks, image_paths=list(index["image_path"]))
-    return values | {name: pixels[name] for name in PIXEL_METRICS}
+    if not defective.any():
+        return "no defective image"
+    return "a defective image without mask" if (index.loc[defective, "mask_path"] == "").any() else ""
+
+
+def intervals(
+    index: pd.DataFrame,
+    pred_score: NDArray[np.float32],
+    maps: list[NDArray[np.float32]],
+    masks: list[NDArray[np.bool_]],
+) -> dict[str, Interval]:
+    """95 % bootstrap intervals of the metrics that have one; see `fastflow.metrics.bootstrap`."""
+    label = index["gt_label"].to_numpy()
+    found = image_intervals(pred_score, label)
+    if no_pixels(index):
+        return found
+    per_image = [v.value for v in aupimo(maps, masks).per_image if v.value is not None]
+    of_aupimo = mean_interval(per_image)
+    return found | pixel_intervals(maps, masks, label) | ({"aupimo": of_aupimo} if of_aupimo else {})

@@ -3,32 +3,27 @@
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from fastflow.features import batches
-from fastflow.model import FastFlow
+from fastflow.crossfit import NormalScores
 from fastflow.threshold import threshold_for
 
 PIXEL_QUANTILE = 0.999
 
 
-@torch.no_grad()
 def operating_point(
-    model: FastFlow, features: list[Tensor], *, false_reject_rate: float, batch_size: int
+    normal: NormalScores, *, false_reject_rate: float, bounds: tuple[float, float] | None
 ) -> dict[str, Any]:
-    """JSON-able thresholds from the features of good images; no label and no test image has a say.
+    """JSON-able thresholds from the scores of good images; no label and no test image has a say.
 
     `image` is the threshold of pred_score for the rate, `pixel` the 99.9 % quantile of the anomaly maps, `low` their
-    median (where colours begin); `method`, `num_normal` and `guarantee` say what the image threshold is worth.
+    median (where colours begin); `method`, `num_normal`, `folds` and `guarantee` say what the image threshold is
+    worth. `bounds`: as in `threshold_for`.
 
     Raises:
         ValueError: fewer than 2 images, or a rate not between 0 and 1.
     """
-    predictions = [model.score([f[part] for f in features]) for part in batches(len(features[0]), batch_size)]
-    found = threshold_for(torch.cat([p.pred_score for p in predictions]).cpu(), false_reject_rate=false_reject_rate)
-    pixels = torch.cat([p.anomaly_map.flatten() for p in predictions]).cpu().numpy()
-    low, pixel = np.quantile(pixels, [0.5, PIXEL_QUANTILE])
+    found = threshold_for(normal.pred_score.double(), false_reject_rate=false_reject_rate, bounds=bounds)
+    low, pixel = np.quantile(normal.pixels.numpy(), [0.5, PIXEL_QUANTILE])
     return {
         "image": found.value,
         "pixel": float(pixel),
@@ -36,5 +31,18 @@ def operating_point(
         "false_reject_rate": false_reject_rate,
         "method": found.method,
         "num_normal": found.num_normal,
-        "guarantee": "none: it comes from images that the model was trained on, so more good parts may be rejected",
+        "folds": normal.folds,
+        "guarantee": guarantee(found.guarantee, normal.folds),
     }
+
+
+def guarantee(of_scores: str, folds: int) -> str:
+    """What a threshold promises, given what it would with scores of exactly the model that it is for."""
+    if not folds:
+        return "none: it comes from images that the model was trained on, so more good parts may be rejected"
+    if of_scores.startswith("none"):
+        return of_scores
+    return (
+        f"approximate: {of_scores}. Each was scored by one of {folds} models trained without it; the model itself, "
+        "trained on all of them, should score new good images no higher than those"
+    )

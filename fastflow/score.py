@@ -23,6 +23,11 @@ class ScoreRule(NamedTuple):
     top_fraction: float
     """Image score = mean of this fraction of the highest pixels; 0 = the maximum alone."""
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Lowest and highest score there can be; None where there is no bound."""
+        return {"exp": (-1.0, 0.0), "sigmoid": (0.0, 1.0), "none": None}[self.compress]
+
 
 SCORES = {
     # FastFlow, section 3.3, as both reproductions compute it: exp of -q, without determinant, maximum

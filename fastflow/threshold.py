@@ -10,11 +10,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
 
 Method = Literal["rank", "tail"]
 Scores = NDArray[np.float64]
 _TAIL_SHARE = 0.2  # of the scores, at least _TAIL_LEAST: what the tail is fitted to
 _TAIL_LEAST = 10
+_EDGE = 1e-7  # of the bounds' distance: float32 rounds closer scores to the bound itself
 
 
 class Threshold(NamedTuple):
@@ -27,8 +29,13 @@ class Threshold(NamedTuple):
     guarantee: str
 
 
-def threshold_for(pred_score: ArrayLike, *, false_reject_rate: float) -> Threshold:
+def threshold_for(
+    pred_score: ArrayLike, *, false_reject_rate: float, bounds: tuple[float, float] | None = None
+) -> Threshold:
     """The threshold that normal scores (n,), from models that did not see their images, give for a target rate.
+
+    `bounds`: what no score can leave (`ScoreRule.bounds`). A tail is then extrapolated on the log-odds of the score's
+    place between them, so that the threshold stays inside.
 
     Raises:
         ValueError: a rate not between 0 and 1, fewer than 2 scores, or scores that are not finite.
@@ -49,11 +56,20 @@ def threshold_for(pred_score: ArrayLike, *, false_reject_rate: float) -> Thresho
         f"none: {len(scores)} normal images can bear out a rate of {1 / (len(scores) + 1):.2%} at best; this is an "
         f"extrapolation of their tail to {false_reject_rate:.2%}"
     )
-    return Threshold(_tail_quantile(scores, false_reject_rate), false_reject_rate, len(scores), "tail", text)
+    value = max(float(scores[-1]), _bounded_tail(scores, false_reject_rate, bounds))
+    return Threshold(value, false_reject_rate, len(scores), "tail", text)
+
+
+def _bounded_tail(ordered: Scores, rate: float, bounds: tuple[float, float] | None) -> float:
+    if bounds is None:
+        return _tail_quantile(ordered, rate)
+    low, high = bounds
+    place = ((ordered - low) / (high - low)).clip(_EDGE, 1 - _EDGE)
+    return low + (high - low) * float(expit(_tail_quantile(logit(place), rate)))
 
 
 def _tail_quantile(ordered: Scores, rate: float) -> float:
-    """The quantile beyond the last score by an exponential tail over the highest ones, never below the maximum.
+    """The quantile beyond the last score by an exponential tail over the highest ones.
 
     The excess over a high level is taken as exponential: the generalised Pareto tail with shape 0, the only one
     that a handful of points can bear (peaks over threshold; Coles 2001, section 4.2).
@@ -61,4 +77,4 @@ def _tail_quantile(ordered: Scores, rate: float) -> float:
     count = min(len(ordered) - 1, max(_TAIL_LEAST, math.ceil(_TAIL_SHARE * len(ordered))))
     level = ordered[-count - 1]
     scale = float((ordered[-count:] - level).mean())
-    return max(float(ordered[-1]), float(level + scale * math.log(count / len(ordered) / rate)))
+    return float(level + scale * math.log(count / len(ordered) / rate))

@@ -36,16 +36,19 @@ def train_epochs(
     learning_rate: float,
     weight_decay: float,
     seed: int,
+    rows: Tensor | None = None,
 ) -> Iterator[Epoch]:
     """Trains `model` in place on features [(N, C_s, h_s, w_s)] and yields after each epoch.
 
     Adam; the learning rate warms up, then falls along a cosine to 0, so that the last weights are settled ones and
-    the last epoch needs no choosing. Images come in an order drawn from `seed`.
+    the last epoch needs no choosing. Images come in an order drawn from `seed`; where `rows` (indices) are given,
+    only those are trained on.
 
     Raises:
         NonFiniteLoss: the loss of a batch is NaN or infinite.
     """
-    count = len(features[0])
+    rows = torch.arange(len(features[0])) if rows is None else rows
+    count = len(rows)
     steps = math.ceil(count / batch_size)
     order = torch.Generator().manual_seed(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -53,7 +56,7 @@ def train_epochs(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total=epochs * steps))
     for epoch in range(1, epochs + 1):
         start, total = time.perf_counter(), 0.0
-        shuffled = torch.randperm(count, generator=order)
+        shuffled = rows[torch.randperm(count, generator=order)]
         for part in batches(count, batch_size):
             chosen = shuffled[part].to(features[0].device)
             loss = _step(model, [f[chosen] for f in features], optimizer)
@@ -80,10 +83,14 @@ def _step(model: FastFlow, features: list[Tensor], optimizer: torch.optim.Optimi
 
 
 @torch.no_grad()
-def calibrate(model: FastFlow, features: list[Tensor], *, batch_size: int) -> None:
-    """Sets each scale's normal range from the features of good images: 99 % quantile and spread of raw scores."""
+def calibrate(model: FastFlow, features: list[Tensor], *, batch_size: int, rows: Tensor | None = None) -> None:
+    """Sets each scale's normal range from the features of good images: 99 % quantile and spread of raw scores.
+
+    `rows`: the indices of the images that count; all if not given.
+    """
+    rows = torch.arange(len(features[0])) if rows is None else rows
     scales: list[list[Tensor]] = [[] for _ in features]
-    for part in batches(len(features[0]), batch_size):
+    for part in rows.split(batch_size):
         for values, (z, log_det) in zip(scales, model.latents([f[part] for f in features]), strict=True):
             values.append(raw_score(z, log_det, log_det_weight=model.rule.log_det_weight).flatten().cpu())
     for scale, values in enumerate(scales):

@@ -5,6 +5,7 @@
 in a process group of its own, so that ending the task ends the trainer too.
 """
 
+import json
 import os
 import re
 import signal
@@ -72,6 +73,32 @@ def run_stage(stage: str, *, on_line: Callable[[str], None], force: bool = False
     if code:
         raise StageFailed(stage, _exit_code(said, code), "\n".join(said))
     return outcome
+
+
+def is_up_to_date(stage: str) -> bool:
+    """Whether DVC finds nothing changed about a stage: neither inputs nor outputs.
+
+    Raises:
+        StageFailed: DVC ended with an error.
+    """
+    return not json.loads(_dvc("status", "--json", stage, of=stage) or "{}")
+
+
+def accept(stage: str) -> None:
+    """Has DVC take a stage's outputs as they are now for what its inputs give.
+
+    Raises:
+        StageFailed: DVC ended with an error.
+    """
+    _dvc("commit", "--force", stage, of=stage)
+
+
+def _dvc(*arguments: str, of: str) -> str:
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=stage_environment(), check=False)
+    if done.returncode:
+        raise StageFailed(of, done.returncode, done.stderr)
+    return done.stdout.strip()
 
 
 def stage_environment() -> dict[str, str]:

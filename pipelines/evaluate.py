@@ -16,17 +16,16 @@ import pandas as pd
 from fastflow.checkpoint import load_checkpoint, read_config
 from fastflow.data import read_masks
 from fastflow.decode import read_image
-from fastflow.evaluation import Scored, mask_paths, measure, score_images
+from fastflow.evaluation import Scored, image_metrics, intervals, mask_paths, pixel_values, pixels, score_images
 from fastflow.index import read_index
-from fastflow.metrics.image import roc_curve
-from fastflow.metrics.value import Value
 from pipelines import registry, tracking
 from pipelines.device import choose_device
 from pipelines.params import Params
-from pipelines.paths import index_file, model_folder, report_folder
+from pipelines.paths import index_file, model_folder, normal_scores, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import provenance
 from pipelines.stage import log, run_category_stage
+from pipelines.tables import Evaluated, score_table, tradeoff_table, write_tables
 
 
 def evaluate(category: str, params: Params) -> None:
@@ -36,41 +35,28 @@ def evaluate(category: str, params: Params) -> None:
     index = read_index(index_file(category), split="test")
     paths = [root / path for path in index["image_path"]]
     scored = score_images(model, paths, batch_size=params.evaluate.batch_size, device=device)
-    metrics = measure(index, scored, root)
+    threshold = read_config(model_folder(category))["threshold"]
+    found = evaluated(index, scored, root, threshold=threshold["image"], original_size=params.evaluate.original_size)
     facts = count_images(category, index) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
-    write_tables(folder, category, index, scored, metrics, facts)
+    tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=model.rule.bounds)
+    numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, category, index, scored, root)
-    version = track(category, params, metrics, facts)
-    found = ", ".join(f"{name} {'undefined' if v.value is None else f'{v.value:.4f}'}" for name, v in metrics.items())
-    log.info("%s: %s, registered as %s version %s", category, found, registry.model_name(category), version)
+    version = track(category, params, numbers)
+    text = ", ".join(f"{n} {'undefined' if v.value is None else f'{v.value:.4f}'}" for n, v in found.metrics.items())
+    log.info("%s: %s, registered as %s version %s", category, text, registry.model_name(category), version)
+
+
+def evaluated(index: pd.DataFrame, scored: Scored, root: Path, *, threshold: float, original_size: bool) -> Evaluated:
+    """Metrics of the scored images, and their intervals."""
+    maps, masks = pixels(index, scored, root, original_size=original_size)
+    metrics = image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
+    scores = score_table(index, scored.pred_score, threshold=threshold)
+    return Evaluated(index, scores, maps, masks, metrics, intervals(index, scored.pred_score, maps, masks))
 
 
 def count_images(category: str, test: pd.DataFrame) -> dict[str, float]:
     train, label = read_index(index_file(category), split="train"), test["gt_label"]
     return {"num_train": len(train), "num_good": int((label == 0).sum()), "num_defective": int((label == 1).sum())}
-
-
-def score_table(index: pd.DataFrame, scored: Scored) -> pd.DataFrame:
-    """One row an image: image_path, defect_type, gt_label, pred_score."""
-    return index[["image_path", "defect_type", "gt_label"]].assign(pred_score=scored.pred_score)
-
-
-def write_tables(
-    folder: Path,
-    category: str,
-    index: pd.DataFrame,
-    scored: Scored,
-    metrics: Mapping[str, Value],
-    facts: Mapping[str, float],
-) -> None:
-    """metrics.json, scores.csv and roc.csv; a metric that is undefined is null, with its reason beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    score_table(index, scored).to_csv(folder / "scores.csv", index=False)
-    roc_curve(scored.pred_score, index["gt_label"].to_numpy()).to_csv(folder / "roc.csv", index=False)
-    reasons = {name: value.reason for name, value in metrics.items() if value.value is None}
-    numbers = {name: value.value for name, value in metrics.items()}
-    text = json.dumps({"category": category, **numbers, **facts, "undefined": reasons}, indent=2)
-    (folder / "metrics.json").write_text(text + "\n")
 
 
 def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored, root: Path) -> None:
@@ -87,17 +73,17 @@ def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored
             anomaly_map=scored.anomaly_maps[i],
             gt_mask=read_masks([masks[i]], image_size=size)[0],
         )
-        for i in choose_cases(score_table(index, scored))
+        for i in choose_cases(index.assign(pred_score=scored.pred_score))
     ]
     shutil.rmtree(folder / "pictures", ignore_errors=True)
     threshold = read_config(model_folder(category))["threshold"]
     write_pictures(folder / "pictures", cases=cases, low=threshold["low"], threshold=threshold["pixel"])
 
 
-def track(category: str, params: Params, metrics: Mapping[str, Value], facts: Mapping[str, float]) -> str:
+def track(category: str, params: Params, found: Mapping[str, float | None]) -> str:
     """Adds metrics and report to the training's run, and registers its model; returns the version."""
     folder = report_folder(category)
-    numbers = {name: v.value for name, v in metrics.items() if v.value is not None} | dict(facts)
+    numbers = {name: value for name, value in found.items() if value is not None}
     tracking.connect()
     with run_of(category) as (run, model_uri):
         run.log_metrics(numbers)
@@ -131,7 +117,7 @@ def write_about(category: str, params: Params, *, run_id: str, version: str) -> 
         "weights": config["weights"],
         "image size": "x".join(map(str, model["image_size"])),
         "score": model["score"],
-        "threshold": f"{threshold['image']:.6g}, at {threshold['false_reject_rate']:.1%} of the training images",
+        "threshold": f"{threshold['image']:.6g}, for {threshold['false_reject_rate']:.1%} of good images",
         "threshold guarantee": threshold["guarantee"],
         "epochs": str(config["epochs"]),
         "seed": str(config["seed"]),

@@ -45,11 +45,13 @@ class Train(Section):
 
 
 class Threshold(Section):
+    folds: Annotated[int, Field(ge=2)] | None
     false_reject_rate: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Evaluate(Section):
     batch_size: Count
+    original_size: bool
 
 
 class Retrain(Section):

@@ -4,7 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 REPORT = Path("report.html")
+NORMAL_SCORES = "normal_scores.csv"  # in the model's folder: what its threshold comes from
 
 
 def index_file(category: str) -> Path:
@@ -17,6 +22,12 @@ def model_folder(category: str) -> Path:
 
 def report_folder(category: str) -> Path:
     return Path("reports") / category
+
+
+def normal_scores(category: str) -> NDArray[np.float64]:
+    """Scores (N,) of the good training images that the category's threshold comes from."""
+    table = pd.read_csv(model_folder(category) / NORMAL_SCORES)
+    return np.asarray(table["pred_score"], np.float64)
 
 
 def read_metrics(category: str) -> dict[str, Any]:

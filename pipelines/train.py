@@ -4,6 +4,7 @@ The last epoch is the model: nothing is chosen on test images, which this stage 
 Run by DVC as: python -m pipelines.train --category bottle      (bottle: a good minute on two CPU cores)
 """
 
+import copy
 import json
 import math
 import sys
@@ -15,6 +16,7 @@ import pandas as pd
 from torch import Tensor
 
 from fastflow.checkpoint import save_checkpoint
+from fastflow.crossfit import NormalScores, held_out_scores, score_normal
 from fastflow.features import extract_features
 from fastflow.files import file_sha256
 from fastflow.index import read_index
@@ -25,11 +27,11 @@ from fastflow.train import Epoch, calibrate, train_epochs
 from pipelines import registry, tracking
 from pipelines.device import choose_device
 from pipelines.params import Params
-from pipelines.paths import index_file, model_folder, report_folder
+from pipelines.paths import NORMAL_SCORES, index_file, model_folder, report_folder
 from pipelines.provenance import provenance
 from pipelines.stage import log, run_category_stage
 
-LEAST_EPOCHS = 3
+LEAST_EPOCHS = 2
 
 
 def train(category: str, params: Params) -> None:
@@ -47,10 +49,11 @@ def train(category: str, params: Params) -> None:
         images = [Path(params.data.root) / category / path for path in index["image_path"]]
         features = extract_features(model, images, batch_size=params.evaluate.batch_size, device=device)
         log.info("%s: %d images, features %s", category, len(images), [tuple(f.shape[1:]) for f in features])
+        fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})
         epochs = fit(model, features, params, run)
-        threshold = operating_point(
-            model, features, batch_size=params.evaluate.batch_size, **params.threshold.model_dump()
-        )
+        normal = normal_scores(model, fresh, features, params)
+        rate = params.threshold.false_reject_rate
+        threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
         about = {
             "category": category,
             "seed": params.seed,
@@ -59,7 +62,7 @@ def train(category: str, params: Params) -> None:
             "train_seconds": time.perf_counter() - start,
             "threshold": threshold,
         }
-        finish(model, category, run, epochs, about)
+        finish(model, category, run, epochs, about, score_table(index, normal))
 
 
 def weights_tag(weights: str) -> dict[str, str]:
@@ -87,12 +90,38 @@ def fit(model: FastFlow, features: list[Tensor], params: Params, run: tracking.T
     return done
 
 
+def normal_scores(model: FastFlow, fresh: FastFlow, features: list[Tensor], params: Params) -> NormalScores:
+    """Scores of the training images: cross-fitted from `fresh`, or the trained model's own where there are no folds."""
+    folds, size = params.threshold.folds, params.evaluate.batch_size
+    if folds is None:
+        return score_normal(model, features, batch_size=size)
+
+    def fit_fold(part: FastFlow, rows: Tensor) -> None:
+        settings = train_settings(params, len(features[0]))
+        for epoch in train_epochs(part, features, seed=params.seed, rows=rows, **settings):
+            log.info("threshold: epoch %d/%d on %d images", epoch.epoch, settings["epochs"], len(rows))
+        calibrate(part, features, batch_size=params.train.batch_size, rows=rows)
+
+    return held_out_scores(fresh, features, folds=folds, seed=params.seed, batch_size=size, fit=fit_fold)
+
+
+def score_table(index: pd.DataFrame, normal: NormalScores) -> pd.DataFrame:
+    """One row a training image: image_path, fold, pred_score."""
+    return index[["image_path"]].assign(fold=normal.fold.numpy(), pred_score=normal.pred_score.numpy())
+
+
 def finish(
-    model: FastFlow, category: str, run: tracking.TrackedRun, epochs: list[Epoch], about: dict[str, object]
+    model: FastFlow,
+    category: str,
+    run: tracking.TrackedRun,
+    epochs: list[Epoch],
+    about: dict[str, object],
+    scores: pd.DataFrame,
 ) -> None:
     """Writes the checkpoint, its training curve and the address of its run; logs them."""
     folder, report = model_folder(category), report_folder(category)
     hashes = save_checkpoint(model, folder, **about)
+    scores.to_csv(folder / NORMAL_SCORES, index=False)
     run.set_tags({f"sha256.{file}": digest for file, digest in hashes.items()})
     report.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(epochs).to_csv(report / "training.csv", index=False)

@@ -81,12 +81,12 @@ def test_pixel_metrics_equal_scikit_learn(case: tuple[Maps, Masks]) -> None:
     scores = np.concatenate([m.ravel() for m in case[0]])
     defect = np.concatenate([mask.ravel() for mask in case[1]])
     got = pixel_metrics(*case)
-    assert list(got) == ["pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupro_005"]
+    assert list(got) == ["pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aupro_005"]
     assert got["pixel_auroc"].value == pytest.approx(sklearn.roc_auc_score(defect, scores), abs=1e-12)
     assert got["pixel_ap"].value == pytest.approx(sklearn.average_precision_score(defect, scores), abs=1e-12)
     precisions, recalls, _ = sklearn.precision_recall_curve(defect, scores)
     best = np.max(2 * precisions * recalls / np.maximum(precisions + recalls, 1e-12))
-    assert got["pixel_f1_max"].value == pytest.approx(best, abs=1e-12)
+    assert got["pixel_f1_max_oracle"].value == pytest.approx(best, abs=1e-12)
     assert got["pixel_auroc"] == pixel_auroc(*case)
     assert got["aupro"] == aupro(*case)
     assert got["aupro_005"] == aupro(*case, fpr_limit=0.05)
@@ -135,7 +135,7 @@ def test_undefined_is_none_with_a_reason() -> None:
     all_defect = pixel_metrics([np.ones((2, 3))], [np.ones((2, 3))])
     no_background = Value(None, "there is no normal pixel")
     assert all_defect["pixel_auroc"] == all_defect["aupro"] == all_defect["aupro_005"] == no_background
-    assert all_defect["pixel_ap"] == all_defect["pixel_f1_max"] == Value(1.0)
+    assert all_defect["pixel_ap"] == all_defect["pixel_f1_max_oracle"] == Value(1.0)
     assert len(pro_curve([np.ones((2, 3))], [None])) == 0
 
 

@@ -39,7 +39,7 @@ def test_maps_of_different_sizes_and_without_a_mask() -> None:
     for a, m in zip(maps, masks, strict=True):
         metric.update(torch.from_numpy(a), None if m is None else torch.from_numpy(m))
     assert metric.compute() == pixel_metrics(maps, masks, fpr_limits=(0.1,))
-    assert list(metric.compute()) == ["pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro_01"]
+    assert list(metric.compute()) == ["pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro_01"]
 
 
 def test_it_keeps_copies() -> None:

@@ -40,7 +40,7 @@ def test_shipped_params_are_valid_and_make_a_model_config() -> None:
         ("seed: 0", "seed: true", r"seed is True \(bool\)"),
         ("seed: 0", "seed: '0'", r"seed is '0' \(str\)"),
         (
-            "  batch_size: 8",
+            "  batch_size: 4",
             "  batch_size: 0",
             r"train\.batch_size is 0 \(int\); it should be greater than or equal to 1",
         ),

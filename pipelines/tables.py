@@ -1,0 +1,133 @@
+"""The tables that an evaluation leaves for DVC, MLflow and the report, in reports/<category>/.
+
+metrics.json      every metric and count, at the frozen threshold where one is needed; null where undefined, and why
+intervals.json    95 % limits: bootstrap for metrics, exact binomial ones for the two rates
+scores.csv        one row an image: image_path, defect_type, gt_label, pred_score, pred_label
+defects.csv       one row a defect type: images, misses with limits, metrics against the good images
+tradeoff.csv      one row a false-reject rate: the threshold for it, and what it costs on the test images
+roc.csv, pr.csv, pro.csv    curves
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fastflow.evaluation import image_metrics, no_pixels, pixel_values
+from fastflow.files import write_text
+from fastflow.metrics.bootstrap import Interval
+from fastflow.metrics.image import pr_curve, roc_curve
+from fastflow.metrics.pixel import pro_curve
+from fastflow.metrics.rates import rate_interval
+from fastflow.metrics.value import Value
+from fastflow.threshold import threshold_for
+
+RATES = (0.005, 0.01, 0.02, 0.05)  # of good images rejected, in the trade-off
+
+
+class Evaluated(NamedTuple):
+    """A category's test images, scored: rows of the index, maps and masks (H_i, W_i), metrics and their intervals."""
+
+    images: pd.DataFrame
+    scores: pd.DataFrame
+    maps: list[NDArray[np.float32]]
+    masks: list[NDArray[np.bool_]]
+    metrics: Mapping[str, Value]
+    intervals: Mapping[str, Interval]
+
+
+def score_table(index: pd.DataFrame, pred_score: NDArray[np.float32], *, threshold: float) -> pd.DataFrame:
+    """One row an image; pred_label is 1 above the threshold."""
+    scores = pred_score.astype(np.float64)
+    columns = index[["image_path", "defect_type", "gt_label"]]
+    return columns.assign(pred_score=scores, pred_label=(scores > threshold).astype(int))
+
+
+def write_tables(
+    folder: Path,
+    category: str,
+    found: Evaluated,
+    *,
+    facts: Mapping[str, float],
+    threshold: Mapping[str, Any],
+    tradeoff: pd.DataFrame,
+) -> dict[str, float | None]:
+    """Writes all tables; returns the numbers of metrics.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts, limits = verdicts(found.scores)
+    numbers = {name: value.value for name, value in found.metrics.items()} | counts | dict(facts)
+    numbers |= {"threshold": threshold["image"]}
+    reasons = {name: value.reason for name, value in found.metrics.items() if value.value is None}
+    write_text(folder / "metrics.json", _json({"category": category, **numbers, "undefined": reasons}))
+    write_text(folder / "intervals.json", _json({**found.intervals, **limits}))
+    found.scores.to_csv(folder / "scores.csv", index=False)
+    defect_table(found).to_csv(folder / "defects.csv", index=False)
+    tradeoff.to_csv(folder / "tradeoff.csv", index=False)
+    label, score = found.scores["gt_label"].to_numpy(), found.scores["pred_score"].to_numpy()
+    roc_curve(score, label).to_csv(folder / "roc.csv", index=False)
+    pr_curve(score, label).to_csv(folder / "pr.csv", index=False)
+    pro = pd.DataFrame({"fpr": [], "pro": []}) if no_pixels(found.images) else pro_curve(found.maps, found.masks)
+    pro.to_csv(folder / "pro.csv", index=False)
+    return numbers
+
+
+def verdicts(scores: pd.DataFrame) -> tuple[dict[str, float | None], dict[str, Interval]]:
+    """At the frozen threshold: false_rejects (good images above it), misses (defective ones not), their rates, and
+    the rates' 95 % limits; a rate of no image is None."""
+    numbers: dict[str, float | None] = {}
+    limits: dict[str, Interval] = {}
+    for kind, label, rate in (("false_rejects", 0, "false_reject_rate"), ("misses", 1, "miss_rate")):
+        predicted = scores.loc[scores["gt_label"] == label, "pred_label"]
+        wrong, total = int((predicted != label).sum()), len(predicted)
+        numbers |= {kind: wrong, rate: wrong / total if total else None}
+        if total:
+            limits[rate] = rate_interval(wrong, total)
+    return numbers, limits
+
+
+def defect_table(found: Evaluated) -> pd.DataFrame:
+    """Each defect type against the good images; empty metrics are undefined."""
+    rows = []
+    index = found.images
+    for kind in sorted(index.loc[index["gt_label"] == 1, "defect_type"].unique()):
+        own = (index["defect_type"] == kind) & (index["gt_label"] == 1)
+        chosen = np.flatnonzero(own | (index["gt_label"] == 0))
+        part = index.iloc[chosen].reset_index(drop=True)
+        values = image_metrics(part, found.scores["pred_score"].to_numpy()[chosen])
+        values |= pixel_values(part, [found.maps[i] for i in chosen], [found.masks[i] for i in chosen])
+        missed, total = int((found.scores.loc[own, "pred_label"] == 0).sum()), int(own.sum())
+        row = {"defect_type": kind, "images": total} | _counted("miss", missed, total)
+        rows.append(row | {name: values[name].value for name in ("image_auroc", "pixel_auroc", "aupro")})
+    return pd.DataFrame(rows)
+
+
+def tradeoff_table(
+    normal: NDArray[np.float64], scores: pd.DataFrame, *, bounds: Interval | None, rates: Sequence[float] = RATES
+) -> pd.DataFrame:
+    """What the threshold for each rate, from the scores of good training images, does to the labelled test images."""
+    rows = []
+    for rate in rates:
+        threshold = threshold_for(normal, false_reject_rate=rate, bounds=bounds).value
+        rows.append({"rate": rate} | costs(threshold, scores))
+    return pd.DataFrame(rows)
+
+
+def costs(threshold: float, scores: pd.DataFrame) -> dict[str, float]:
+    """False rejects and misses of a threshold on labelled images, with 95 % limits of their rates."""
+    above = scores["pred_score"] > threshold
+    good, defective = (scores["gt_label"] == label for label in (0, 1))
+    rejected = _counted("false_reject", int((above & good).sum()), int(good.sum()))
+    return {"threshold": threshold} | rejected | _counted("miss", int((~above & defective).sum()), int(defective.sum()))
+
+
+def _counted(name: str, count: int, total: int) -> dict[str, float]:
+    low, high = rate_interval(count, total)
+    return {f"{name}_count": count, f"{name}_total": total, f"{name}_low": low, f"{name}_high": high}
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2) + "\n"

@@ -1,0 +1,146 @@
+"""Show what a threshold costs, and change it, without training: the weights stay as they are.
+
+    python -m pipelines.threshold --category bottle                          the trade-off
+    python -m pipelines.threshold --category bottle --max-false-reject 2%    a threshold for that many good parts
+    python -m pipelines.threshold --category bottle --max-miss 5%            one that finds the labelled defects
+
+The first kind comes from good training images alone. The second is chosen on the labelled test images, so what is
+measured on them afterwards flatters it. Either is written into models/<category>/config.json and accepted by DVC:
+the next `dvc repro` evaluates and reports anew, and trains nothing. A later training starts again from params.yaml.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fastflow.checkpoint import read_config, write_threshold
+from fastflow.config import FastFlowConfig
+from fastflow.operating import guarantee
+from fastflow.score import SCORES
+from fastflow.threshold import threshold_for
+from pipelines import dvc
+from pipelines.paths import model_folder, normal_scores, report_folder
+from pipelines.stage import exit_code, log
+from pipelines.tables import RATES, costs, tradeoff_table
+
+
+def change(category: str, *, max_false_reject: float | None, max_miss: float | None) -> None:
+    """Prints the trade-off; with a limit, also writes the threshold that keeps it.
+
+    Raises:
+        ValueError: no model, no labelled defect for `max_miss`, or a model that DVC does not know as it is.
+    """
+    folder = model_folder(category)
+    config = read_config(folder)
+    bounds = SCORES[FastFlowConfig.from_dict(config["model"]).score].bounds
+    normal, scores = normal_scores(category), labelled(category)
+    rates = sorted({*RATES, max_false_reject or RATES[0]})
+    log.info("%s, threshold now %.6g", category, config["threshold"]["image"])
+    log.info("%s", shown(tradeoff_table(normal, scores, bounds=bounds, rates=rates)))
+    if max_false_reject is not None:
+        found = threshold_for(normal, false_reject_rate=max_false_reject, bounds=bounds)
+        text = guarantee(found.guarantee, config["threshold"]["folds"])
+        new: dict[str, Any] = {
+            "image": found.value,
+            "method": found.method,
+            "false_reject_rate": max_false_reject,
+            "guarantee": text,
+        }
+    elif max_miss is not None:
+        new = for_misses(scores, normal, max_miss)
+        row = {"rate": new["false_reject_rate"]} | costs(new["image"], scores)
+        log.info("%s", shown(pd.DataFrame([row])))
+    else:
+        return
+    save(folder, category, config["threshold"] | new)
+
+
+def labelled(category: str) -> pd.DataFrame:
+    """The test images' scores that the last evaluation left; without rows where there was none."""
+    path = report_folder(category) / "scores.csv"
+    columns = {"gt_label": int, "pred_score": float}
+    return pd.read_csv(path)[list(columns)] if path.is_file() else pd.DataFrame(columns=list(columns), dtype=float)
+
+
+def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dict[str, Any]:
+    """The highest threshold that misses at most this share of the labelled defective images."""
+    defective = np.sort(scores.loc[scores["gt_label"] == 1, "pred_score"].to_numpy())
+    if not len(defective):
+        raise ValueError(
+            "--max-miss needs scores of labelled defective test images, and reports/ holds none; "
+            "run: dvc repro evaluate, or use --max-false-reject"
+        )
+    allowed = math.floor(max_miss * len(defective) + 1e-9)
+    threshold = float(np.nextafter(defective[min(allowed, len(defective) - 1)], -np.inf))
+    return {
+        "image": threshold,
+        "method": "misses",
+        "false_reject_rate": float((normal > threshold).mean()),
+        "guarantee": f"none: chosen so that at most {allowed} of {len(defective)} labelled defective test images are "
+        "missed; figures measured on those flatter it",
+    }
+
+
+def shown(table: pd.DataFrame) -> str:
+    """Rates with counts and 95 % limits, for a person."""
+
+    def rate(row: pd.Series, name: str) -> str:
+        if not row[f"{name}_total"]:
+            return "no image"
+        limits = f"{row[f'{name}_low']:.1%} to {row[f'{name}_high']:.1%}"
+        return f"{row[f'{name}_count']:.0f} of {row[f'{name}_total']:.0f}  ({limits})"
+
+    rows = [
+        {
+            "good parts rejected, aimed at": f"{row['rate']:.2%}",
+            "threshold": f"{row['threshold']:.6g}",
+            "test: good rejected (95 %)": rate(row, "false_reject"),
+            "test: defective missed (95 %)": rate(row, "miss"),
+        }
+        for _, row in table.iterrows()
+    ]
+    return pd.DataFrame(rows).to_string(index=False)
+
+
+def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
+    """Writes the threshold beside the weights, and has DVC accept it."""
+    stage = f"train@{category}"
+    tracked = Path("dvc.lock").is_file()
+    if tracked and not dvc.is_up_to_date(stage):
+        raise ValueError(f"{folder} is not what its inputs would give now; run first: dvc repro {stage}")
+    write_threshold(folder, threshold)
+    if tracked:
+        dvc.accept(stage)
+    log.info("wrote threshold %.6g to %s; guarantee: %s", threshold["image"], folder, threshold["guarantee"])
+    log.info("next: dvc repro report    (evaluates and reports; trains nothing)")
+
+
+def percent(text: str) -> float:
+    """ "2%" or "0.02" to 0.02."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate; write 1% or 0.01, between 0 and 100 %")
+    return value
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", required=True)
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument("--max-false-reject", type=percent, metavar="RATE", help="of good parts, such as 1%%")
+    limit.add_argument("--max-miss", type=percent, metavar="RATE", help="of defective parts, such as 5%%")
+    args = parser.parse_args()
+    limits = {"max_false_reject": args.max_false_reject, "max_miss": args.max_miss}
+    return exit_code(lambda: change(args.category, **limits))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
