@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from fastflow.threshold import threshold_for
 
@@ -28,6 +28,20 @@ def test_too_few_images_extrapolate_and_say_so() -> None:
     assert all(f.method == "tail" and f.guarantee.startswith("none: 60 normal images") for f in found)
     # an exponential's true 99 % quantile is log(100); the fitted one is near it in the mean
     assert np.mean([f.value for f in found]) == pytest.approx(np.log(100), rel=0.1)
+
+
+def test_a_bounded_score_has_a_threshold_inside_its_bounds() -> None:
+    """Log-odds of a logistic sample are exponential in the tail, so its 99.9 % quantile is known."""
+    true = stats.logistic.ppf(0.999)
+    found = []
+    for seed in range(300):
+        scores = special.expit(stats.logistic.rvs(size=60, random_state=seed))
+        threshold = threshold_for(scores, false_reject_rate=0.001, bounds=(0, 1))
+        assert scores.max() <= threshold.value < 1
+        found.append(special.logit(threshold.value))
+    assert np.median(found) == pytest.approx(true, rel=0.1)
+    saturated = threshold_for([0.5] * 10 + [1.0] * 5, false_reject_rate=0.001, bounds=(0, 1))
+    assert saturated.value == 1.0
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=50), st.floats(0.001, 0.5))

@@ -1,0 +1,99 @@
+"""Changing a threshold after training: by a rate of good parts, or by misses; weights untouched."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastflow.checkpoint import load_checkpoint, save_checkpoint
+from fastflow.files import file_sha256
+from fastflow.model import FastFlow
+from fastflow.threshold import threshold_for
+from pipelines import threshold
+from pipelines.stage import BAD_DATA, USAGE
+
+NORMAL = np.linspace(0.1, 0.4, 120)
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: FastFlow) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "models/plates"
+    old = {"image": 0.9, "pixel": 0.7, "low": 0.1, "false_reject_rate": 0.01, "method": "rank", "folds": 2}
+    save_checkpoint(tiny_model, folder, category="plates", threshold=old)
+    pd.DataFrame({"image_path": "x", "fold": 0, "pred_score": NORMAL}).to_csv(folder / "normal_scores.csv")
+    (tmp_path / "reports/plates").mkdir(parents=True)
+    scores = [0.2, 0.35, 0.38, 0.3, 0.5, 0.6, 0.7]
+    pd.DataFrame({"gt_label": [0, 0, 0, 1, 1, 1, 1], "pred_score": scores}).to_csv(
+        tmp_path / "reports/plates/scores.csv"
+    )
+    return folder
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["threshold", "--category", "plates", *arguments])
+    return threshold.main()
+
+
+def written(model: Path) -> dict[str, object]:
+    return dict(json.loads((model / "config.json").read_text())["threshold"])
+
+
+def test_without_a_limit_it_shows_and_changes_nothing(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = (model / "config.json").read_bytes()
+    caplog.set_level("INFO")
+    assert ask(monkeypatch) == 0
+    assert "threshold now 0.9" in caplog.text
+    for rate in ("0.50%", "1.00%", "2.00%", "5.00%"):
+        assert rate in caplog.text
+    assert "1 of 4  (0.6% to 80.6%)" in caplog.text  # Clopper and Pearson's limits of 1 in 4
+    assert (model / "config.json").read_bytes() == before
+
+
+def test_a_rate_of_good_parts_sets_the_threshold_and_leaves_the_weights(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = {file: file_sha256(model / file) for file in ("flow.safetensors", "backbone.safetensors")}
+    assert ask(monkeypatch, "--max-false-reject", "3%") == 0
+    found = written(model)
+    assert found["image"] == threshold_for(NORMAL, false_reject_rate=0.03).value
+    assert found["pixel"] == 0.7
+    assert str(found["guarantee"]).startswith("approximate")
+    assert weights == {file: file_sha256(model / file) for file in weights}
+    load_checkpoint(model)
+
+
+def test_a_limit_on_misses_finds_as_many_labelled_defects_as_asked(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(monkeypatch, "--max-miss", "25%") == 0
+    found = written(model)
+    assert 0.3 < float(str(found["image"])) < 0.5  # misses the one at 0.3, finds the one at 0.5
+    assert "at most 1 of 4 labelled defective test images" in str(found["guarantee"])
+    assert ask(monkeypatch, "--max-miss", "0.1") == 0
+    found = written(model)
+    assert float(str(found["image"])) < 0.3
+    assert found["false_reject_rate"] == pytest.approx((NORMAL > 0.3).mean())
+
+
+@pytest.mark.parametrize("limit", ["0%", "100%", "2", "many"])
+def test_what_is_no_rate_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        ask(monkeypatch, "--max-false-reject", limit)
+    assert stopped.value.code == USAGE
+
+
+def test_misses_need_labelled_defects_and_everything_needs_a_model(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("reports/plates/scores.csv").unlink()
+    assert ask(monkeypatch, "--max-miss", "5%") == USAGE
+    assert "labelled defective test images" in capfd.readouterr().err
+    (model / "config.json").unlink()
+    assert ask(monkeypatch) == BAD_DATA
+    assert "train the category first" in capfd.readouterr().err
