@@ -15,10 +15,14 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/site-cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo retrain ui test test-slow lint lock clean
+DATA ?= data/demo
+CATEGORY ?= weave
+WEIGHTS ?= random
+
+.PHONY: help setup demo retrain ui test test-slow bench-accuracy lint lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
 
@@ -47,6 +51,9 @@ test: setup  ## the fast tests
 
 test-slow: setup  ## the slow tests
 	python -m pytest -m slow
+
+bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle WEIGHTS=file
+	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
 
 lint: setup  ## ruff and mypy
 	ruff check . && ruff format --check . && mypy

@@ -56,11 +56,6 @@ class Backbone(nn.Module):
         channels = self.body.feature_info.channels()  # type: ignore[operator, union-attr]
         return [_channels_first(f, c) for f, c in zip(self.body(images), channels, strict=True)]
 
-    @property
-    def reductions(self) -> list[float]:
-        """Input pixels per feature position, vertically, per layer."""
-        return [self.image_size[0] / height for height, _ in self.feature_sizes]
-
     def _shapes(self) -> tuple[list[int], list[tuple[int, int]]]:
         """Channels and (height, width) of each layer's features."""
         height, width = self.image_size

@@ -12,8 +12,8 @@ from torch import Tensor
 from fastflow.decode import read_image, read_mask
 
 
-def read_images(paths: Sequence[Path], *, image_size: tuple[int, int]) -> Tensor:
-    """Files to one uint8 tensor (N, 3, H, W), 0..255, decoded by threads; order is that of `paths`.
+def read_images(paths: Sequence[Path], *, image_size: tuple[int, int], workers: int | None = None) -> Tensor:
+    """Files to one uint8 tensor (N, 3, H, W), 0..255, decoded by `workers` threads; order is that of `paths`.
 
     Raises:
         BadImage: a file that cannot be used.
@@ -23,7 +23,7 @@ def read_images(paths: Sequence[Path], *, image_size: tuple[int, int]) -> Tensor
     def fill(position: int) -> None:
         images[position] = read_image(paths[position], image_size=image_size)
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(workers) as pool:
         list(pool.map(fill, range(len(paths))))
     return torch.from_numpy(images).permute(0, 3, 1, 2)
 

@@ -1,6 +1,7 @@
 """The paper's models by name (FastFlow, arXiv 2111.07677, table 6), with weights' tags pinned.
 
-Tags are the weights of the paper's time: timm's plain `resnet18` has since moved to others.
+Tags are the weights of the paper's time: timm's plain `resnet18` has since moved to others. Each model has our
+default score and bound on couplings; the same name with `_paper` has the paper's.
 """
 
 from typing import Any
@@ -24,13 +25,19 @@ _CAIT: dict[str, Any] = _VIT | {"backbone": "cait_m48_448.fb_dist_in1k", "layers
 _PAPER: dict[str, Any] = {"hidden_ratio": 0.167, "couplings": 2}
 _REPRODUCTION: dict[str, Any] = {"hidden_ratio": 0.16, "couplings": 1}
 
-PRESETS: dict[str, dict[str, Any]] = {
+# As published in every respect: no bound on what a coupling sees, no log-determinant in the score, its maximum.
+_PUBLISHED: dict[str, Any] = {"score": "paper", "conditioner_clip": None}
+
+_MODELS: dict[str, dict[str, Any]] = {
     "resnet18": _RESNET | {"backbone": "resnet18.tv_in1k", "conv3x3_only": True},
     "wide_resnet50_2": _RESNET | {"backbone": "wide_resnet50_2.tv_in1k", "conv3x3_only": False},
     "deit": _DEIT | _PAPER,
     "deit_reproduction": _DEIT | _REPRODUCTION,
     "cait": _CAIT | _PAPER,
     "cait_reproduction": _CAIT | _REPRODUCTION,
+}
+PRESETS = _MODELS | {
+    f"{name}_paper": _MODELS[name] | _PUBLISHED for name in ("resnet18", "wide_resnet50_2", "deit", "cait")
 }
 
 

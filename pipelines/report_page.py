@@ -26,7 +26,15 @@ from pipelines.pictures import PREDICTED, TRUTH
 TEMPLATES = Path(__file__).parent / "templates"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image")
-SHOWN = (*METRICS, *FACTS)  # have places of their own in the page
+VERDICTS = {"false_reject": ("false_rejects", "good parts rejected"), "miss": ("misses", "defective parts missed")}
+SHOWN = (
+    *METRICS,
+    *FACTS,
+    "false_rejects",
+    "false_reject_rate",
+    "misses",
+    "miss_rate",
+)  # have places of their own in the page
 NONE = "\u2013"  # shown for what is undefined: a dash
 FALSE_REJECTS = (0.0, 0.01, 0.02, 0.05, 0.10, 1.0)  # of good images, in the table of what a threshold costs
 SCORE_COLUMNS = {"image_path": str, "defect_type": str, "gt_label": int, "pred_score": float}
@@ -43,6 +51,7 @@ class CategoryResult:
     roc: pd.DataFrame  # fpr, tpr
     training: pd.DataFrame  # epoch, loss
     about: dict[str, str]
+    intervals: dict[str, list[float]]  # 95 % limits by name, where there are any
     pictures: dict[str, Any]  # index.json of the pictures, file names replaced by data URIs
 
 
@@ -63,6 +72,7 @@ def read_result(folder: Path) -> CategoryResult:
             roc=_read_optional(folder / "roc.csv", ("fpr", "tpr")),
             training=_read_optional(folder / "training.csv", ("epoch", "loss")),
             about={k: str(v) for k, v in _read_json(folder / "about.json").items()},
+            intervals=_read_json(folder / "intervals.json"),
             pictures=_read_pictures(folder / "pictures"),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -121,6 +131,7 @@ def render(
         script=script,
         policy=policy(style, script),
         metric_names=METRICS,
+        verdicts=VERDICTS,
         fact_names=FACTS,
         means=_means(results),
         categories=[_view(result) for result in results],
@@ -179,6 +190,7 @@ def _view(result: CategoryResult) -> dict[str, Any]:
         "metrics": result.metrics,
         "scores": result.scores,
         "undefined": result.undefined,
+        "intervals": result.intervals,
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,
         "types": _types(result.scores),

@@ -30,7 +30,6 @@ def test_cnn_features_are_timms_own(tmp_path: Path) -> None:
             torch.testing.assert_close(mine, theirs)
     assert backbone.channels == [64, 128, 256]
     assert backbone.feature_sizes == [(16, 24), (8, 12), (4, 6)]
-    assert backbone.reductions == [4, 8, 16]
 
 
 def test_transformer_features_are_the_blocks_own_output_without_prefix_tokens() -> None:
@@ -160,6 +159,6 @@ def test_any_backbone_trains_and_predicts_at_square_and_other_sizes(name: str, s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 64), (64, 96)])
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name in PRESETS if not name.endswith("_paper")])
 def test_every_preset_trains_and_predicts_at_square_and_other_sizes(name: str, size: tuple[int, int]) -> None:
     train_once_and_predict(preset(name, image_size=size))

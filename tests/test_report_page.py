@@ -246,6 +246,17 @@ def test_random_weights_are_told(tmp_path: Path, weights: str, told: bool) -> No
     assert ("weights are random" in text) == told
 
 
+def test_metrics_and_verdicts_show_their_95_percent_limits(tmp_path: Path) -> None:
+    counts = {"false_rejects": 2, "false_reject_rate": 0.1, "misses": 0, "miss_rate": None}
+    folder = _write_bare(tmp_path / "bottle", **counts)
+    limits = {"image_auroc": [0.91, 0.9996], "false_reject_rate": [0.0123, 0.317]}
+    (folder / "intervals.json").write_text(json.dumps(limits))
+    text = _Page(_page(folder)).text
+    assert "95 %: 0.910 to >0.999" in text
+    assert "good parts rejected 2 = 10.0 % at the threshold; 95 %: 1.2 to 31.7 %" in text
+    assert "defective parts missed" not in text
+
+
 def test_figures_unknown_today_are_shown(tmp_path: Path) -> None:
     assert "pixel f1 0.1234" in _Page(_page(_write_bare(tmp_path / "bottle", pixel_f1=0.12341))).text
 

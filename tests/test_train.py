@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fastflow.crossfit import score_normal
+from fastflow.data import read_images
 from fastflow.decode import read_mask
 from fastflow.errors import NonFiniteLoss
 from fastflow.evaluation import measure, score_images
@@ -61,6 +63,15 @@ def test_features_do_not_depend_on_the_batch_size(plates: Path, tiny_model: Fast
     many = extract_features(tiny_model, paths, batch_size=5, device=CPU)
     for a, b in zip(one, many, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [1, 3, 16])
+def test_the_number_of_decoding_threads_changes_nothing(plates: Path, workers: int) -> None:
+    paths = [*sorted((plates / "train/good").iterdir()), *sorted((plates / "test/square").iterdir())]
+    images = read_images(paths, image_size=(48, 40), workers=workers)
+    for image, path in zip(images, paths, strict=True):
+        expected = Image.open(path).convert("RGB").resize((40, 48), Image.Resampling.BILINEAR)
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(expected))
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:
