@@ -19,9 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fastflow.errors import BadData
-from fastflow.metrics.image import image_auroc
 from pipelines import charts
 from pipelines.pictures import PREDICTED, TRUTH
+from pipelines.report_rows import cost_rows, type_rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
@@ -36,7 +36,6 @@ SHOWN = (
     "miss_rate",
 )  # have places of their own in the page
 NONE = "\u2013"  # shown for what is undefined: a dash
-FALSE_REJECTS = (0.0, 0.01, 0.02, 0.05, 0.10, 1.0)  # of good images, in the table of what a threshold costs
 SCORE_COLUMNS = {"image_path": str, "defect_type": str, "gt_label": int, "pred_score": float}
 
 
@@ -193,8 +192,8 @@ def _view(result: CategoryResult) -> dict[str, Any]:
         "intervals": result.intervals,
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,
-        "types": _types(result.scores),
-        "costs": _costs(result),
+        "types": type_rows(result.scores),
+        "costs": cost_rows(result.scores, result.roc),
         "histogram": Markup(charts.score_histogram(result.scores)) if len(result.scores) else "",
         "roc": Markup(charts.roc(result.roc)) if len(result.roc) else "",
         "training": Markup(charts.training_curve(result.training)) if len(result.training) else "",
@@ -202,37 +201,6 @@ def _view(result: CategoryResult) -> dict[str, Any]:
         "legend": _legend(result.pictures),
         "cases": [_case(case, result.scores) for case in result.pictures["cases"]],
     }
-
-
-def _types(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """For good images and each defect type: how many, how well told from good, scores."""
-    good = scores.loc[scores["gt_label"] == 0, "pred_score"]
-    rows = [_type("good", good, auroc=None)] if len(good) else []
-    for name in charts.defect_types(scores):
-        values = scores.loc[(scores["gt_label"] == 1) & (scores["defect_type"] == name), "pred_score"]
-        labels = np.repeat([0, 1], [len(good), len(values)])
-        rows.append(_type(name, values, auroc=image_auroc(pd.concat([good, values]), labels).value))
-    return rows
-
-
-def _type(name: str, values: "pd.Series[float]", *, auroc: float | None) -> dict[str, Any]:
-    spread = {"lowest": values.min(), "median": values.median(), "highest": values.max()}
-    return {"name": name, "n": len(values), "auroc": auroc} | spread
-
-
-def _costs(result: CategoryResult) -> list[dict[str, int]]:
-    """For each limit on rejected good images the fewest defective ones missed, until none is."""
-    labels = result.scores["gt_label"]
-    good, defective = int((labels == 0).sum()), int((labels == 1).sum())
-    total = {"good": good, "defective": defective}
-    rows: list[dict[str, int]] = []
-    for limit in FALSE_REJECTS if len(result.roc) else ():
-        tpr = result.roc.loc[result.roc["fpr"] <= limit, "tpr"].max()
-        fpr = result.roc.loc[result.roc["tpr"] >= tpr, "fpr"].min()
-        missed = round((1 - tpr) * defective)
-        if not rows or missed < rows[-1]["missed"]:  # rejecting more must find more
-            rows.append(total | {"rejected": round(fpr * good), "missed": missed})
-    return rows
 
 
 def _legend(pictures: Mapping[str, Any]) -> str:

@@ -247,7 +247,7 @@ def test_random_weights_are_told(tmp_path: Path, weights: str, told: bool) -> No
 
 
 def test_metrics_and_verdicts_show_their_95_percent_limits(tmp_path: Path) -> None:
-    counts = {"false_rejects": 2, "false_reject_rate": 0.1, "misses": 0, "miss_rate": None}
+    counts: dict[str, Any] = {"false_rejects": 2, "false_reject_rate": 0.1, "misses": 0, "miss_rate": None}
     folder = _write_bare(tmp_path / "bottle", **counts)
     limits = {"image_auroc": [0.91, 0.9996], "false_reject_rate": [0.0123, 0.317]}
     (folder / "intervals.json").write_text(json.dumps(limits))
