@@ -17,6 +17,7 @@ PIPELINE = {"torch", "pandas", "PIL", "numpy", "fastflow", "pipelines"}
 ALLOWED = {  # the longest match decides
     "fastflow": LIBRARY,
     "pipelines": PIPELINE,
+    "pipelines/progress.py": PIPELINE | {"tqdm"},
     "pipelines/demo": PIPELINE | {"scipy"},
     "pipelines/params.py": {"yaml", "pydantic"},
     "pipelines/flows.py": PIPELINE | {"prefect"},
