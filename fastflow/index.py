@@ -18,38 +18,52 @@ COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha25
 
 
 def scan_category(folder: Path) -> pd.DataFrame:
-    """The index of a category folder in MVTec layout, sorted, one row an image; paths relative to `folder`.
-
-    Columns: image_path, split (train, test), defect_type ("good" or the folder's name), gt_label (0, 1),
-    mask_path ("" where there is none), sha256 of the image file. Files are listed, not decoded.
+    """The index of a category folder: `list_category` with the sha256 of each image file. Nothing is decoded.
 
     Raises:
-        BadData: no such folder, or no image in train/good; lists what is there.
+        BadData: no such folder, a folder beside train/good, or fewer than 2 images in it.
+    """
+    index = list_category(folder)
+    if faults := training_faults(folder, index):
+        raise BadData("; ".join(f"{folder / where}: {what}" for where, what in faults))
+    return index.assign(sha256=[file_sha256(folder / path) for path in index["image_path"]])
+
+
+def list_category(folder: Path) -> pd.DataFrame:
+    """The rows of a category folder in MVTec layout, sorted, one row an image; paths relative to `folder`.
+
+    Columns: image_path, split (train, test), defect_type ("good" or the folder's name), gt_label (0, 1),
+    mask_path ("" where there is none), sha256 (empty: no file is read).
+
+    Raises:
+        BadData: no such folder; lists what is there.
     """
     if not folder.is_dir():
         there = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
         raise BadData(f"category folder {folder} does not exist; {folder.parent} holds {there or 'no folder'}")
     rows = [row for split in ("train", "test") for row in _rows(folder, split)]
-    index = pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def training_faults(folder: Path, index: pd.DataFrame) -> list[tuple[str, str]]:
+    """Why a category cannot be trained on, as (where, what): folders beside train/good, fewer than 2 images in it."""
+    others = sorted(p.name for p in (folder / "train").glob("*") if p.is_dir() and not p.name.startswith("."))
+    faults = [(f"train/{name}", f"only train/{GOOD} is trained on") for name in others if name != GOOD]
     count = int((index["split"] == "train").sum())
     if count < 2:
-        raise BadData(
-            f"category folder {folder} has {count or 'no'} image in train/{GOOD}, at least 2 are needed; "
-            f"allowed: {', '.join(SUFFIXES)}"
-        )
-    return index
+        allowed = ", ".join(SUFFIXES)
+        faults.append((f"train/{GOOD}", f"has {count or 'no'} image, at least 2 are needed; allowed: {allowed}"))
+    return faults
 
 
 def _rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int, str, str]]:
     kinds = sorted(p.name for p in (folder / split).glob("*") if p.is_dir() and not p.name.startswith("."))
+    kinds = [kind for kind in kinds if split == "test" or kind == GOOD]
     for kind in kinds:
-        if split == "train" and kind != GOOD:
-            raise BadData(f"{folder / split / kind}: only train/{GOOD} is trained on; move it to test or remove it")
         for path in list_images(folder / split / kind):
             mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
             mask_path = mask.relative_to(folder).as_posix() if kind != GOOD and mask.is_file() else ""
-            digest = file_sha256(path)
-            yield path.relative_to(folder).as_posix(), split, kind, int(kind != GOOD), mask_path, digest
+            yield path.relative_to(folder).as_posix(), split, kind, int(kind != GOOD), mask_path, ""
 
 
 def list_images(folder: Path) -> list[Path]:

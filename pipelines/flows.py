@@ -71,10 +71,13 @@ def retrain_category(category: str, *, retries: int, force: bool) -> Result:
 
 
 def stages_of(category: str) -> list[str]:
-    """A category's DVC stages in order; the demo's own are drawn first."""
+    """A category's DVC stages in order; the demo's own are drawn first, a public data set's are downloaded."""
     params = read_params()
-    drawn = Path(params.data.root) == Path("data/demo") and category in params.demo.categories
-    return [f"{stage}@{category}" for stage in (["draw"] if drawn else []) + list(CATEGORY_STAGES)]
+    root = Path(params.data.root)
+    drawn = root == Path("data/demo") and category in params.demo.categories
+    fetched = root == Path("data") / params.download.source and category in params.download.categories
+    first = ["draw"] * drawn + ["download"] * fetched
+    return [f"{stage}@{category}" for stage in [*first, *CATEGORY_STAGES]]
 
 
 @flow(name="retrain-all")

@@ -1,13 +1,15 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PARAMS_FILE = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
+Policy = Literal["refuse", "quarantine", "report"]
+WithoutImage = Literal["refuse", "report"]  # for findings that speak of no image, which could be left out
 Category = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -20,6 +22,38 @@ class Section(BaseModel):
 class Data(Section):
     root: str
     categories: Annotated[list[Category], Field(min_length=1)]
+
+
+class Source(Section):
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    mirrors: list[Annotated[str, Field(pattern="^https?://")]]
+
+
+class Download(Section):
+    source: Literal["mvtec_ad", "visa"]
+    categories: list[Category]
+    archive: str | None
+    mvtec_ad: Source
+    visa: Source
+
+
+class Findings(Section):
+    unreadable: Policy
+    missing_mask: Policy
+    mask_size: Policy
+    empty_mask: Policy
+    non_binary_mask: Policy
+    extra_mask: WithoutImage
+    leakage: Policy
+    near_identical: Policy
+    duplicate: Policy
+    suspicious: Policy
+    odd_mode: Policy
+    odd_size: Policy
+    name_clash: Policy
+    name_form: WithoutImage
+    foreign_file: WithoutImage
+    empty_class: WithoutImage
 
 
 class Demo(Section):
@@ -65,6 +99,8 @@ class Params(Section):
     seed: int
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     data: Data
+    download: Download
+    findings: Findings
     demo: Demo
     model: Model
     train: Train

@@ -16,6 +16,10 @@ def index_file(category: str) -> Path:
     return Path("data/prepared") / f"{category}.csv"
 
 
+def findings_file(category: str) -> Path:
+    return Path("data/prepared") / f"{category}.findings.json"
+
+
 def model_folder(category: str) -> Path:
     return Path("models") / category
 

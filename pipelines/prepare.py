@@ -1,62 +1,39 @@
 """Check every file of a category and write its index, data/prepared/<category>.csv.
 
-The index is all that later stages read to find images. Nothing is written if a file is bad: every one is named.
+The index is all that later stages read to find images. Where a finding is refused (section findings of the parameters),
+nothing is written and every one is named; quarantined images are left out. All findings go to <category>.findings.json.
 Run by DVC as: python -m pipelines.prepare --category bottle
 """
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pandas as pd
-
-from fastflow.decode import BadImage, read_image, read_mask
 from fastflow.errors import BadData
 from fastflow.files import write_text
-from fastflow.index import scan_category
+from pipelines.checks.category import leave_out
+from pipelines.checks.policy import check_and_decide, tell, to_json
 from pipelines.params import Params
-from pipelines.paths import index_file
+from pipelines.paths import findings_file, index_file
 from pipelines.stage import log, run_category_stage
 
 
 def prepare(category: str, params: Params) -> None:
     folder = Path(params.data.root) / category
-    index = scan_category(folder)
-    problems = find_problems(folder, index)
-    if problems:
-        raise BadData(f"{len(problems)} bad files in {folder}; nothing was written:\n  " + "\n  ".join(problems))
+    index, decided = check_and_decide(folder, params.findings)
+    if decided["refuse"]:
+        raise BadData(f"{len(decided['refuse'])} faults in {folder}; nothing was written:\n  {tell(decided['refuse'])}")
+    index = leave_out(index, decided["quarantine"])
+    if int((index["split"] == "train").sum()) < 2:
+        raise BadData(
+            f"{folder}: fewer than 2 training images are left after quarantine:\n  {tell(decided['quarantine'])}"
+        )
     write_text(index_file(category), index.to_csv(index=False))
+    write_text(findings_file(category), to_json(decided))
+    for policy, word in (("quarantine", "left out"), ("report", "noted")):
+        if decided[policy]:
+            log.info("%s, %s:\n  %s", category, word, tell(decided[policy]))
     counts = (index["split"] + "/" + index["defect_type"]).value_counts(sort=False)
     log.info("%s: %s", category, ", ".join(f"{kind} {n}" for kind, n in counts.items()))
-
-
-def find_problems(folder: Path, index: pd.DataFrame) -> list[str]:
-    """One sentence for each file that cannot be used, in the index's order."""
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda row: _problem(folder, row), index.to_dict("records"))
-    masked = folder / "ground_truth"
-    missing = []
-    if masked.is_dir():
-        defects = index[(index["gt_label"] == 1) & (index["mask_path"] == "")]
-        missing = [
-            f"{folder / path}: its mask is missing; expected {masked / kind / (Path(path).stem + '_mask.png')}"
-            for path, kind in zip(defects["image_path"], defects["defect_type"], strict=True)
-        ]
-    return [problem for problem in found if problem] + missing
-
-
-def _problem(folder: Path, row: dict[str, str]) -> str:
-    try:
-        size = read_image(folder / row["image_path"]).shape[:2]
-        if row["mask_path"]:
-            mask = read_mask(folder / row["mask_path"])
-            if mask.shape != size:
-                return f"{folder / row['mask_path']}: {mask.shape} pixels, its image has {size}; redraw the mask"
-            if not mask.any():
-                return f"{folder / row['mask_path']}: the mask marks no pixel; redraw it, or move the image to good"
-    except BadImage as error:
-        return str(error)
-    return ""
 
 
 if __name__ == "__main__":

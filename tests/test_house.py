@@ -17,6 +17,7 @@ PIPELINE = {"torch", "pandas", "PIL", "numpy", "fastflow", "pipelines"}
 ALLOWED = {  # the longest match decides
     "fastflow": LIBRARY,
     "pipelines": PIPELINE,
+    "pipelines/progress.py": PIPELINE | {"tqdm"},
     "pipelines/demo": PIPELINE | {"scipy"},
     "pipelines/params.py": {"yaml", "pydantic"},
     "pipelines/flows.py": PIPELINE | {"prefect"},
@@ -26,7 +27,7 @@ ALLOWED = {  # the longest match decides
     "pipelines/charts.py": PIPELINE | {"matplotlib"},
     "pipelines/report_page.py": PIPELINE | {"jinja2", "markupsafe"},
 }
-STAGES = ("draw", "prepare", "train", "evaluate", "report")
+STAGES = ("draw", "download", "prepare", "train", "evaluate", "report")
 OURS = sorted(p for folder in ("fastflow", "pipelines") for p in (ROOT / folder).rglob("*.py"))
 
 

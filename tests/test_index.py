@@ -41,7 +41,7 @@ def test_absent_and_empty_categories_are_named(plates: Path, tmp_path: Path) -> 
         scan_category(tmp_path / "nothing")
     for path in (plates / "train/good").iterdir():
         path.unlink()
-    with pytest.raises(BadData, match="no image in train/good"):
+    with pytest.raises(BadData, match="train/good: has no image, at least 2"):
         scan_category(plates)
 
 

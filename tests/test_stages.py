@@ -178,7 +178,7 @@ def mistype_value(project: Path) -> None:
         (remove_mask, BAD_DATA, "test/square/002.png: its mask is missing"),
         (shrink_mask, BAD_DATA, "002_mask.png: (9, 9) pixels, its image has (64, 64)"),
         (blank_mask, BAD_DATA, "002_mask.png: the mask marks no pixel"),
-        (empty_category, BAD_DATA, "has no image in train/good"),
+        (empty_category, BAD_DATA, "train/good: has no image"),
         (remove_category, BAD_DATA, "images/plates does not exist"),
         (misspell_key, USAGE, "unknown key 'sead'"),
         (mistype_value, USAGE, "train.epochs is 'many' (str)"),

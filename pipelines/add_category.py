@@ -1,0 +1,112 @@
+"""Make a folder of your own images a category: say what it holds, copy it into data/own/<name>, check every file.
+
+python -m pipelines.add_category /photos/bracket --name bracket
+Layouts: pipelines/layouts.py. The originals are not touched; images are copied byte for byte, masks become PNG of
+0 and 255. Exit code 3 if something is found that params.yaml (section findings) refuses.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fastflow.decode import BadImage, open_image, read_mask
+from fastflow.errors import BadData
+from pipelines.checks.policy import POLICIES, check_and_decide, tell
+from pipelines.layouts import SUFFIX, Found, find_layout
+from pipelines.params import read_params
+from pipelines.progress import progress
+from pipelines.stage import exit_code, log
+
+ROOT = Path("data/own")
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
+def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -> None:
+    """Copies and checks. Raises BadData if nothing can be made of the folder, or a finding is refused."""
+    if not re.fullmatch(NAME, name):
+        raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
+    target = root / name
+    if target.exists():
+        raise ValueError(f"{target} exists; choose another --name, or remove it")
+    found = find_layout(source, test_fraction=test_fraction)
+    log.info("%s", summary(source, found))
+    staging = target.with_name(f".{name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        copy(found, staging)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    _, decided = check_and_decide(target, read_params().findings)
+    for policy in POLICIES:
+        if decided[policy]:
+            log.info("%s:\n  %s", policy, tell(decided[policy]))
+    if decided["refuse"]:
+        raise BadData(
+            f"{len(decided['refuse'])} findings in {target} are refused; cure them there, then: "
+            f"python -m pipelines.validate --folder {target}"
+        )
+    log.info("added %s; next: dvc add %s, and put data.root: %s and data.categories: [%s]", target, target, root, name)
+
+
+def summary(source: Path, found: Found) -> str:
+    """What was found, a line a class."""
+    counts = Counter((item.split, item.defect_type) for item in found.items)
+    masks = Counter((item.split, item.defect_type) for item in found.items if item.mask)
+    lines = [f"{source}: layout {found.layout}"]
+    lines += [
+        f"  {split}/{kind}: {n} images, {masks[split, kind]} masks" for (split, kind), n in sorted(counts.items())
+    ]
+    if not any(item.defect_type != "good" for item in found.items):
+        lines.append("  no defect: training, threshold and report work; metrics that need defects will be null")
+    if found.unused:
+        lines.append(f"  not used: {len(found.unused)} files, such as {', '.join(map(str, found.unused[:3]))}")
+    return "\n".join(lines)
+
+
+def copy(found: Found, folder: Path) -> None:
+    """Writes the MVTec AD layout."""
+    with progress("copying", len(found.items), unit="image") as advance:
+        for item in found.items:
+            target = folder / item.split / item.defect_type / item.image.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(item.image, target)
+            if item.mask:
+                copy_mask(item.mask, folder / "ground_truth" / item.defect_type / f"{item.image.stem}{SUFFIX}.png")
+            advance()
+
+
+def copy_mask(mask: Path, target: Path) -> None:
+    """As PNG of 0 and 255. Above 0 is defect; in a JPEG, whose zeros are not exact, from 128. An unreadable one is
+    copied as it is, for the check to name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        grey = np.asarray(open_image(mask).convert("L"))
+        lossy = mask.suffix.lower() in (".jpg", ".jpeg")
+        marked = grey >= 128 if lossy else read_mask(mask)
+    except BadImage:
+        shutil.copyfile(mask, target)
+        return
+    Image.fromarray(marked.astype(np.uint8) * 255).save(target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="your folder")
+    parser.add_argument("--name", required=True, help="the category's name")
+    parser.add_argument("--root", type=Path, default=ROOT, help="where categories lie (data/own)")
+    parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
+    args = parser.parse_args()
+    if not 0 <= args.test_fraction < 1:
+        raise ValueError(f"--test-fraction is {args.test_fraction}; allowed: 0 to below 1")
+    add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,117 @@
+"""Unpack a tar archive that may be hostile: plain files and folders below one folder, and nothing else.
+
+Every entry of the archive is checked, also those that are not wanted; the first one at fault is named, and what was
+unpacked so far lies where nobody looks for it.
+"""
+
+import io
+import lzma
+import shutil
+import tarfile
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+
+from fastflow.errors import BadData
+
+MAX_ENTRIES = 50_000
+MAX_FILE_BYTES = 500 * 10**6
+MAX_TOTAL_BYTES = 20 * 10**9
+MAX_NAME = 255
+DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
+
+
+class BadArchive(BadData):
+    """An archive that is damaged, or asks for what no data set needs; the message names the entry."""
+
+
+def unpack(archive: Path, into: Path, *, wanted: Iterable[str], on_bytes: Callable[[int], None]) -> None:
+    """Unpacks the entries at or below one of the paths `wanted` into the empty folder `into`.
+
+    `on_bytes` is told how many more bytes of the archive were read. Compression is told by content. That the bytes
+    are the right ones is for the archive's sha256 to say: of what compression hides, not all damage is found here.
+
+    Raises:
+        BadArchive: damaged; an absolute name, `..`, a link, a device, a sparse file, a duplicate (also one that differs
+            in case alone), a file used as a folder; too many, too large or too long names.
+    """
+    gate = _Gate(archive.name)
+    prefixes = tuple(wanted)
+    try:
+        with archive.open("rb") as raw, tarfile.open(fileobj=_Counted(raw, on_bytes), mode="r|*") as tar:
+            for member in tar:
+                path = gate.check(member)
+                if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
+                    _write(tar, member, into / path)
+    except DAMAGED as error:
+        raise BadArchive(f"{archive}: damaged ({error}); download it again") from error
+    except OSError as error:
+        if type(error) is OSError and error.errno is None:  # bz2 says "Invalid data stream" so
+            raise BadArchive(f"{archive}: damaged ({error}); download it again") from error
+        raise
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """A folder or a new file; the archive's owners, modes and times are not taken over."""
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    assert content is not None
+    with content, target.open("xb") as file:
+        shutil.copyfileobj(content, file, 1 << 20)
+    if target.stat().st_size != member.size:
+        raise tarfile.ReadError(f"{member.name} is cut off")
+
+
+class _Counted(io.RawIOBase):
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: io.BufferedReader, on_bytes: Callable[[int], None]) -> None:
+        self.file, self.on_bytes = file, on_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        content = self.file.read(size)
+        self.on_bytes(len(content))
+        return content
+
+
+class _Gate:
+    """Lets one entry after the other pass, or refuses it by name."""
+
+    def __init__(self, archive: str) -> None:
+        self.archive, self.entries, self.total = archive, 0, 0
+        self.files: set[str] = set()
+        self.folders: set[str] = set()
+
+    def check(self, member: tarfile.TarInfo) -> str:
+        """The entry's path, relative and plain. Raises BadArchive."""
+        self.entries += 1
+        self.total += member.size
+        path = PurePosixPath(member.name)
+        reasons = {
+            "is the entry after the last one allowed": self.entries > MAX_ENTRIES,
+            "is no plain file or folder (link or device)": not (member.isfile() or member.isdir()),
+            "is a sparse file": member.issparse(),
+            "is an absolute path": path.is_absolute() or "\\" in member.name or ":" in member.name,
+            "leads out of its folder": ".." in path.parts,
+            "has an unprintable or too long name": not member.name.isprintable()
+            or max(map(len, path.parts), default=0) > MAX_NAME,
+            "is too large": member.size > MAX_FILE_BYTES,
+            f"makes the archive larger than {MAX_TOTAL_BYTES:,} bytes": self.total > MAX_TOTAL_BYTES,
+            "is there twice, or used as a file and as a folder": self._clashes(path, is_dir=member.isdir()),
+        }
+        for reason, refused in reasons.items():
+            if refused:
+                raise BadArchive(f"{self.archive}: entry {member.name[:300]!r} {reason}; nothing was placed")
+        return path.as_posix()
+
+    def _clashes(self, path: PurePosixPath, *, is_dir: bool) -> bool:
+        """Whether the path was a file before, or is now; by the rules of a disk that ignores case."""
+        name, *above = (unicodedata.normalize("NFC", p.as_posix()).casefold() for p in (path, *path.parents))
+        clash = bool(self.files.intersection([name, *above])) or (not is_dir and name in self.folders)
+        self.folders.update(above)
+        (self.folders if is_dir else self.files).add(name)
+        return clash

@@ -1,0 +1,42 @@
+"""What is wrong with a category: one finding names one file or folder, what it is, and how to cure it."""
+
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """`path` is the file at fault, `image` the index's row to leave out where the kind is quarantined ("": none)."""
+
+    kind: str
+    path: str
+    message: str
+    remedy: str
+    image: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}; {self.remedy}"
+
+
+REMEDIES = {
+    "unreadable": "restore the file or remove it",
+    "odd_mode": "save all images of a category alike",
+    "odd_size": "check that it shows the same view as the others",
+    "missing_mask": "draw it, or remove the folder ground_truth to do without pixel metrics",
+    "extra_mask": "rename it to <image>_mask.png, or remove it",
+    "mask_size": "redraw the mask",
+    "empty_mask": "redraw it, or move the image to good",
+    "non_binary_mask": "any value above 0 counts as defect; save it with two values",
+    "leakage": "remove one of the two: a test on training images says nothing",
+    "duplicate": "remove one of the two",
+    "near_identical": "look at both; remove one if they show the same shot",
+    "suspicious": "look whether it shows a good part in the usual view",
+    "layout": "move or remove it",
+    "empty_class": "add images or remove the folder",
+    "foreign_file": "convert, rename or remove it",
+    "name_clash": "rename one: elsewhere they would be one file, or share a mask",
+    "name_form": "rename it in plain letters, digits, - and _",
+}
+"""Every kind of finding, and its usual cure; params.yaml, section findings, says what each kind means for a run."""
+
+
+def finding(kind: str, path: str, message: str, *, image: str = "") -> Finding:
+    return Finding(kind, path, message, REMEDIES[kind], image)

@@ -1,0 +1,139 @@
+"""Fetch one category of a public data set into data/<data set>/<category>, whole or not at all.
+
+The archive is downloaded once into .download/ (resumed if interrupted), or is the local one that the parameters name;
+its sha256 is checked at every use. Only the category asked for is unpacked, counted, and then placed at once.
+Run by DVC as: python -m pipelines.download --category bottle       (MVTec AD's archive is 4.9 GB)
+"""
+
+import fcntl
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastflow.errors import BadData
+from fastflow.files import file_sha256
+from pipelines.archive import unpack
+from pipelines.data_sets import DATA_SETS, DataSet, check_counts
+from pipelines.fetch import fetch
+from pipelines.params import Params, Source
+from pipelines.progress import progress
+from pipelines.stage import log, run_category_stage
+
+STORE = Path(".download")
+RECORD = "source.json"
+LAYOUT = 1  # to be raised when a data set is arranged in another way
+
+
+def download(category: str, params: Params) -> None:
+    name = params.download.source
+    source: Source = getattr(params.download, name)
+    archive = Path(params.download.archive) if params.download.archive else None
+    provide(DATA_SETS[name], category, source, archive=archive, target=Path("data") / name / category)
+
+
+def provide(data_set: DataSet, category: str, source: Source, *, archive: Path | None, target: Path) -> None:
+    """Places a category's folder at `target`, with a record of where it comes from and its licence.
+
+    Raises:
+        BadData: wrong content, a hostile archive, other counts than the official ones, or a foreign folder in the way.
+        ServerAway: no mirror gave the archive.
+    """
+    if category not in data_set.counts:
+        raise ValueError(f"category {category!r} is not in {data_set.title}; allowed: {', '.join(data_set.counts)}")
+    log.info("%s", data_set.notice)
+    record = {"data_set": data_set.title, "category": category, "licence": data_set.licence, "layout": LAYOUT}
+    record |= {"notice": data_set.notice, "archive_sha256": source.sha256}
+    if is_whole(target, record):
+        log.info("%s is here already, and whole", target)
+        return
+    verified = verify(archive, source.sha256) if archive else obtain(source)
+    staging = target.with_name(f".{target.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
+    try:
+        staging.mkdir(parents=True)
+        with progress(f"unpacking {category}", verified.stat().st_size, unit="B") as advance:
+            unpack(verified, staging, wanted=data_set.wanted(category), on_bytes=advance)
+        folder = data_set.arrange(staging, category)
+        check_counts(folder, data_set.counts[category])
+        text = json.dumps(record | {"files": hashes(folder)}, indent=2)
+        (folder / RECORD).write_text(text + "\n")
+        place(folder, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    log.info("%s: %s images", target, sum(data_set.counts[category][:3]))
+
+
+def is_whole(target: Path, record: dict[str, object]) -> bool:
+    """Whether an earlier download is there, of the same source, and every file of it is as it was.
+
+    Raises:
+        BadData: files are there that were not downloaded; they would be lost.
+    """
+    if not target.exists():
+        return False
+    if not (target / RECORD).is_file():
+        raise BadData(f"{target} is there and was not downloaded by this command; move it away")
+    known = json.loads((target / RECORD).read_text())
+    files = known.pop("files")
+    found = hashes(target)
+    if strangers := sorted(set(found) - set(files)):
+        raise BadData(f"{target} holds files that were not downloaded ({', '.join(strangers[:5])}); move them away")
+    return bool(known == record and found == files)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below a folder but its record, by path."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != RECORD)
+    return {p.relative_to(folder).as_posix(): file_sha256(p) for p in paths}
+
+
+def verify(archive: Path, sha256: str) -> Path:
+    """A local archive. Raises BadData if it is absent or not the one whose sha256 is expected."""
+    if not archive.is_file():
+        raise BadData(f"archive {archive} does not exist; the parameter download.archive names it")
+    found = file_sha256(archive)
+    if found != sha256:
+        raise BadData(f"archive {archive} has the sha256 {found}, expected {sha256}; download it again")
+    return archive
+
+
+def obtain(source: Source) -> Path:
+    """The archive in the store, fetched if it is not there or wrong; one process at a time."""
+    target = STORE / f"{source.sha256}.tar"
+    with locked(STORE / f"{source.sha256}.lock"):
+        if target.is_file():
+            try:
+                return verify(target, source.sha256)
+            except BadData as error:
+                log.info("%s", error)
+                target.unlink()
+        fetch(source.mirrors, target, sha256=source.sha256)
+    return target
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Waits for its turn; the kernel lets go of a lock whose process died."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def place(folder: Path, target: Path) -> None:
+    """Renames `folder` to `target`; the earlier download there, which is not whole, is replaced."""
+    if target.exists():
+        old = target.with_name(f".{target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+        folder.rename(target)
+        shutil.rmtree(old)
+        return
+    folder.rename(target)
+
+
+if __name__ == "__main__":
+    sys.exit(run_category_stage(download, doc=__doc__))

@@ -1,0 +1,134 @@
+"""A person's own folder becomes a category, whatever its layout; the originals stay as they are."""
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastflow.decode import read_mask
+from fastflow.errors import BadData
+from fastflow.index import scan_category
+from pipelines.add_category import add_category
+from pipelines.layouts import find_layout
+from tests.conftest import ROOT, write_plates
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return tmp_path
+
+
+def by_class(folder: Path, *, good: str = "good", suffix: str = ".png", masks: str = "masks/scratch/{}.png") -> Path:
+    """20 good images, 4 scratched ones; `masks` says where masks lie, "" for none."""
+    plates = write_plates(folder.with_name("plates"), num_train=20, num_test=4)
+    for old, new in ((plates / "train/good", folder / good), (plates / "test/square", folder / "scratch")):
+        new.mkdir(parents=True)
+        for path in sorted(old.iterdir()):
+            Image.open(path).save(new / f"{path.stem}{suffix}")
+            mask = folder / masks.format(path.stem)
+            if masks and new.name == "scratch":
+                mask.parent.mkdir(parents=True, exist_ok=True)
+                Image.open(plates / f"ground_truth/square/{path.stem}_mask.png").convert("L").save(mask)
+    return folder
+
+
+def counts(folder: Path) -> dict[tuple[str, str], int]:
+    index = scan_category(folder)
+    return dict(Counter(zip(index["split"], index["defect_type"], strict=True)))
+
+
+MASKS = ["masks/scratch/{}.png", "masks/{}.png", "ground_truth/scratch/{}_mask.png", "scratch/{}_mask.png"]
+MASKS += ["mask/{}.jpg", ""]
+
+
+@pytest.mark.parametrize("masks", MASKS)
+def test_good_and_bad_folders_with_masks_anywhere_or_nowhere(here: Path, masks: str) -> None:
+    source = by_class(here / "mine", good="OK", masks=masks)
+    before = {p: p.read_bytes() for p in source.rglob("*.*")}
+    add_category(source, "part", root=Path("data/own"), test_fraction=0.2)
+    assert {p: p.read_bytes() for p in source.rglob("*.*")} == before
+    placed = Path("data/own/part")
+    assert counts(placed) == {("train", "good"): 16, ("test", "good"): 4, ("test", "scratch"): 4}
+    index = scan_category(placed)
+    for row in index[index["defect_type"] == "scratch"].itertuples():
+        assert (row.mask_path != "") == bool(masks)
+        if masks:
+            stem = Path(str(row.image_path)).stem
+            truth = read_mask(here / f"plates/ground_truth/square/{stem}_mask.png")
+            assert np.array_equal(read_mask(placed / str(row.mask_path)), truth)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff", ".webp", ".JPG"])
+def test_every_allowed_format_is_copied_byte_for_byte(here: Path, suffix: str) -> None:
+    source = by_class(here / "mine", suffix=suffix, masks="")
+    add_category(source, "part", root=Path("data/own"), test_fraction=0.2)
+    placed = {p.name: p.read_bytes() for p in Path("data/own/part").rglob(f"good/*{suffix}")}
+    assert placed == {p.name: p.read_bytes() for p in (source / "good").iterdir()}
+
+
+def test_images_alone_are_all_good(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    source = by_class(here / "mine") / "good"
+    source.rename(here / "flat")
+    add_category(here / "flat", "part", root=Path("data/own"), test_fraction=0.25)
+    assert counts(Path("data/own/part")) == {("train", "good"): 15, ("test", "good"): 5}
+    assert "layout flat" in caplog.text
+    assert "no defect" in caplog.text
+
+
+def test_mvtec_layout_keeps_its_split(here: Path) -> None:
+    source = write_plates(here / "mvtec")
+    add_category(source, "part", root=Path("data/own"), test_fraction=0.5)
+    assert scan_category(Path("data/own/part")).equals(scan_category(source))
+
+
+def test_the_split_does_not_depend_on_names(here: Path) -> None:
+    source = by_class(here / "mine", masks="")
+    content = {p.read_bytes() for p in held_out(source)}
+    for number, path in enumerate(sorted((source / "good").iterdir(), reverse=True)):
+        path.rename(path.with_name(f"x{number}.png"))
+    assert {p.read_bytes() for p in held_out(source)} == content
+
+
+def held_out(source: Path) -> list[Path]:
+    """Good images that are held out."""
+    found = find_layout(source, test_fraction=0.2).items
+    return [item.image for item in found if item.split == "test" and item.defect_type == "good"]
+
+
+def test_what_cannot_be_meant_is_refused_and_leaves_nothing(here: Path) -> None:
+    (here / "empty").mkdir()
+    with pytest.raises(BadData, match="empty holds no good image"):
+        add_category(here / "empty", "part", root=Path("data/own"), test_fraction=0.2)
+    source = by_class(here / "mine")
+    shutil.copy(source / "masks/scratch/000.png", source / "scratch/000_mask.png")
+    with pytest.raises(BadData, match="several files could be its mask"):
+        add_category(source, "part", root=Path("data/own"), test_fraction=0.2)
+    with pytest.raises(ValueError, match="cannot be a category's"):
+        add_category(source, "../part", root=Path("data/own"), test_fraction=0.2)
+    assert not list(Path().glob("data/own/*"))
+
+
+def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None:
+    source = by_class(here / "mine")
+    (source / "good/003.png").write_bytes(b"\x89PNG not really")
+    (source / "masks/other.png").write_bytes((source / "scratch/000.png").read_bytes())
+    command = [sys.executable, "-m", "pipelines.add_category", str(source), "--name", "part"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "layout by class" in done.stdout
+    assert "test/scratch: 4 images, 4 masks" in done.stdout
+    assert "not used: 1 files" in done.stdout
+    assert "003.png" in done.stdout
+    assert "[unreadable]" in done.stdout
+    assert "Traceback" not in done.stderr
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "exists; choose another --name" in again.stderr

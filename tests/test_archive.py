@@ -1,0 +1,144 @@
+"""Hostile and damaged archives: refused with the entry named, nothing outside the folder touched."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import archive
+from pipelines.archive import BadArchive, unpack
+
+
+def entry(name: str, content: bytes = b"x", *, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, link
+    member.size = len(content) if kind == tarfile.REGTYPE else 0
+    return member
+
+
+def write_tar(path: Path, members: list[tarfile.TarInfo], mode: str = "w:xz") -> Path:
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for member in members:
+            tar.addfile(member, io.BytesIO(b"x" * member.size))
+    return path
+
+
+def unpacked(path: Path, into: Path, wanted: tuple[str, ...] = ("cat",)) -> dict[str, bytes]:
+    into.mkdir(exist_ok=True)
+    unpack(path, into, wanted=wanted, on_bytes=lambda n: None)
+    return {p.relative_to(into).as_posix(): p.read_bytes() for p in into.rglob("*") if p.is_file()}
+
+
+HOSTILE = {
+    "parent": ([entry("cat/../../escaped")], "cat/../../escaped", "leads out"),
+    "absolute": ([entry("/tmp/escaped")], "/tmp/escaped", "absolute"),
+    "drive": ([entry("C:/escaped")], "C:/escaped", "absolute"),
+    "backslash": ([entry("cat\\..\\escaped")], "escaped", "absolute"),
+    "symlink, then a file in it": (
+        [entry("cat/door", kind=tarfile.SYMTYPE, link="/tmp"), entry("cat/door/escaped")],
+        "cat/door",
+        "no plain file",
+    ),
+    "hard link": ([entry("cat/a"), entry("cat/b", kind=tarfile.LNKTYPE, link="../../secret")], "cat/b", "no plain"),
+    "character device": ([entry("cat/null", kind=tarfile.CHRTYPE)], "cat/null", "no plain file"),
+    "block device": ([entry("cat/disk", kind=tarfile.BLKTYPE)], "cat/disk", "no plain file"),
+    "fifo": ([entry("cat/pipe", kind=tarfile.FIFOTYPE)], "cat/pipe", "no plain file"),
+    "duplicate": ([entry("cat/a.png"), entry("cat/a.png")], "cat/a.png", "twice"),
+    "duplicate but for case": ([entry("cat/a.png"), entry("cat/A.png")], "cat/A.png", "twice"),
+    "duplicate but for a dot": ([entry("cat/a.png"), entry("./cat/./a.png")], "a.png", "twice"),
+    "file used as a folder": ([entry("cat/a"), entry("cat/a/b")], "cat/a/b", "as a file and as a folder"),
+    "folder used as a file": ([entry("cat/a/b"), entry("cat/a")], "cat/a", "as a file and as a folder"),
+    "unprintable": ([entry("cat/\x1b[2J")], "x1b", "unprintable"),
+    "long name": ([entry("cat/" + "n" * 300)], "nnn", "too long"),
+    "not wanted, but hostile": ([entry("cat/a"), entry("../other")], "../other", "leads out"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_entry_is_named_and_nothing_escapes(tmp_path: Path, case: str) -> None:
+    members, name, reason = HOSTILE[case]
+    path = write_tar(tmp_path / "evil.tar.xz", members)
+    inner = tmp_path / "a/b"
+    inner.mkdir(parents=True)
+    with pytest.raises(BadArchive, match=reason) as raised:
+        unpacked(path, inner)
+    assert name in str(raised.value)
+    assert not list(tmp_path.rglob("escaped"))
+    assert not Path("/tmp/escaped").exists()
+    assert not any(p.is_symlink() for p in tmp_path.rglob("*"))
+
+
+def test_sparse_bomb_is_refused(tmp_path: Path) -> None:
+    hole = tmp_path / "hole"
+    with hole.open("wb") as file:
+        file.truncate(10**9)
+    tar = shutil.which("tar")
+    if not tar:
+        pytest.skip("no tar program here")
+    subprocess.run([tar, "--sparse", "-cf", "bomb.tar", "hole"], cwd=tmp_path, check=True)
+    assert (tmp_path / "bomb.tar").stat().st_size < 10**6
+    with pytest.raises(BadArchive, match="'hole' is a sparse file"):
+        unpacked(tmp_path / "bomb.tar", tmp_path / "into", ("hole",))
+    assert not list((tmp_path / "into").iterdir())
+
+
+def headers(count: int) -> bytes:
+    return b"".join(entry(f"cat/{i}", b"").tobuf() for i in range(count))
+
+
+def test_a_million_entries_are_refused_at_the_first_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert archive.MAX_ENTRIES < 1_000_000
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 5_000)
+    path = tmp_path / "many.tar"
+    path.write_bytes(headers(archive.MAX_ENTRIES + 1) + bytes(1024))
+    with pytest.raises(BadArchive, match=rf"'cat/{archive.MAX_ENTRIES}' is the entry after the last one allowed"):
+        unpacked(path, tmp_path / "into", ("nothing",))
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"), [("MAX_FILE_BYTES", "is too large"), ("MAX_TOTAL_BYTES", "makes the arch")]
+)
+def test_a_bomb_is_refused_by_its_declared_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, reason: str
+) -> None:
+    path = write_tar(tmp_path / "bomb.tar.xz", [entry("cat/a", bytes(600)), entry("cat/b", bytes(900))])
+    monkeypatch.setattr(archive, limit, 800)
+    with pytest.raises(BadArchive, match=f"'cat/b' {reason}"):
+        unpacked(path, tmp_path / "into")
+    assert not (tmp_path / "into/cat/b").exists()
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("damage", ["cut", "cut short", "flipped", "noise", "empty"])
+def test_a_damaged_archive_is_refused(tmp_path: Path, mode: str, damage: str) -> None:
+    members = [entry(f"cat/{i}", bytes(5000)) for i in range(20)]
+    path = write_tar(tmp_path / "damaged.tar", members, mode)
+    whole = path.read_bytes()
+    spoil: dict[str, Callable[[], bytes]] = {
+        "cut": lambda: whole[: len(whole) // 2],
+        "cut short": lambda: whole[:60],
+        "flipped": lambda: whole[:150] + bytes([whole[150] ^ 0xFF]) + whole[151:],
+        "noise": lambda: b"not a tar at all" * 100,
+        "empty": lambda: b"",
+    }
+    if damage == "flipped" and mode == "w:gz":
+        pytest.skip("tarfile does not check gzip's sum; the archive's sha256 does")
+    path.write_bytes(spoil[damage]())
+    with pytest.raises(BadArchive, match="damaged"):
+        unpacked(path, tmp_path / "into")
+
+
+def test_a_good_archive_gives_exactly_what_is_wanted(tmp_path: Path) -> None:
+    members = [entry("./cat", kind=tarfile.DIRTYPE), entry("./cat/train/good/0.png", bytes(700)), entry("cat2/x")]
+    members += [entry("note.txt", bytes(3))]
+    path = write_tar(tmp_path / "good.tar.xz", members)
+    read: list[int] = []
+    (tmp_path / "into").mkdir()
+    unpack(path, tmp_path / "into", wanted=("cat", "note.txt"), on_bytes=read.append)
+    files = {p.relative_to(tmp_path / "into").as_posix(): p.stat().st_size for p in (tmp_path / "into").rglob("*.*")}
+    assert files == {"cat/train/good/0.png": 700, "note.txt": 3}
+    assert sum(read) == path.stat().st_size
