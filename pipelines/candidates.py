@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastflow.evaluation import measure, score_images
+from fastflow.evaluation import Scored, measure, score_images
 from fastflow.files import file_sha256
 from fastflow.index import read_index
 from pipelines.device import choose_device
@@ -54,3 +54,6 @@ class EvaluationSet:
             aupro = measure(self.index, scores, self.root)["aupro"].value
             found.append(Measured(pd.DataFrame(table), aupro, milliseconds))
         return found
+
+    def _score(self, served: ServedModel, paths: list[Path]) -> Scored:
+        return score_images(served.model.to(self.device), paths, batch_size=self.batch_size, device=self.device)

@@ -12,13 +12,14 @@ from typing import Any
 import mlflow
 
 from fastflow.errors import BadData
-from pipelines import registry, store
+from pipelines import aliases, registry, store
+from pipelines.aliases import CHALLENGER, CHAMPION
 from pipelines.candidates import EvaluationSet
 from pipelines.decision import write_decision
 from pipelines.gate import Measured, Rule, first_rules, rules_against
 from pipelines.params import Params, read_params
 from pipelines.paths import report_folder
-from pipelines.registry import CHALLENGER, CHAMPION, Opened
+from pipelines.registry import Opened
 from pipelines.stage import Refused, exit_code, log
 
 
@@ -32,9 +33,9 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
     """
     client = store.connect()
     with store.answering():
-        name = registry.model_name(category)
-        champion = registry.alias(client, name, CHAMPION)
-        challenger = version or registry.alias(client, name, CHALLENGER)
+        name = aliases.model_name(category)
+        champion = aliases.alias(client, name, CHAMPION)
+        challenger = version or aliases.alias(client, name, CHALLENGER)
         if challenger is None and champion is None:
             raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
         if challenger in (None, champion):
@@ -71,14 +72,14 @@ def _decide(
     if failed and not forced:
         text = "; ".join(f"{rule.name}: {rule.sentence}" for rule in failed)
         raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {text}")
-    registry.crown(client, category, challenger)
+    aliases.crown(client, category, challenger)
     log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
 
 
 def _opened(client: mlflow.MlflowClient, category: str, version: str) -> tuple[Opened | None, list[Rule]]:
     """The challenger downloaded and tried, and the rules on its run and its artifact."""
-    made = registry.get_version(client, category, version)
-    status = registry.run_status(client, made)
+    made = aliases.get_version(client, category, version)
+    status = aliases.run_status(client, made)
     rules = [Rule("finished", status == "FINISHED", f"its run is {status}", {"status": status})]
     try:
         opened = registry.open_version(client, category, version)
@@ -115,7 +116,7 @@ def _measured(
 def _tell(client: mlflow.MlflowClient, category: str, decision: dict[str, Any], failed: list[Rule]) -> None:
     """The decision into the report's folder, the challenger's run, and the version's tags."""
     path = write_decision(report_folder(category), decision)
-    made = registry.get_version(client, category, decision["challenger"])
+    made = aliases.get_version(client, category, decision["challenger"])
     tags = {
         "gate": decision["verdict"],
         "gate_failed": ", ".join(r.name for r in failed),
@@ -123,7 +124,7 @@ def _tell(client: mlflow.MlflowClient, category: str, decision: dict[str, Any], 
     }
     for key, value in tags.items():
         client.set_model_version_tag(made.name, made.version, key, value)
-    if registry.run_status(client, made) != "gone":
+    if aliases.run_status(client, made) != "gone":
         client.log_artifact(made.run_id, str(path), artifact_path=f"gate/against_{decision['champion'] or 'none'}")
 
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from fastflow.errors import BadData
 from fastflow.metrics.image import image_auroc
 from pipelines import charts
+from pipelines.decision import decision_facts
 from pipelines.pictures import PREDICTED, TRUTH
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -62,7 +63,7 @@ def read_result(folder: Path) -> CategoryResult:
             scores=_read_table(folder / "scores.csv", SCORE_COLUMNS),
             roc=_read_optional(folder / "roc.csv", ("fpr", "tpr")),
             training=_read_optional(folder / "training.csv", ("epoch", "loss")),
-            about={k: str(v) for k, v in _read_json(folder / "about.json").items()},
+            about={k: str(v) for k, v in _read_json(folder / "about.json").items()} | decision_facts(folder),
             pictures=_read_pictures(folder / "pictures"),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:

@@ -6,7 +6,7 @@ Run as: python -m pipelines.rollback --category bottle
 import argparse
 import sys
 
-from pipelines import registry, store
+from pipelines import aliases, store
 from pipelines.stage import exit_code, log
 
 
@@ -19,7 +19,7 @@ def rollback(category: str) -> str:
     """
     client = store.connect()
     with store.answering():
-        version = registry.step_back(client, category)
+        version = aliases.step_back(client, category)
     log.info("%s: version %s is champion again", category, version)
     return version
 
