@@ -15,10 +15,10 @@ export PREFECT_HOME := $(CURDIR)/.prefect
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/site-cache
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo retrain ui test test-slow lint lock clean
+.PHONY: help setup demo retrain ui mlflow-server test test-slow lint lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
 
@@ -41,6 +41,12 @@ retrain: setup  ## the same stages as a Prefect flow
 ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000
 	mkdir -p -m 700 .mlflow
 	mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///.mlflow/mlflow.db --artifacts-destination .mlflow/artifacts
+
+mlflow-server: setup  ## the same as a hardened server, for several writers: see docs/tracking.md
+	mkdir -p -m 700 .mlflow
+	MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
+	  --allowed-hosts 'localhost:5000,127.0.0.1:5000' --x-frame-options DENY --serve-artifacts \
+	  --backend-store-uri "$${MLFLOW_BACKEND:-sqlite:///.mlflow/mlflow.db}" --artifacts-destination .mlflow/artifacts
 
 test: setup  ## the fast tests
 	python -m pytest

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import zipfile
@@ -30,6 +31,7 @@ from pipelines.rollback import rollback
 from pipelines.served_model import load_served
 from pipelines.sync import sync
 from tests.conftest import SIZE, draw_square, shake, tiny_config
+from tests.test_tracking import start_server
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
 NAME = "fastflow-plates"
@@ -155,8 +157,10 @@ whole = getattr(MlflowClient, name)
 def dying(*args, **kwargs):
     if when == "before":
         os.kill(os.getpid(), signal.SIGKILL)
-    whole(*args, **kwargs)
-    os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        whole(*args, **kwargs)
+    finally:
+        os.kill(os.getpid(), signal.SIGKILL)
 setattr(MlflowClient, name, dying)
 if sys.argv[3] == "sync":
     sync()
@@ -185,13 +189,36 @@ def test_a_kill_at_any_point_leaves_the_champion_as_it_was(folder: Path) -> None
 
 
 def killed(name: str, when: str, what: str) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLER, name, when, what], env=os.environ | {}, capture_output=True)
-    assert done.returncode in (-signal.SIGKILL, 0), done.stderr.decode()[-2000:]
+    done = subprocess.run([sys.executable, "-c", KILLER, name, when, what], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
 
 
 def champion_scores() -> float:
     model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
     return float(model.predict(pd.DataFrame({"image": [example()]}))["pred_score"].iloc[0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_registration_promotion_and_gc_go_through_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    server = start_server(folder, port)
+    try:
+        told(checkpoint(folder / "a", 1))
+        expected = told(checkpoint(folder / "b", 2))
+        sync()
+        aliases.crown(store.connect(), "plates", "2")
+        assert champion_scores() == pytest.approx(expected)
+        assert gc("plates", keep=0, dry_run=False) > 100_000
+        assert [str(v.version) for v in aliases.versions(store.connect(), NAME)] == ["2"]
+        assert champion_scores() == pytest.approx(expected)
+        assert not list((folder / "files").rglob("data/a/*.safetensors"))
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 class Canary:
