@@ -19,7 +19,7 @@ DATA ?= data/demo
 CATEGORY ?= weave
 WEIGHTS ?= random
 
-.PHONY: help setup demo retrain ui test test-slow bench-accuracy lint lock clean
+.PHONY: help setup demo retrain ui mlflow-server test test-slow bench-accuracy lint lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ retrain: setup  ## the same stages as a Prefect flow
 ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000
 	mkdir -p -m 700 .mlflow
 	mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///.mlflow/mlflow.db --artifacts-destination .mlflow/artifacts
+
+mlflow-server: setup  ## the same as a hardened server, for several writers: see docs/tracking.md
+	mkdir -p -m 700 .mlflow
+	MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
+	  --allowed-hosts 'localhost:5000,127.0.0.1:5000' --x-frame-options DENY --serve-artifacts \
+	  --backend-store-uri "$${MLFLOW_BACKEND:-sqlite:///.mlflow/mlflow.db}" --artifacts-destination .mlflow/artifacts
 
 test: setup  ## the fast tests
 	python -m pytest

@@ -16,3 +16,9 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
+
+
+def folder_sha256(folder: Path) -> str:
+    """Hex sha256 of a folder's content: of the lines `<sha256>  <name>` of its files, by name."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return hashlib.sha256("".join(f"{file_sha256(folder / n)}  {n}\n" for n in names).encode()).hexdigest()

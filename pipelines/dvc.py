@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from pipelines.stage import Failed
@@ -21,6 +22,7 @@ from pipelines.stage import Failed
 Outcome = Literal["ran", "restored", "unchanged"]
 _KEPT_LINES = 300
 _GRACE_SECONDS = 10
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class StageFailed(Failed):
@@ -42,21 +44,30 @@ class StageFailed(Failed):
         return f"{self.stage} failed with exit code {self.exit_code}: {self.reason}"
 
 
-def run_stage(stage: str, *, on_line: Callable[[str], None], force: bool = False) -> Outcome:
+def run_stage(
+    stage: str, *, on_line: Callable[[str], None], force: bool = False, environment: Mapping[str, str] = NOTHING
+) -> Outcome:
     """Runs one stage if it is stale, without its upstream; `on_line` gets each line of output as it comes.
 
     Raises:
         StageFailed: the stage or DVC ended with an error.
     """
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    return run_command(stage, command + ["--force"] * force, on_line=on_line, environment=environment)
+
+
+def run_command(
+    stage: str, command: list[str], *, on_line: Callable[[str], None], environment: Mapping[str, str] = NOTHING
+) -> Outcome:
+    """Runs a command as stages are run; `stage` is its name. Raises StageFailed."""
     said: deque[str] = deque(maxlen=_KEPT_LINES)
     outcome: Outcome = "unchanged"
     process = subprocess.Popen(
-        command + ["--force"] * force,
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=stage_environment(),
+        env=stage_environment() | dict(environment),
         start_new_session=True,
     )
     assert process.stdout is not None

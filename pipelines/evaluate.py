@@ -4,26 +4,30 @@ Everything comes from the checkpoint: size, normalisation, score. Registers the 
 Run by DVC as: python -m pipelines.evaluate --category bottle
 """
 
+import base64
+import io
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
 from fastflow.checkpoint import load_checkpoint, read_config
 from fastflow.data import read_masks
 from fastflow.decode import read_image
 from fastflow.evaluation import Scored, image_metrics, intervals, mask_paths, pixel_values, pixels, score_images
 from fastflow.index import read_index
-from pipelines import registry, tracking
+from pipelines import tracking
 from pipelines.device import choose_device
+from pipelines.model_card import model_card
 from pipelines.params import Params
 from pipelines.paths import index_file, model_folder, normal_scores, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
-from pipelines.provenance import provenance
+from pipelines.provenance import data_hash, provenance
+from pipelines.served_model import load_served
 from pipelines.stage import log, run_category_stage
 from pipelines.tables import Evaluated, score_table, tradeoff_table, write_tables
 
@@ -41,9 +45,9 @@ def evaluate(category: str, params: Params) -> None:
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, category, index, scored, root)
-    version = track(category, params, numbers)
+    registered = track(category, params, numbers)
     text = ", ".join(f"{n} {'undefined' if v.value is None else f'{v.value:.4f}'}" for n, v in found.metrics.items())
-    log.info("%s: %s, registered as %s version %s", category, text, registry.model_name(category), version)
+    log.info("%s: %s, registered as %s", category, text, registered)
 
 
 def evaluated(index: pd.DataFrame, scored: Scored, root: Path, *, threshold: float, original_size: bool) -> Evaluated:
@@ -81,34 +85,47 @@ def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored
 
 
 def track(category: str, params: Params, found: Mapping[str, float | None]) -> str:
-    """Adds metrics and report to the training's run, and registers its model; returns the version."""
-    folder = report_folder(category)
+    """Adds metrics and report to the training's run, and registers its model; says what it is registered as."""
+    folder, report = model_folder(category), report_folder(category)
     numbers = {name: value for name, value in found.items() if value is not None}
-    tracking.connect()
-    with run_of(category) as (run, model_uri):
+    key = json.loads((folder / "run.json").read_text())["run_key"]
+    origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
+    with tracking.continued_run(key, f"{category} evaluated", tags=origin) as run:
         run.log_metrics(numbers)
-        tags = {name: f"{value:.6g}" for name, value in numbers.items()}
-        version = registry.register(model_uri, category=category, tags=tags | {"run_id": run.run_id})
-        write_about(category, params, run_id=run.run_id, version=version)
-        run.log_files(folder, under="report")
-    return version
+        run.set_tags({"mlflow.note.content": model_card(category, numbers)})
+        rows = int(numbers["num_good"] + numbers["num_defective"])
+        source = (Path(params.data.root) / category).as_posix()
+        run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
+        write_about(category, params, run_key=key, registered="see the model registry")
+        run.log_files(report, under="report")
+        example, score = example_of(category, params)
+        tags = {name: f"{value:.6g}" for name, value in numbers.items()} | origin | model_tags(folder)
+        run.log_model(folder, category=category, example=example, tags=tags | {"example_pred_score": repr(score)})
+    name = f"fastflow-{category}"
+    registered = f"{name} version {run.result['version']}" if run.result else f"{name}, not sent yet"
+    write_about(category, params, run_key=key, registered=registered)
+    return registered
 
 
-@contextmanager
-def run_of(category: str) -> Iterator[tuple[tracking.TrackedRun, str]]:
-    """The training's run and model; on a store that does not know them (another machine's), an adopted copy."""
-    folder = model_folder(category)
-    address = json.loads((folder / "run.json").read_text())
-    with tracking.continued_run(address["run_id"]) as run:
-        if run is not None:
-            yield run, address["model_uri"]
-            return
-    tags = provenance(category) | {"category": category, "adopted_from": address["run_id"]}
-    with tracking.new_run(f"{category} adopted", tags=tags) as run:
-        yield run, registry.log_model(folder, category=category)
+def model_tags(folder: Path) -> dict[str, str]:
+    """What a registered version says of its weights and its threshold."""
+    config = read_config(folder)
+    hashes = {f"sha256.{file}": digest for file, digest in config["sha256"].items()}
+    return hashes | {"threshold": f"{config['threshold']['image']:.6g}"}
 
 
-def write_about(category: str, params: Params, *, run_id: str, version: str) -> None:
+def example_of(category: str, params: Params) -> tuple[str, float]:
+    """A training image at the model's size, as a PNG in base64, and the score that the written checkpoint gives it."""
+    served = load_served(model_folder(category))
+    first = read_index(index_file(category), split="train")["image_path"].iloc[0]
+    pixels = read_image(Path(params.data.root) / category / first, image_size=served.model.config.image_size)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    score = served.predict(pd.DataFrame({"image": [file.getvalue()]}))["pred_score"].iloc[0]
+    return base64.b64encode(file.getvalue()).decode(), float(score)
+
+
+def write_about(category: str, params: Params, *, run_key: str, registered: str) -> None:
     """about.json: what the report's header shows of where this model comes from."""
     config = read_config(model_folder(category))
     model, threshold = config["model"], config["threshold"]
@@ -123,8 +140,8 @@ def write_about(category: str, params: Params, *, run_id: str, version: str) -> 
         "seed": str(config["seed"]),
         "training time": f"{config['train_seconds']:.0f} s",
         "images from": params.data.root,
-        "registered as": f"{registry.model_name(category)} version {version}",
-        "MLflow run": run_id,
+        "registered as": registered,
+        "MLflow run_key": run_key,
     }
     text = json.dumps(about | provenance(category), indent=2)
     (report_folder(category) / "about.json").write_text(text + "\n")

@@ -26,10 +26,12 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from pipelines.dvc import StageFailed, run_stage
+from pipelines import tracking
+from pipelines.dvc import StageFailed, run_command, run_stage
 from pipelines.params import Params, read_params
 from pipelines.paths import REPORT, read_metrics
-from pipelines.stage import BAD_DATA, FAILED, USAGE, Failed, exit_code
+from pipelines.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE, Failed, exit_code
+from pipelines.tracking import PARENT
 
 CATEGORY_STAGES = ("prepare", "train", "evaluate")
 LASTING = (FAILED, USAGE, BAD_DATA)  # exit codes of faults that a retry cannot cure
@@ -55,19 +57,37 @@ def _can_pass(task: Any, run: Any, state: Any) -> bool:
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_delay_seconds=5, retry_condition_fn=_can_pass)
-def stage_task(stage: str, *, force: bool) -> str:
-    """One DVC stage, its output in this task's log; returns ran, restored or unchanged."""
-    return run_stage(stage, on_line=get_run_logger().info, force=force)
+def stage_task(stage: str, *, force: bool, parent: str = "") -> str:
+    """One DVC stage, its output in this task's log; returns ran, restored or unchanged.
+
+    `parent`: the MLflow run of the retraining, as FASTFLOW_PARENT_RUN holds it."""
+    environment = {PARENT: parent} if parent else {}
+    return run_stage(stage, on_line=get_run_logger().info, force=force, environment=environment)
+
+
+@task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
+def gate_task(category: str) -> str:
+    """The gate after an evaluation; a refusal, or a store that is away, keeps the champion and is no failure."""
+    command = [sys.executable, "-m", "pipelines.promote", "--category", category]
+    try:
+        run_command(f"gate@{category}", command, on_line=get_run_logger().info)
+    except StageFailed as error:
+        if error.exit_code not in (REFUSED, SERVER_AWAY):
+            raise
+        return error.reason
+    return ""
 
 
 @task(task_run_name="{category}", cache_policy=NO_CACHE)
-def retrain_category(category: str, *, retries: int, force: bool) -> Result:
-    """prepare, train and evaluate of one category, in order; raises StageFailed where one fails."""
+def retrain_category(category: str, *, retries: int, force: bool, parent: str) -> Result:
+    """prepare, train, evaluate and gate of one category, in order; raises StageFailed where one fails."""
     start, outcomes = time.perf_counter(), {}
     for stage in stages_of(category):
         forced = force and stage.startswith("train@")
-        outcomes[stage] = stage_task.with_options(retries=retries)(stage, force=forced)
-    return Result(category, outcomes[f"train@{category}"], "", time.perf_counter() - start)
+        outcomes[stage] = stage_task.with_options(retries=retries)(stage, force=forced, parent=parent)
+    changed = outcomes[f"evaluate@{category}"] != "unchanged"
+    refused = gate_task(category) if changed else ""
+    return Result(category, outcomes[f"train@{category}"], refused, time.perf_counter() - start)
 
 
 def stages_of(category: str) -> list[str]:
@@ -85,7 +105,14 @@ def retrain_all(categories: list[str] | None = None, force: bool = False) -> lis
     """Retrain the given categories, or all of params.yaml; `force` trains even where nothing changed."""
     params = read_params()
     chosen = choose_categories(categories, params)
-    results = list(retrain_each(chosen, params, force=force))
+    with tracking.new_run(
+        f"retraining {time.strftime('%Y-%m-%d %H:%M')}", tags={"categories": ", ".join(chosen)}, live=False
+    ) as run:
+        return _retrain(chosen, params, force=force, parent=f"{run.key} {run.name}")
+
+
+def _retrain(chosen: list[str], params: Params, *, force: bool, parent: str) -> list[Result]:
+    results = list(retrain_each(chosen, params, force=force, parent=parent))
     reasons = [result.reason for result in results if result.outcome == "failed"]
     try:
         report = stage_task.with_options(retries=params.retrain.retries)("report", force=False)
@@ -98,11 +125,11 @@ def retrain_all(categories: list[str] | None = None, force: bool = False) -> lis
     return results
 
 
-def retrain_each(categories: list[str], params: Params, *, force: bool) -> Iterator[Result]:
+def retrain_each(categories: list[str], params: Params, *, force: bool, parent: str) -> Iterator[Result]:
     """Submits every category, at most `retrain.parallel` at once, and yields results as the progress grows."""
     progress = create_progress_artifact(0.0, key="retraining", description=", ".join(categories))
     assert isinstance(progress, UUID)
-    settings = {"retries": params.retrain.retries, "force": force}
+    settings = {"retries": params.retrain.retries, "force": force, "parent": parent}
     with ThreadPoolTaskRunner[Result](max_workers=params.retrain.parallel) as runner:
         futures = [runner.submit(retrain_category, {"category": c} | settings) for c in categories]
         for done, (category, future) in enumerate(zip(categories, futures, strict=True), start=1):

@@ -88,6 +88,17 @@ class Evaluate(Section):
     original_size: bool
 
 
+class Gate(Section):
+    epsilon: Annotated[float, Field(ge=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    lost_per_defect_type: Annotated[int, Field(ge=0)]
+    false_reject_rate: Annotated[float, Field(ge=0, le=1)]
+    latency_factor: Annotated[float, Field(gt=0)]
+    floor: Annotated[float, Field(ge=0, le=1)]
+    floors: dict[Category, Annotated[float, Field(ge=0, le=1)]]
+
+
 class Retrain(Section):
     parallel: Count
     retries: Annotated[int, Field(ge=0)]
@@ -106,6 +117,7 @@ class Params(Section):
     train: Train
     threshold: Threshold
     evaluate: Evaluate
+    gate: Gate
     retrain: Retrain
 
 

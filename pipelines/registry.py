@@ -1,44 +1,95 @@
-"""The model registry: one registered model per category, `fastflow-<category>`, a version per evaluated training.
+"""Models into the registry, and out of it again: verified both ways.
 
-A version is data alone (safetensors and JSON); the installed package `pipelines.served_model` loads it.
+A version is made, and an alias moved, when all it points at is there and was tried: a kill at any point leaves the
+champion as it was.
 """
 
-import warnings
+import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import mlflow
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.exceptions import MlflowException
 
-LOADER = "pipelines.served_model"
-SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(DataType.string, "image")]),
-    outputs=Schema([ColSpec(DataType.double, "pred_score"), ColSpec(DataType.long, "pred_label")]),
-)
-REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
+from fastflow.files import folder_sha256
+from pipelines.aliases import CHALLENGER, CHAMPION, alias, get_version, model_name, versions
+from pipelines.journal import Entry, store_lock
+from pipelines.registered import open_model, write_model
+from pipelines.served_model import ServedModel
 
-
-def model_name(category: str) -> str:
-    return f"fastflow-{category}"
+CONTENT, EXAMPLE_SCORE = "model_sha256", "example_pred_score"
 
 
-def log_model(folder: Path, *, category: str) -> str:
-    """Logs a checkpoint folder as a pyfunc model of the active run; returns its `models:/...` address."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*input example was not provided")  # the signature is explicit
-        info = mlflow.pyfunc.log_model(
-            name=model_name(category),
-            loader_module=LOADER,
-            data_path=str(folder),
-            signature=SIGNATURE,
-            pip_requirements=REQUIREMENTS,
+class Opened(NamedTuple):
+    """A version that was downloaded, verified and loaded."""
+
+    version: str
+    served: ServedModel
+    tags: dict[str, str]
+    run_id: str
+
+
+def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entry) -> str:
+    """The version of a journalled checkpoint, and its alias `challenger`. Equal content is one version, however often
+    it is evaluated; its tags become those of the last evaluation.
+
+    Raises:
+        Untrusted: what the store gives back is not what was sent; nothing is registered.
+    """
+    name, checkpoint = model_name(entry["category"]), folder / entry["source"]
+    digest = folder_sha256(checkpoint)
+    tags = entry["tags"] | {CONTENT: digest}
+    with store_lock("registry"):
+        found = [v for v in versions(client, name) if v.tags.get(CONTENT) == digest]
+        if found:
+            version = found[0]
+            for key, value in tags.items():
+                client.set_model_version_tag(name, version.version, key, value)
+        else:
+            source = _upload(client, run_id, checkpoint, entry["example"], digest)
+            download(source, tags)
+            _make_model(client, name)
+            version = client.create_model_version(name, source, run_id=run_id, tags=tags)
+        if alias(client, name, CHAMPION) != str(version.version):
+            client.set_registered_model_alias(name, CHALLENGER, version.version)
+    return str(version.version)
+
+
+def _upload(client: mlflow.MlflowClient, run_id: str, checkpoint: Path, example: str, digest: str) -> str:
+    """Into a place named by the content: one upload never overwrites another's."""
+    place = f"model-{digest[:8]}"
+    with tempfile.TemporaryDirectory() as scratch:
+        write_model(checkpoint, Path(scratch) / place, example=example)
+        client.log_artifacts(run_id, str(Path(scratch) / place), artifact_path=place)
+    return f"{client.get_run(run_id).info.artifact_uri}/{place}"
+
+
+def _make_model(client: mlflow.MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(
+            name, description=f"FastFlow, {name.removeprefix('fastflow-')}: see docs/tracking.md"
         )
-    return str(info.model_uri)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
-def register(model_uri: str, *, category: str, tags: Mapping[str, str]) -> str:
-    """Makes the logged model a version of the category's registered model; returns the version's number."""
-    made = mlflow.register_model(model_uri, model_name(category), tags=dict(tags))
-    return str(made.version)
+def download(source: str, tags: Mapping[str, str]) -> ServedModel:
+    """The model at an artifact address, verified against the tags of its version. Raises Untrusted, BadCheckpoint."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=scratch))
+        score = tags.get(EXAMPLE_SCORE)
+        return open_model(folder, sha256=tags.get(CONTENT, "unknown"), example_score=float(score) if score else None)
+
+
+def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Opened:
+    """Downloads, verifies and loads a version.
+
+    Raises:
+        Untrusted, BadCheckpoint: its files are not those that were registered.
+        ValueError: there is no such version.
+    """
+    made = get_version(client, category, version)
+    served = download(client.get_model_version_download_uri(made.name, made.version), made.tags)
+    return Opened(str(made.version), served, dict(made.tags), str(made.run_id))

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from fastflow.errors import BadData
 from pipelines import charts
+from pipelines.decision import decision_facts
 from pipelines.pictures import PREDICTED, TRUTH
 from pipelines.report_rows import cost_rows, type_rows
 
@@ -70,7 +71,7 @@ def read_result(folder: Path) -> CategoryResult:
             scores=_read_table(folder / "scores.csv", SCORE_COLUMNS),
             roc=_read_optional(folder / "roc.csv", ("fpr", "tpr")),
             training=_read_optional(folder / "training.csv", ("epoch", "loss")),
-            about={k: str(v) for k, v in _read_json(folder / "about.json").items()},
+            about={k: str(v) for k, v in _read_json(folder / "about.json").items()} | decision_facts(folder),
             intervals=_read_json(folder / "intervals.json"),
             pictures=_read_pictures(folder / "pictures"),
         )

@@ -1,6 +1,7 @@
-"""The registered model as an MLflow pyfunc: column `image` in, `pred_score` and `pred_label` out.
+"""The registered model as an MLflow pyfunc: images in, `pred_score` and `pred_label` out.
 
-`image` holds paths, or the base64 of image files (what `mlflow models serve` receives as JSON).
+An image is a path, the bytes of an image file, their base64 (what `mlflow models serve` receives as JSON), or pixels,
+uint8 (H, W, 3). Several come as a list or as column `image` of a frame; arrays always in a frame.
 """
 
 import base64
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastflow.checkpoint import load_checkpoint, read_config
 from fastflow.decode import read_image
@@ -26,17 +28,17 @@ class ServedModel:
         self.model, self.threshold = model, threshold
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
-        """Column `image` (paths or base64) to pred_score, higher is more anomalous, and pred_label, 1 above the
-        checkpoint's threshold.
+        """Column `image` to pred_score, higher is more anomalous, and pred_label, 1 above the checkpoint's threshold.
 
         Raises:
-            ValueError: no such column.
+            ValueError: no such column, or a value that is no image.
             BadImage: an image that cannot be used.
         """
-        if "image" not in model_input:
+        column = "image" if "image" in model_input else 0  # MLflow names the column of a plain list 0
+        if column not in model_input:
             raise ValueError(f"the input needs a column 'image' (path or base64), got {list(model_input.columns)}")
         scores = [
-            self._score(read_image(_source(v), image_size=self.model.config.image_size)) for v in model_input["image"]
+            self._score(read_image(_source(v), image_size=self.model.config.image_size)) for v in model_input[column]
         ]
         return pd.DataFrame({"pred_score": scores, "pred_label": [int(s > self.threshold) for s in scores]})
 
@@ -45,8 +47,31 @@ class ServedModel:
         return float(self.model(image).pred_score)
 
 
-def _source(value: str) -> Path | io.BytesIO:
-    """The bytes that base64 stands for if they are longer than any path, else an existing file, else base64."""
+def _source(value: object) -> Path | io.BytesIO:
+    """Where the image file is: its bytes, a file, or what base64 stands for if it is longer than any path."""
+    match value:
+        case bytes():
+            return io.BytesIO(value)
+        case np.ndarray():
+            return _as_file(value)
+        case Path():
+            return value
+        case str():
+            return _of_text(value)
+    raise ValueError(f"an image is a path, bytes, base64 or an array, got {type(value).__name__}")
+
+
+def _as_file(pixels: NDArray[np.uint8]) -> io.BytesIO:
+    """Lossless, so that arrays go the same way, with the same resizing, as files do."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"an image array is uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=0)
+    file.seek(0)
+    return file
+
+
+def _of_text(value: str) -> Path | io.BytesIO:
     try:
         if len(value) <= LONGEST_PATH and Path(value).is_file():
             return Path(value)
@@ -57,5 +82,9 @@ def _source(value: str) -> Path | io.BytesIO:
 
 def _load_pyfunc(path: str) -> ServedModel:
     """MLflow's entry: `path` is the checkpoint folder inside the artifact."""
-    folder = Path(path)
+    return load_served(Path(path))
+
+
+def load_served(folder: Path) -> ServedModel:
+    """A checkpoint folder, ready to predict. Raises BadCheckpoint if it is not what was written."""
     return ServedModel(load_checkpoint(folder), threshold=read_config(folder)["threshold"]["image"])

@@ -1,6 +1,7 @@
 """What every stage's command has in common: its one option, its log lines, its exit codes.
 
-0 done, 1 failed, 2 usage or parameters, 3 bad data, 5 a server or disk that is needed is away, 130 interrupted.
+0 done, 1 failed, 2 usage or parameters, 3 bad data, 4 refused by the gate, 5 a server or disk that is needed is away,
+130 interrupted, 143 terminated.
 """
 
 import argparse
@@ -11,12 +12,20 @@ from collections.abc import Callable
 from fastflow.errors import BadData, NonFiniteLoss
 from pipelines.params import Params, read_params
 
-FAILED, USAGE, BAD_DATA, SERVER_AWAY, INTERRUPTED = 1, 2, 3, 5, 130
+FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
 log = logging.getLogger("fastflow")
 
 
 class Failed(RuntimeError):
     """Work that failed for a reason it can say in one sentence."""
+
+
+class Refused(Failed):
+    """The gate keeps the champion; the message names the rules that failed."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM came; it unwinds the stack and ends the process with 143."""
 
 
 class ServerAway(Failed):
@@ -48,6 +57,8 @@ def exit_code(work: Callable[[], None]) -> int:
         return _say(error, BAD_DATA)
     except ValueError as error:
         return _say(error, USAGE)
+    except Refused as error:
+        return _say(error, REFUSED)
     except (ServerAway, OSError) as error:
         return _say(error, SERVER_AWAY)
     except (Failed, NonFiniteLoss) as error:

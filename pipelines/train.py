@@ -24,11 +24,11 @@ from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
 from fastflow.presets import preset
 from fastflow.train import Epoch, calibrate, train_epochs
-from pipelines import registry, tracking
+from pipelines import tracking
 from pipelines.device import choose_device
-from pipelines.params import Params
+from pipelines.params import PARAMS_FILE, Params
 from pipelines.paths import NORMAL_SCORES, index_file, model_folder, report_folder
-from pipelines.provenance import provenance
+from pipelines.provenance import DVC_LOCK, data_hash, provenance
 from pipelines.stage import log, run_category_stage
 
 LEAST_EPOCHS = 2
@@ -40,10 +40,10 @@ def train(category: str, params: Params) -> None:
     index = read_index(index_file(category), split="train")
     config = preset(params.model.preset, **params.model.overrides)
     model = build_model(config, weights=params.model.weights, seed=params.seed).to(device)
-    tracking.connect()
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights_tag(params.model.weights)
     with tracking.new_run(name, tags=tags) as run:
+        log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         run.log_params(flat(params.model_dump(include={"seed", "model"}) | settings))
         images = [Path(params.data.root) / category / path for path in index["image_path"]]
@@ -83,7 +83,7 @@ def fit(model: FastFlow, features: list[Tensor], params: Params, run: tracking.T
     settings = train_settings(params, len(features[0]))
     for epoch in train_epochs(model, features, seed=params.seed, **settings):
         done.append(epoch)
-        run.log_epoch(epoch)
+        run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
         left = (settings["epochs"] - epoch.epoch) * epoch.seconds
         log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, settings["epochs"], epoch.loss, left)
     calibrate(model, features, batch_size=params.train.batch_size)
@@ -118,17 +118,25 @@ def finish(
     about: dict[str, object],
     scores: pd.DataFrame,
 ) -> None:
-    """Writes the checkpoint, its training curve and the address of its run; logs them."""
+    """Writes the checkpoint, its training curve and the key of its run; logs them."""
     folder, report = model_folder(category), report_folder(category)
     hashes = save_checkpoint(model, folder, **about)
     scores.to_csv(folder / NORMAL_SCORES, index=False)
     run.set_tags({f"sha256.{file}": digest for file, digest in hashes.items()})
+    run.log_metrics({"train_seconds": float(str(about["train_seconds"]))})
     report.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(epochs).to_csv(report / "training.csv", index=False)
-    model_uri = registry.log_model(folder, category=category)
-    address = {"run_id": run.run_id, "model_uri": model_uri}
-    (folder / "run.json").write_text(json.dumps(address, indent=2) + "\n")
-    log.info("%s: wrote %s, MLflow run %s", category, folder, run.run_id)
+    (folder / "run.json").write_text(json.dumps({"run_key": run.key}, indent=2) + "\n")
+    log.info("%s: wrote %s, MLflow run %r", category, folder, run.name)
+
+
+def log_source(run: tracking.TrackedRun, category: str, params: Params, *, rows: int) -> None:
+    """What makes the run repeatable: the images by DVC's hash, parameters and lock file as they are."""
+    source = (Path(params.data.root) / category).as_posix()
+    run.log_dataset(name=category, digest=data_hash(category), source=source, context="training", rows=rows)
+    for file in (PARAMS_FILE, DVC_LOCK):
+        if file.is_file():
+            run.log_files(file, under="source")
 
 
 def flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:

@@ -1,0 +1,95 @@
+"""Names, versions and aliases in the model registry, without loading any model: quick enough for a rollback.
+
+One registered model a category, `fastflow-<category>`, one version a training. `champion` is served, `challenger` is
+the newest that was evaluated, `previous` was champion before. The champion's alias always moves after all it needs.
+"""
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipelines.journal import store_lock
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+
+
+def model_name(category: str) -> str:
+    return f"fastflow-{category}"
+
+
+def get_version(client: mlflow.MlflowClient, category: str, version: str) -> ModelVersion:
+    """A version by its number. Raises ValueError if there is none."""
+    name = model_name(category)
+    try:
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        known = ", ".join(str(v.version) for v in versions(client, name))
+        raise ValueError(f"{name} has no version {version}; there are: {known or 'none'}") from error
+
+
+def run_status(client: mlflow.MlflowClient, version: ModelVersion) -> str:
+    """FINISHED, FAILED, KILLED or RUNNING; `gone` where the store has no such run."""
+    try:
+        run = client.get_run(str(version.run_id))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return "gone"
+    return str(run.info.status) if run.info.lifecycle_stage == "active" else "gone"
+
+
+def versions(client: mlflow.MlflowClient, name: str) -> list[ModelVersion]:
+    """All versions, newest first."""
+    found: list[ModelVersion] = []
+    page: str | None = None
+    while True:
+        part = client.search_model_versions(f"name = '{name}'", page_token=page)
+        found += part
+        page = part.token
+        if not page:
+            return sorted(found, key=lambda v: -int(v.version))
+
+
+def alias(client: mlflow.MlflowClient, name: str, which: str) -> str | None:
+    """The version that an alias stands on; None where it does not exist."""
+    try:
+        return str(client.get_model_version_by_alias(name, which).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def crown(client: mlflow.MlflowClient, category: str, version: str) -> str | None:
+    """Makes a version champion; the one before becomes `previous`, and is returned. The champion's alias is the last
+    thing to move."""
+    name = model_name(category)
+    with store_lock("registry"):
+        before = alias(client, name, CHAMPION)
+        if before == version:
+            return before
+        if before is not None:
+            client.set_registered_model_alias(name, PREVIOUS, before)
+        client.set_registered_model_alias(name, CHAMPION, version)
+        if alias(client, name, CHALLENGER) == version:
+            client.delete_registered_model_alias(name, CHALLENGER)
+    return before
+
+
+def step_back(client: mlflow.MlflowClient, category: str) -> str:
+    """Makes `previous` champion, then the former champion `previous`; returns the champion.
+
+    Raises:
+        ValueError: there is no other version to go back to.
+    """
+    name = model_name(category)
+    with store_lock("registry"):
+        now, before = alias(client, name, CHAMPION), alias(client, name, PREVIOUS)
+        if before is None or before == now:
+            raise ValueError(f"{name} has no previous champion; the champion is version {now or 'none'}")
+        client.set_registered_model_alias(name, CHAMPION, before)
+        if now is not None:
+            client.set_registered_model_alias(name, PREVIOUS, now)
+    return before

@@ -1,0 +1,59 @@
+"""Registered models scored now, on the same images with the same code: what the gate compares."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from fastflow.evaluation import Scored, measure, score_images
+from fastflow.files import file_sha256
+from fastflow.index import read_index
+from pipelines.device import choose_device
+from pipelines.gate import Measured
+from pipelines.params import Params
+from pipelines.paths import index_file
+from pipelines.served_model import ServedModel
+
+ROUNDS = 3  # of timing, in turns, so that a busy moment hits both models
+
+
+class EvaluationSet:
+    """A category's test images, as its index names them now."""
+
+    def __init__(self, category: str, params: Params) -> None:
+        self.root = Path(params.data.root) / category
+        self.index = read_index(index_file(category), split="test").reset_index(drop=True)
+        self.paths = [self.root / path for path in self.index["image_path"]]
+        self.batch_size, self.device = params.evaluate.batch_size, choose_device(params.device)
+
+    def sha256(self) -> str:
+        """Of names, labels and the bytes of every image and mask."""
+        lines = []
+        for row in self.index.itertuples():
+            mask = file_sha256(self.root / str(row.mask_path)) if row.mask_path else ""
+            lines.append(f"{row.image_path} {row.gt_label} {file_sha256(self.root / str(row.image_path))} {mask}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def measure(self, models: list[ServedModel]) -> list[Measured]:
+        """Each model's scores, labels at its own threshold, AUPRO, and milliseconds per image (best of three)."""
+        scored = [
+            score_images(m.model.to(self.device), self.paths, batch_size=self.batch_size, device=self.device)
+            for m in models
+        ]
+        best = [s.milliseconds_per_image for s in scored]
+        few = self.paths[: 2 * self.batch_size]
+        for _ in range(ROUNDS):
+            for i, served in enumerate(models):
+                again = score_images(served.model, few, batch_size=self.batch_size, device=self.device)
+                best[i] = min(best[i], again.milliseconds_per_image)
+        columns = ["image_path", "defect_type", "gt_label"]
+        found = []
+        for served, scores, milliseconds in zip(models, scored, best, strict=True):
+            labels = (scores.pred_score > served.threshold).astype(int)
+            table = self.index[columns].assign(pred_score=scores.pred_score, pred_label=labels)
+            aupro = measure(self.index, scores, self.root)["aupro"].value
+            found.append(Measured(pd.DataFrame(table), aupro, milliseconds))
+        return found
+
+    def _score(self, served: ServedModel, paths: list[Path]) -> Scored:
+        return score_images(served.model.to(self.device), paths, batch_size=self.batch_size, device=self.device)

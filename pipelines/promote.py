@@ -1,0 +1,148 @@
+"""The gate: make a category's challenger its champion, if it is not worse. Exit code 4: refused, the champion stays.
+
+Run as: python -m pipelines.promote --category bottle
+Against the rules (never against a damaged artifact): ... --force --reason "new camera, the old model is blind"
+"""
+
+import argparse
+import sys
+import time
+from typing import Any
+
+import mlflow
+
+from fastflow.errors import BadData
+from pipelines import aliases, registry, store
+from pipelines.aliases import CHALLENGER, CHAMPION
+from pipelines.candidates import EvaluationSet
+from pipelines.decision import write_decision
+from pipelines.gate import Measured, Rule, first_rules, rules_against
+from pipelines.params import Params, read_params
+from pipelines.paths import report_folder
+from pipelines.registry import Opened
+from pipelines.stage import Refused, exit_code, log
+
+
+def promote(category: str, params: Params, *, version: str | None = None, reason: str = "") -> None:
+    """`version`: the challenger, by default the one of that alias. `reason`: given, the rules are only told.
+
+    Raises:
+        Refused: a rule failed; the message names it.
+        ValueError: there is no challenger, or no such version.
+        ServerAway: the store does not answer.
+    """
+    client = store.connect()
+    with store.answering():
+        name = aliases.model_name(category)
+        champion = aliases.alias(client, name, CHAMPION)
+        challenger = version or aliases.alias(client, name, CHALLENGER)
+        if challenger is None and champion is None:
+            raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
+        if challenger in (None, champion):
+            log.info("%s: version %s is champion; there is no newer one", category, champion)
+            return
+        _decide(client, category, params, str(challenger), champion, reason)
+
+
+def _decide(
+    client: mlflow.MlflowClient, category: str, params: Params, challenger: str, champion: str | None, reason: str
+) -> None:
+    opened, rules = _opened(client, category, challenger)
+    images: str | None = None
+    if opened is not None:
+        found, images = _measured(client, category, params, opened, champion, rules)
+        rules += found
+    failed = [rule for rule in rules if not rule.passed]
+    forced = bool(failed and reason and opened is not None)
+    verdict = "forced" if forced else "refused" if failed else "promoted"
+    decision = {
+        "category": category,
+        "verdict": verdict,
+        "reason": reason,
+        "challenger": challenger,
+        "champion": champion,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "evaluation_set_sha256": images,
+        "limits": params.gate.model_dump(),
+        "rules": [rule._asdict() for rule in rules],
+    }
+    _tell(client, category, decision, failed)
+    for rule in rules:
+        log.info("%s  %-13s %s", "ok    " if rule.passed else "FAILED", rule.name, rule.sentence)
+    if failed and not forced:
+        text = "; ".join(f"{rule.name}: {rule.sentence}" for rule in failed)
+        raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {text}")
+    aliases.crown(client, category, challenger)
+    log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
+
+
+def _opened(client: mlflow.MlflowClient, category: str, version: str) -> tuple[Opened | None, list[Rule]]:
+    """The challenger downloaded and tried, and the rules on its run and its artifact."""
+    made = aliases.get_version(client, category, version)
+    status = aliases.run_status(client, made)
+    rules = [Rule("finished", status == "FINISHED", f"its run is {status}", {"status": status})]
+    try:
+        opened = registry.open_version(client, category, version)
+    except BadData as error:
+        return None, [*rules, Rule("artifact", False, str(error))]
+    text = "downloaded again: its content has the recorded hash, its example the recorded score"
+    return opened, [*rules, Rule("artifact", True, text, {"sha256": opened.tags[registry.CONTENT]})]
+
+
+def _measured(
+    client: mlflow.MlflowClient,
+    category: str,
+    params: Params,
+    opened: Opened,
+    champion: str | None,
+    rules: list[Rule],
+) -> tuple[list[Rule], str]:
+    """The rules on what both models do on the same images, and those images' hash."""
+    images = EvaluationSet(category, params)
+    digest = images.sha256()
+    if champion is None:
+        (challenger,) = images.measure([opened.served])
+        return first_rules(challenger, params.gate, category=category), digest
+    try:
+        reigning = registry.open_version(client, category, champion)
+    except BadData as error:
+        return [Rule("champion", False, f"version {champion} cannot be compared with: {error}")], digest
+    both: list[Measured] = images.measure([opened.served, reigning.served])
+    unchanged = images.sha256() == digest
+    same = Rule("same_images", unchanged, f"{len(images.index)} test images, sha256 {digest[:12]}", {"sha256": digest})
+    return [same, *rules_against(both[0], both[1], params.gate, category=category)], digest
+
+
+def _tell(client: mlflow.MlflowClient, category: str, decision: dict[str, Any], failed: list[Rule]) -> None:
+    """The decision into the report's folder, the challenger's run, and the version's tags."""
+    path = write_decision(report_folder(category), decision)
+    made = aliases.get_version(client, category, decision["challenger"])
+    tags = {
+        "gate": decision["verdict"],
+        "gate_failed": ", ".join(r.name for r in failed),
+        "gate_reason": decision["reason"],
+    }
+    for key, value in tags.items():
+        client.set_model_version_tag(made.name, made.version, key, value)
+    if aliases.run_status(client, made) != "gone":
+        client.log_artifact(made.run_id, str(path), artifact_path=f"gate/against_{decision['champion'] or 'none'}")
+
+
+def _stays(champion: str | None) -> str:
+    return f"version {champion} stays champion" if champion else "there is no champion"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", required=True)
+    parser.add_argument("--version", help="instead of the newest evaluated one")
+    parser.add_argument("--force", action="store_true", help="promote though a rule fails; needs --reason")
+    parser.add_argument("--reason", default="", help="why; it is recorded")
+    args = parser.parse_args()
+    if args.force != bool(args.reason.strip()):
+        raise ValueError("--force and --reason go together: say why the rules do not count")
+    promote(args.category, read_params(), version=args.version, reason=args.reason.strip())
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

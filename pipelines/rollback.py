@@ -1,0 +1,34 @@
+"""Make the champion before the present one champion again; the present one becomes `previous`. Twice is as before.
+
+Run as: python -m pipelines.rollback --category bottle
+"""
+
+import argparse
+import sys
+
+from pipelines import aliases, store
+from pipelines.stage import exit_code, log
+
+
+def rollback(category: str) -> str:
+    """Returns the version that is champion now.
+
+    Raises:
+        ValueError: there is no version to go back to.
+        ServerAway: the store does not answer.
+    """
+    client = store.connect()
+    with store.answering():
+        version = aliases.step_back(client, category)
+    log.info("%s: version %s is champion again", category, version)
+    return version
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", required=True)
+    rollback(parser.parse_args().category)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
