@@ -1,0 +1,168 @@
+"""Decoding over modes, depths, sizes and damage: 8-bit RGB of the right shape and value, or a BadImage by name."""
+
+import io
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fastflow.decode import BadImage, open_image, read_image, read_mask, resize_mask
+from fastflow.features import predict
+from fastflow.maps import resize_map
+from fastflow.model import FastFlow
+from tests.conftest import draw_square
+
+SIZES = [(1, 1), (1, 7), (3, 5000), (5000, 3), (2, 2), (37, 61)]
+MODES = {"1": "png", "L": "png", "LA": "png", "P": "png", "RGB": "png", "RGBA": "png", "CMYK": "tiff"}
+MODES |= {"I;16": "png", "I": "tiff", "F": "tiff"}
+
+
+def grey(size: tuple[int, int], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, size, np.uint8)
+
+
+def as_mode(levels: np.ndarray, mode: str) -> tuple[Image.Image, np.ndarray]:
+    """An image of a mode that means these grey levels, and the levels that it can mean."""
+    if mode == "1":
+        return Image.fromarray(levels > 127), np.where(levels > 127, 255, 0)
+    if mode == "I;16":
+        return Image.fromarray(levels.astype(np.uint16) * 257), levels
+    if mode == "I":
+        return Image.fromarray(levels.astype(np.int32) * 257), levels
+    if mode == "F":
+        return Image.fromarray(levels.astype(np.float32) / 255), levels
+    return Image.fromarray(levels).convert(mode), levels
+
+
+def stream(image: Image.Image, form: str, **options: object) -> io.BytesIO:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    buffer.seek(0)
+    return buffer
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(MODES)), st.sampled_from(SIZES), st.integers(0, 1000))
+def test_every_mode_and_size_keeps_its_grey_levels(mode: str, size: tuple[int, int], seed: int) -> None:
+    image, levels = as_mode(grey(size, seed), mode)
+    decoded = read_image(stream(image, MODES[mode]))
+    assert decoded.dtype == np.uint8
+    assert np.array_equal(decoded, np.repeat(levels[..., None], 3, axis=2))
+    assert read_image(stream(image, MODES[mode]), image_size=(8, 6)).shape == (8, 6, 3)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(["png", "jpeg", "bmp", "tiff", "webp"]), st.integers(0, 10_000), st.integers(1, 255))
+def test_a_damaged_file_is_an_image_or_a_bad_image_and_nothing_else(form: str, where: int, flip: int) -> None:
+    content = bytearray(stream(Image.fromarray(grey((24, 31), 1)), form).getvalue())
+    content[where % len(content)] ^= flip
+    for damaged in (bytes(content), bytes(content[: where % len(content)])):
+        with suppress(BadImage):
+            assert read_image(io.BytesIO(damaged)).dtype == np.uint8
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("form", ["png", "jpeg", "tiff", "webp"])
+def test_every_exif_orientation_equals_upright(form: str, turn: int) -> None:
+    """By the definition of EXIF: what is stored, and how to turn it to see it upright."""
+    upright = np.zeros((16, 24, 3), np.uint8)
+    upright[:8, :8] = 255
+    upright[8:, 16:] = (255, 0, 0)
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.swapaxes(0, 1), 6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(upright, 3),
+    }[turn]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    options = {"quality": 100, "subsampling": 0} if form == "jpeg" else {"lossless": True} if form == "webp" else {}
+    turned = read_image(stream(Image.fromarray(stored.copy()), form, exif=exif, **options))
+    assert turned.shape == upright.shape
+    assert np.abs(turned.astype(int) - upright).max() <= (3 if form == "jpeg" else 0)
+
+
+def test_sixteen_bits_score_as_eight_and_a_turned_image_as_upright(tmp_path: Path, tiny_model: FastFlow) -> None:
+    paths: dict[str, list[Path]] = {"eight": [], "sixteen": [], "turned": []}
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for seed in range(4):
+        levels = draw_square(seed=seed, defect=seed > 1)[0][..., 0]
+        for kind, image, options in (
+            ("eight", Image.fromarray(levels), {}),
+            ("sixteen", Image.fromarray(levels.astype(np.uint16) * 257), {}),
+            ("turned", Image.fromarray(np.rot90(levels).copy()), {"exif": exif}),
+        ):
+            path = tmp_path / f"{kind}{seed}.png"
+            image.save(path, **options)  # type: ignore[arg-type]
+            paths[kind].append(path)
+    tiny_model.eval()
+    device = torch.device("cpu")
+    scores = {
+        kind: torch.cat([p.pred_score for p in predict(tiny_model, files, batch_size=2, device=device)])
+        for kind, files in paths.items()
+    }
+    assert scores["eight"].std() > 1e-3
+    assert torch.allclose(scores["sixteen"], scores["eight"], atol=1e-3, rtol=0)
+    assert torch.allclose(scores["turned"], scores["eight"], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("values", [[-1, 0], [0, 65536]])
+def test_integers_beyond_sixteen_bits_are_refused_not_clipped(values: list[int]) -> None:
+    image = Image.fromarray(np.array([values], np.int32))
+    with pytest.raises(BadImage, match=r"integers outside 0\.\.65535"):
+        read_image(stream(image, "tiff"))
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.5], [-0.1, 1.0], [np.nan, 0.5]])
+def test_floats_beyond_the_unit_interval_are_refused_not_clipped(values: list[float]) -> None:
+    with pytest.raises(BadImage, match=r"floats outside 0\.\.1"):
+        read_image(stream(Image.fromarray(np.array([values], np.float32)), "tiff"))
+
+
+def test_several_frames_are_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(grey((8, 8), seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "pages.tiff", save_all=True, append_images=frames[1:])
+    with pytest.raises(BadImage, match=r"pages\.tiff: holds several frames"):
+        read_image(tmp_path / "pages.tiff")
+
+
+def test_more_pixels_than_the_cap_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    Image.new("1", (20_000, 20_000)).save(path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(BadImage, match=r"bomb\.png"):
+        open_image(path)
+
+
+def test_each_thin_region_survives_beside_a_large_one() -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[8:40, 8:32] = True
+    mask[50, 3:60] = True
+    mask[60, 60] = True
+    small = resize_mask(mask, (8, 8))
+    assert small[1:5, 1:4].all()
+    assert small[6].sum() == 8
+    assert small[7, 7]
+    assert small.sum() == 4 * 3 + 8 + 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.tuples(st.integers(1, 90), st.integers(1, 90)), st.floats(0.001, 0.2))
+def test_no_mask_ever_vanishes_and_resizing_follows_area(seed: int, size: tuple[int, int], density: float) -> None:
+    mask = np.random.default_rng(seed).random((40, 56)) < density
+    assert resize_mask(mask, size).any() == mask.any()
+    assert np.array_equal(resize_mask(np.ones((40, 56), bool), size), np.ones(size, bool))
+
+
+def test_a_mask_and_a_map_come_back_at_the_size_of_the_image(tmp_path: Path) -> None:
+    Image.fromarray(grey((30, 20), 2)).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", image_size=(5, 7)).shape == (5, 7)
+    small = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
+    by_pillow = Image.fromarray(small).resize((45, 24), Image.Resampling.BILINEAR)
+    ours = resize_map(torch.from_numpy(small)[None, None], (24, 45))[0, 0].numpy()
+    assert ours == pytest.approx(np.asarray(by_pillow), abs=1e-5)
