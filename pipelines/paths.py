@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 REPORT = Path("report.html")
-NORMAL_SCORES = "normal_scores.csv"  # in the model's folder: what its threshold comes from
+NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
 
 
 def index_file(category: str) -> Path:
@@ -30,7 +29,7 @@ def report_folder(category: str) -> Path:
 
 def normal_scores(category: str) -> NDArray[np.float64]:
     """Scores (N,) of the good training images that the category's threshold comes from."""
-    table = pd.read_csv(model_folder(category) / NORMAL_SCORES)
+    table = json.loads((model_folder(category) / NORMAL_SCORES).read_text())
     return np.asarray(table["pred_score"], np.float64)
 
 

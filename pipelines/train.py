@@ -121,7 +121,7 @@ def finish(
     """Writes the checkpoint, its training curve and the key of its run; logs them."""
     folder, report = model_folder(category), report_folder(category)
     hashes = save_checkpoint(model, folder, **about)
-    scores.to_csv(folder / NORMAL_SCORES, index=False)
+    (folder / NORMAL_SCORES).write_text(json.dumps(scores.to_dict("list")) + "\n")
     run.set_tags({f"sha256.{file}": digest for file, digest in hashes.items()})
     run.log_metrics({"train_seconds": float(str(about["train_seconds"]))})
     report.mkdir(parents=True, exist_ok=True)

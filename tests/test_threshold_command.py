@@ -24,7 +24,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: FastFlow)
     folder = tmp_path / "models/plates"
     old = {"image": 0.9, "pixel": 0.7, "low": 0.1, "false_reject_rate": 0.01, "method": "rank", "folds": 2}
     save_checkpoint(tiny_model, folder, category="plates", threshold=old)
-    pd.DataFrame({"image_path": "x", "fold": 0, "pred_score": NORMAL}).to_csv(folder / "normal_scores.csv")
+    (folder / "normal_scores.json").write_text(json.dumps({"pred_score": NORMAL.tolist()}))
     (tmp_path / "reports/plates").mkdir(parents=True)
     scores = [0.2, 0.35, 0.38, 0.3, 0.5, 0.6, 0.7]
     pd.DataFrame({"gt_label": [0, 0, 0, 1, 1, 1, 1], "pred_score": scores}).to_csv(
