@@ -21,6 +21,7 @@ from pipelines.params import Params, read_params
 from pipelines.paths import report_folder
 from pipelines.registry import Opened
 from pipelines.stage import Refused, exit_code, log
+from pipelines.sync import sync
 
 
 def promote(category: str, params: Params, *, version: str | None = None, reason: str = "") -> None:
@@ -31,6 +32,7 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
         ValueError: there is no challenger, or no such version.
         ServerAway: the store does not answer.
     """
+    sync()  # an evaluation whose server was away is a challenger, too
     client = store.connect()
     with store.answering():
         name = aliases.model_name(category)

@@ -277,7 +277,7 @@ def start_server(folder: Path, port: int) -> subprocess.Popen[bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("trial", range(2))
 def test_four_processes_on_a_fresh_store_all_succeed(trial: int) -> None:
-    """`python -m benchmarks.fresh_store` does 20 trials; here are 2."""
+    """Without the lock around the store's first use, each trial loses at least three of the four."""
     processes = [start(f"p{i}", "pass", FASTFLOW_SYNC="now") for i in range(4)]
     said = [process.communicate(timeout=200)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
