@@ -94,6 +94,26 @@ def test_a_change_reruns_exactly_what_depends_on_it(project: Path) -> None:
     assert status(project) == {}
 
 
+def test_a_new_threshold_evaluates_anew_and_trains_nothing(project: Path) -> None:
+    model = project / "models/plates"
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    run(project, sys.executable, "-m", "pipelines.threshold", "--category", "plates", "--max-false-reject", "30%")
+    changed = {path.name for path in model.iterdir() if path.read_bytes() != before[path.name]}
+    assert changed == {"config.json"}
+    assert set(status(project)) == {"evaluate@plates"}
+    assert ran(dvc(project, "repro")) == {"evaluate@plates", "report"}
+    metrics = json.loads((project / "reports/plates/metrics.json").read_text())
+    assert metrics["threshold"] == json.loads((model / "config.json").read_text())["threshold"]["image"]
+    write_plates(project / "others", num_train=5, num_test=2)
+    shutil.copy(project / "others/train/good/004.png", project / "images/plates/train/good")
+    command = (sys.executable, "-m", "pipelines.threshold", "--category", "plates", "--max-false-reject", "20%")
+    said = run(project, *command, check=False)
+    assert "is not what its inputs would give now" in said
+    assert "exit code 2" in said
+    (project / "images/plates/train/good/004.png").unlink()
+    assert status(project) == {}
+
+
 def status(project: Path) -> dict[str, object]:
     """Stages that are stale by themselves; those after them follow."""
     answer: dict[str, object] = json.loads(dvc(project, "status", "--json").splitlines()[0])
