@@ -1,20 +1,24 @@
 """Weights of a backbone: drawn from the seed, timm's pretrained ones, or a local .safetensors file."""
 
+import math
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
 from fastflow.backbone import Backbone, create_body
 
 RANDOM, PRETRAINED = "random", "pretrained"
+_POSITIONS = "pos_embed"
 
 
 def load_weights(backbone: Backbone, weights: str) -> None:
     """Fills `backbone`: `random` keeps what the seed drew, `pretrained` asks timm, anything else is a file's path.
 
-    A file must hold every tensor the cut backbone needs, under timm's names; later layers in it are ignored.
+    A file must hold every tensor the cut backbone needs, under timm's names; later layers in it are ignored. A
+    transformer's learned positions are resampled to the model's image size, as timm does for its own weights.
 
     Raises:
         ValueError: the file is absent, is not safetensors or does not fit; or timm cannot give such weights.
@@ -46,9 +50,23 @@ def _load_file(backbone: Backbone, path: Path) -> None:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"weights file {path} is not a readable .safetensors file ({error})") from error
+    tensors |= _fitted_positions(backbone, tensors)
     wanted = {k: v for k, v in backbone.body.state_dict().items() if not k.endswith("num_batches_tracked")}
     _check_fit(wanted, tensors, what=f"weights file {path} does not fit backbone {backbone.name}")
     backbone.body.load_state_dict({key: tensors[key] for key in wanted}, strict=False)
+
+
+def _fitted_positions(backbone: Backbone, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A plain transformer's position embedding (1, prefix + h * w, C), fitted to the grid of the model's image size."""
+    wanted, got = (state.get(_POSITIONS) for state in (backbone.body.state_dict(), tensors))
+    if not backbone.plain_transformer or wanted is None or got is None or got.shape == wanted.shape:
+        return {}
+    height, width = backbone.feature_sizes[0]
+    prefix = wanted.shape[1] - height * width  # class and distillation tokens have no place
+    side = math.isqrt(max(0, got.shape[1] - prefix)) if got.ndim == wanted.ndim else 0
+    if side * side + prefix != got.shape[1] or side == 0:
+        return {}  # not a square grid: `_check_fit` says so
+    return {_POSITIONS: resample_abs_pos_embed(got, [height, width], num_prefix_tokens=prefix)}
 
 
 def _check_fit(wanted: dict[str, Tensor], got: dict[str, Tensor], *, what: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional
 
 from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
@@ -83,6 +84,22 @@ def test_weights_that_are_absent_or_do_not_fit_are_refused(tmp_path: Path) -> No
     save_file(state | {"bn1.weight": torch.ones(7)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"its tensor bn1.weight has the shape \(7,\), not \(64,\)"):
         load_weights(backbone, str(tmp_path / "other.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("deit_tiny_distilled_patch16_224", 2), ("cait_xxs24_224", 0), ("vit_tiny_patch16_224", 1)]
+)
+def test_a_transformers_positions_fit_other_sizes(name: str, prefix: int, tmp_path: Path) -> None:
+    """Tokens without a place stay, the square grid is resized: antialiased bicubic, as timm does for ViT and DeiT."""
+    state = dict(timm.create_model(name, num_classes=0).state_dict())
+    state["pos_embed"] = torch.randn_like(state["pos_embed"])
+    save_file(state, tmp_path / "native.safetensors")
+    backbone = Backbone(name, layers=(2,), image_size=(96, 160))
+    load_weights(backbone, str(tmp_path / "native.safetensors"))
+    grid = state["pos_embed"][:, prefix:].reshape(1, 14, 14, -1).permute(0, 3, 1, 2)
+    resized = functional.interpolate(grid, (6, 10), mode="bicubic", antialias=True).flatten(2).transpose(1, 2)
+    expected = torch.cat([state["pos_embed"][:, :prefix], resized], dim=1)
+    torch.testing.assert_close(backbone.body.state_dict()["pos_embed"], expected)
 
 
 def test_pretrained_without_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
