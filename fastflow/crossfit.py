@@ -53,12 +53,13 @@ def held_out_scores(
     if folds < 2:
         raise ValueError(f"cross-fitting needs at least 2 folds and 2 images; got {folds} folds, {count} images")
     fold = assign_folds(count, folds=folds, seed=seed)
+    held_out = [torch.nonzero(fold == k)[:, 0] for k in range(folds)]
     scored = []
-    for held_out in range(folds):
+    for k, rows in enumerate(held_out):
         model = copy.deepcopy(fresh, {id(fresh.backbone): fresh.backbone})  # the backbone is frozen: shared
-        fit(model, torch.nonzero(fold != held_out)[:, 0])
-        scored.append(score_normal(model, features, batch_size=batch_size, rows=torch.nonzero(fold == held_out)[:, 0]))
-    order = torch.cat([torch.nonzero(fold == held_out)[:, 0] for held_out in range(folds)]).argsort()
+        fit(model, torch.nonzero(fold != k)[:, 0])
+        scored.append(score_normal(model, features, batch_size=batch_size, rows=rows))
+    order = torch.cat(held_out).argsort()
     pred_score, pixels = (torch.cat(parts)[order] for parts in zip(*(s[:2] for s in scored), strict=True))
     return NormalScores(pred_score, pixels, fold, folds)
 

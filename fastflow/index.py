@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from fastflow.errors import BadData
 from fastflow.files import file_sha256
 
 GOOD = "good"
+MASK_SUFFIX = "_mask"
 COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha256"]
 
 
@@ -61,9 +62,14 @@ def _rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int, str, s
     kinds = [kind for kind in kinds if split == "test" or kind == GOOD]
     for kind in kinds:
         for path in list_images(folder / split / kind):
-            mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-            mask_path = mask.relative_to(folder).as_posix() if kind != GOOD and mask.is_file() else ""
-            yield path.relative_to(folder).as_posix(), split, kind, int(kind != GOOD), mask_path, ""
+            mask = mask_path(kind, path)
+            mask = mask if kind != GOOD and (folder / mask).is_file() else ""
+            yield path.relative_to(folder).as_posix(), split, kind, int(kind != GOOD), mask, ""
+
+
+def mask_path(defect_type: str, image: PurePath) -> str:
+    """Where the mask of a defective image belongs, relative to its category's folder."""
+    return f"ground_truth/{defect_type}/{image.stem}{MASK_SUFFIX}.png"
 
 
 def list_images(folder: Path) -> list[Path]:

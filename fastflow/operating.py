@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastflow.crossfit import NormalScores
-from fastflow.threshold import threshold_for
+from fastflow.threshold import Threshold, threshold_for
 
 PIXEL_QUANTILE = 0.999
 
@@ -32,17 +32,17 @@ def operating_point(
         "method": found.method,
         "num_normal": found.num_normal,
         "folds": normal.folds,
-        "guarantee": guarantee(found.guarantee, normal.folds),
+        "guarantee": guarantee(found, normal.folds),
     }
 
 
-def guarantee(of_scores: str, folds: int) -> str:
-    """What a threshold promises, given what it would with scores of exactly the model that it is for."""
+def guarantee(found: Threshold, folds: int) -> str:
+    """What a threshold promises: `found` tells what it would with scores of exactly the model that it is for."""
     if not folds:
         return "none: it comes from images that the model was trained on, so more good parts may be rejected"
-    if of_scores.startswith("none"):
-        return of_scores
+    if found.method == "tail":
+        return found.guarantee
     return (
-        f"approximate: {of_scores}. Each was scored by one of {folds} models trained without it; the model itself, "
-        "trained on all of them, should score new good images no higher than those"
+        f"approximate: {found.guarantee}. Each was scored by one of {folds} models trained without it; the model "
+        "itself, trained on all of them, should score new good images no higher than those"
     )

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from fastflow.errors import NonFiniteLoss
-from fastflow.features import batches
 from fastflow.model import FastFlow
 from fastflow.score import raw_score
 
@@ -57,8 +56,7 @@ def train_epochs(
     for epoch in range(1, epochs + 1):
         start, total = time.perf_counter(), 0.0
         shuffled = rows[torch.randperm(count, generator=order)]
-        for part in batches(count, batch_size):
-            chosen = shuffled[part].to(features[0].device)
+        for chosen in shuffled.to(features[0].device).split(batch_size):
             loss = _step(model, [f[chosen] for f in features], optimizer)
             if not math.isfinite(loss):
                 raise NonFiniteLoss(

@@ -17,19 +17,19 @@ from PIL import Image
 
 from fastflow.decode import BadImage, open_image, read_mask
 from fastflow.errors import BadData
+from fastflow.index import mask_path
 from pipelines.checks.policy import POLICIES, check_and_decide, tell
-from pipelines.layouts import SUFFIX, Found, find_layout
-from pipelines.params import read_params
+from pipelines.layouts import Found, find_layout
+from pipelines.params import CATEGORY_NAME, read_params
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
 
 ROOT = Path("data/own")
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -> None:
     """Copies and checks. Raises BadData if nothing can be made of the folder, or a finding is refused."""
-    if not re.fullmatch(NAME, name):
+    if not re.fullmatch(CATEGORY_NAME, name):
         raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
     target = root / name
     if target.exists():
@@ -78,7 +78,7 @@ def copy(found: Found, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(item.image, target)
             if item.mask:
-                copy_mask(item.mask, folder / "ground_truth" / item.defect_type / f"{item.image.stem}{SUFFIX}.png")
+                copy_mask(item.mask, folder / mask_path(item.defect_type, item.image))
             advance()
 
 

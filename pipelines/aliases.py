@@ -9,12 +9,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from pipelines.journal import store_lock
+from pipelines.paths import model_name
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-
-
-def model_name(category: str) -> str:
-    return f"fastflow-{category}"
 
 
 def get_version(client: mlflow.MlflowClient, category: str, version: str) -> ModelVersion:

@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-import pandas as pd
-
 from fastflow.evaluation import Scored, measure, score_images
 from fastflow.files import file_sha256
 from fastflow.index import read_index
@@ -13,6 +11,7 @@ from pipelines.gate import Measured
 from pipelines.params import Params
 from pipelines.paths import index_file
 from pipelines.served_model import ServedModel
+from pipelines.tables import score_table
 
 ROUNDS = 3  # of timing, in turns, so that a busy moment hits both models
 
@@ -22,7 +21,7 @@ class EvaluationSet:
 
     def __init__(self, category: str, params: Params) -> None:
         self.root = Path(params.data.root) / category
-        self.index = read_index(index_file(category), split="test").reset_index(drop=True)
+        self.index = read_index(index_file(category), split="test")
         self.paths = [self.root / path for path in self.index["image_path"]]
         self.batch_size, self.device = params.evaluate.batch_size, choose_device(params.device)
 
@@ -36,23 +35,17 @@ class EvaluationSet:
 
     def measure(self, models: list[ServedModel]) -> list[Measured]:
         """Each model's scores, labels at its own threshold, AUPRO, and milliseconds per image (best of three)."""
-        scored = [
-            score_images(m.model.to(self.device), self.paths, batch_size=self.batch_size, device=self.device)
-            for m in models
-        ]
+        scored = [self._score(served, self.paths) for served in models]
         best = [s.milliseconds_per_image for s in scored]
         few = self.paths[: 2 * self.batch_size]
         for _ in range(ROUNDS):
             for i, served in enumerate(models):
-                again = score_images(served.model, few, batch_size=self.batch_size, device=self.device)
-                best[i] = min(best[i], again.milliseconds_per_image)
-        columns = ["image_path", "defect_type", "gt_label"]
+                best[i] = min(best[i], self._score(served, few).milliseconds_per_image)
         found = []
         for served, scores, milliseconds in zip(models, scored, best, strict=True):
-            labels = (scores.pred_score > served.threshold).astype(int)
-            table = self.index[columns].assign(pred_score=scores.pred_score, pred_label=labels)
+            table = score_table(self.index, scores.pred_score, threshold=served.threshold)
             aupro = measure(self.index, scores, self.root)["aupro"].value
-            found.append(Measured(pd.DataFrame(table), aupro, milliseconds))
+            found.append(Measured(table, aupro, milliseconds))
         return found
 
     def _score(self, served: ServedModel, paths: list[Path]) -> Scored:

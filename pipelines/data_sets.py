@@ -14,7 +14,7 @@ from PIL import Image
 
 from fastflow.decode import read_mask
 from fastflow.errors import BadData
-from fastflow.index import list_category
+from fastflow.index import list_category, mask_path
 
 
 class Counts(NamedTuple):
@@ -67,7 +67,7 @@ def _arrange_visa(unpacked: Path, category: str) -> Path:
         shutil.copy(image, target)
         if kind == "bad":
             mask = read_mask(unpacked / _inside(str(row.mask), category)).astype(np.uint8) * 255
-            target = folder / "ground_truth/bad" / f"{image.stem}_mask.png"
+            target = folder / mask_path(kind, image)
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(mask).save(target)
     return folder

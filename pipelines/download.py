@@ -5,12 +5,9 @@ its sha256 is checked at every use. Only the category asked for is unpacked, cou
 Run by DVC as: python -m pipelines.download --category bottle       (MVTec AD's archive is 4.9 GB)
 """
 
-import fcntl
 import json
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from fastflow.errors import BadData
@@ -18,6 +15,7 @@ from fastflow.files import file_sha256
 from pipelines.archive import unpack
 from pipelines.data_sets import DATA_SETS, DataSet, check_counts
 from pipelines.fetch import fetch
+from pipelines.lock import locked
 from pipelines.params import Params, Source
 from pipelines.progress import progress
 from pipelines.stage import log, run_category_stage
@@ -103,6 +101,7 @@ def verify(archive: Path, sha256: str) -> Path:
 def obtain(source: Source) -> Path:
     """The archive in the store, fetched if it is not there or wrong; one process at a time."""
     target = STORE / f"{source.sha256}.tar"
+    STORE.mkdir(parents=True, exist_ok=True)
     with locked(STORE / f"{source.sha256}.lock"):
         if target.is_file():
             try:
@@ -112,15 +111,6 @@ def obtain(source: Source) -> Path:
                 target.unlink()
         fetch(source.mirrors, target, sha256=source.sha256)
     return target
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Waits for its turn; the kernel lets go of a lock whose process died."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def place(folder: Path, target: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Literal
 from pipelines.stage import Failed
 
 Outcome = Literal["ran", "restored", "unchanged"]
+DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 _KEPT_LINES = 300
 _GRACE_SECONDS = 10
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -52,7 +53,7 @@ def run_stage(
     Raises:
         StageFailed: the stage or DVC ended with an error.
     """
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    command = [*DVC, "repro", "--single-item", stage]
     return run_command(stage, command + ["--force"] * force, on_line=on_line, environment=environment)
 
 
@@ -105,8 +106,7 @@ def accept(stage: str) -> None:
 
 
 def _dvc(*arguments: str, of: str) -> str:
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=stage_environment(), check=False)
+    done = subprocess.run([*DVC, *arguments], capture_output=True, text=True, env=stage_environment(), check=False)
     if done.returncode:
         raise StageFailed(of, done.returncode, done.stderr)
     return done.stdout.strip()

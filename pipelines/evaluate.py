@@ -24,7 +24,7 @@ from pipelines import tracking
 from pipelines.device import choose_device
 from pipelines.model_card import model_card
 from pipelines.params import Params
-from pipelines.paths import index_file, model_folder, normal_scores, report_folder
+from pipelines.paths import index_file, model_folder, model_name, normal_scores, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import data_hash, provenance
 from pipelines.served_model import load_served
@@ -44,7 +44,7 @@ def evaluate(category: str, params: Params) -> None:
     facts = count_images(category, index) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
-    write_cases(folder, category, index, scored, root)
+    write_cases(folder, index, scored, root, threshold=threshold)
     registered = track(category, params, numbers)
     text = ", ".join(f"{n} {'undefined' if v.value is None else f'{v.value:.4f}'}" for n, v in found.metrics.items())
     log.info("%s: %s, registered as %s", category, text, registered)
@@ -63,7 +63,9 @@ def count_images(category: str, test: pd.DataFrame) -> dict[str, float]:
     return {"num_train": len(train), "num_good": int((label == 0).sum()), "num_defective": int((label == 1).sum())}
 
 
-def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored, root: Path) -> None:
+def write_cases(
+    folder: Path, index: pd.DataFrame, scored: Scored, root: Path, *, threshold: Mapping[str, float]
+) -> None:
     """Pictures of chosen images: worst misses, worst false alarms, typical ones; heat on one scale a category."""
     size = scored.anomaly_maps.shape[1:]
     masks = mask_paths(index, root)
@@ -80,7 +82,6 @@ def write_cases(folder: Path, category: str, index: pd.DataFrame, scored: Scored
         for i in choose_cases(index.assign(pred_score=scored.pred_score))
     ]
     shutil.rmtree(folder / "pictures", ignore_errors=True)
-    threshold = read_config(model_folder(category))["threshold"]
     write_pictures(folder / "pictures", cases=cases, low=threshold["low"], threshold=threshold["pixel"])
 
 
@@ -101,7 +102,7 @@ def track(category: str, params: Params, found: Mapping[str, float | None]) -> s
         example, score = example_of(category, params)
         tags = {name: f"{value:.6g}" for name, value in numbers.items()} | origin | model_tags(folder)
         run.log_model(folder, category=category, example=example, tags=tags | {"example_pred_score": repr(score)})
-    name = f"fastflow-{category}"
+    name = model_name(category)
     registered = f"{name} version {run.result['version']}" if run.result else f"{name}, not sent yet"
     write_about(category, params, run_key=key, registered=registered)
     return registered

@@ -15,6 +15,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from pipelines import aliases, store
 from pipelines.params import read_params
+from pipelines.paths import model_name
 from pipelines.stage import exit_code, log
 
 DELETING = "model_being_deleted"  # tag of a run: a killed gc is finished by the next one
@@ -29,7 +30,7 @@ def gc(category: str, *, keep: int, dry_run: bool) -> int:
     """
     client = store.connect()
     with store.answering():
-        name = aliases.model_name(category)
+        name = model_name(category)
         if not dry_run:
             _finish_deletions(client, name)
         aliased = {aliases.alias(client, name, which) for which in KEPT_ALIASES}

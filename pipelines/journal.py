@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fastflow.files import write_text
+from pipelines.lock import locked
 
 STORE = Path(".mlflow")
 JOURNALS = STORE / "journal"
@@ -135,6 +136,5 @@ def result(folder: Path) -> Entry | None:
 def store_lock(name: str) -> Iterator[None]:
     """One process of this folder at a time."""
     STORE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (STORE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(STORE / f"{name}.lock"):
         yield

@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256
-from fastflow.index import GOOD, list_images
+from fastflow.index import GOOD, MASK_SUFFIX, list_images
 
 GOOD_NAMES = ("good", "ok", "normal", "images")
 MASK_NAMES = ("masks", "mask", "ground_truth")
-SUFFIX = "_mask"
 
 
 class Item(NamedTuple):
@@ -81,7 +80,7 @@ def _pictures(folder: Path) -> list[Path]:
     """Images but the masks that lie beside theirs."""
     paths = list_images(folder)
     stems = {path.stem for path in paths}
-    return [p for p in paths if not (p.stem.endswith(SUFFIX) and p.stem.removesuffix(SUFFIX) in stems)]
+    return [p for p in paths if not (p.stem.endswith(MASK_SUFFIX) and p.stem.removesuffix(MASK_SUFFIX) in stems)]
 
 
 def _mvtec(folder: Path) -> Iterator[Item]:
@@ -102,9 +101,9 @@ def _defects(folder: Path, good: Path) -> Iterator[Item]:
 def _mask(folder: Path, kind: Path, image: Path) -> Path | None:
     """The one mask file of an image. Raises BadData where several could be meant."""
     places = [folder / name / inner for name in MASK_NAMES for inner in (kind.name, "")]
-    stems = (image.stem, image.stem + SUFFIX)
+    stems = (image.stem, image.stem + MASK_SUFFIX)
     found = [p for place in places if place.is_dir() for p in list_images(place) if p.stem in stems]
-    found += [p for p in list_images(kind) if p.stem == image.stem + SUFFIX]
+    found += [p for p in list_images(kind) if p.stem == image.stem + MASK_SUFFIX]
     if len(found) > 1:
         raise BadData(f"{image}: several files could be its mask: {', '.join(map(str, found))}; keep one")
     return found[0] if found else None

@@ -10,7 +10,8 @@ PARAMS_FILE = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
 Policy = Literal["refuse", "quarantine", "report"]
 WithoutImage = Literal["refuse", "report"]  # for findings that speak of no image, which could be left out
-Category = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+CATEGORY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+Category = Annotated[str, Field(pattern=CATEGORY_NAME)]
 
 
 class Section(BaseModel):

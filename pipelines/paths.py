@@ -27,6 +27,11 @@ def report_folder(category: str) -> Path:
     return Path("reports") / category
 
 
+def model_name(category: str) -> str:
+    """What the category is called in the model registry."""
+    return f"fastflow-{category}"
+
+
 def normal_scores(category: str) -> NDArray[np.float64]:
     """Scores (N,) of the good training images that the category's threshold comes from."""
     table = json.loads((model_folder(category) / NORMAL_SCORES).read_text())

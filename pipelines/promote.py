@@ -18,7 +18,7 @@ from pipelines.candidates import EvaluationSet
 from pipelines.decision import write_decision
 from pipelines.gate import Measured, Rule, first_rules, rules_against
 from pipelines.params import Params, read_params
-from pipelines.paths import report_folder
+from pipelines.paths import model_name, report_folder
 from pipelines.registry import Opened
 from pipelines.stage import Refused, exit_code, log
 from pipelines.sync import sync
@@ -35,7 +35,7 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
     sync()  # an evaluation whose server was away is a challenger, too
     client = store.connect()
     with store.answering():
-        name = aliases.model_name(category)
+        name = model_name(category)
         champion = aliases.alias(client, name, CHAMPION)
         challenger = version or aliases.alias(client, name, CHALLENGER)
         if challenger is None and champion is None:

@@ -13,8 +13,9 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from fastflow.files import folder_sha256
-from pipelines.aliases import CHALLENGER, CHAMPION, alias, get_version, model_name, versions
+from pipelines.aliases import CHALLENGER, CHAMPION, alias, get_version, versions
 from pipelines.journal import Entry, store_lock
+from pipelines.paths import model_name
 from pipelines.registered import open_model, write_model
 from pipelines.served_model import ServedModel
 
@@ -24,10 +25,8 @@ CONTENT, EXAMPLE_SCORE = "model_sha256", "example_pred_score"
 class Opened(NamedTuple):
     """A version that was downloaded, verified and loaded."""
 
-    version: str
     served: ServedModel
     tags: dict[str, str]
-    run_id: str
 
 
 def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entry) -> str:
@@ -49,7 +48,7 @@ def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entr
         else:
             source = _upload(client, run_id, checkpoint, entry["example"], digest)
             download(source, tags)
-            _make_model(client, name)
+            _make_model(client, entry["category"])
             version = client.create_model_version(name, source, run_id=run_id, tags=tags)
         if alias(client, name, CHAMPION) != str(version.version):
             client.set_registered_model_alias(name, CHALLENGER, version.version)
@@ -65,11 +64,9 @@ def _upload(client: mlflow.MlflowClient, run_id: str, checkpoint: Path, example:
     return f"{client.get_run(run_id).info.artifact_uri}/{place}"
 
 
-def _make_model(client: mlflow.MlflowClient, name: str) -> None:
+def _make_model(client: mlflow.MlflowClient, category: str) -> None:
     try:
-        client.create_registered_model(
-            name, description=f"FastFlow, {name.removeprefix('fastflow-')}: see docs/tracking.md"
-        )
+        client.create_registered_model(model_name(category), description=f"FastFlow, {category}: see docs/tracking.md")
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -92,4 +89,4 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
     """
     made = get_version(client, category, version)
     served = download(client.get_model_version_download_uri(made.name, made.version), made.tags)
-    return Opened(str(made.version), served, dict(made.tags), str(made.run_id))
+    return Opened(served, dict(made.tags))

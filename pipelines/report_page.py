@@ -28,14 +28,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image")
 VERDICTS = {"false_reject": ("false_rejects", "good parts rejected"), "miss": ("misses", "defective parts missed")}
-SHOWN = (
-    *METRICS,
-    *FACTS,
-    "false_rejects",
-    "false_reject_rate",
-    "misses",
-    "miss_rate",
-)  # have places of their own in the page
+AT_THRESHOLD = [name for rate, (count, _) in VERDICTS.items() for name in (count, f"{rate}_rate")]
+SHOWN = (*METRICS, *FACTS, *AT_THRESHOLD)  # have places of their own in the page
 NONE = "\u2013"  # shown for what is undefined: a dash
 SCORE_COLUMNS = {"image_path": str, "defect_type": str, "gt_label": int, "pred_score": float}
 

@@ -17,16 +17,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastflow.evaluation import image_metrics, no_pixels, pixel_values
+from fastflow.evaluation import image_metrics, no_pixels
 from fastflow.files import write_text
 from fastflow.metrics.bootstrap import Interval
 from fastflow.metrics.image import pr_curve, roc_curve
-from fastflow.metrics.pixel import pro_curve
+from fastflow.metrics.pixel import pixel_metrics, pro_curve
 from fastflow.metrics.rates import rate_interval
 from fastflow.metrics.value import Value
 from fastflow.threshold import threshold_for
 
 RATES = (0.005, 0.01, 0.02, 0.05)  # of good images rejected, in the trade-off
+PLURALS = {"false_reject": "false_rejects", "miss": "misses"}
 
 
 class Evaluated(NamedTuple):
@@ -80,13 +81,20 @@ def verdicts(scores: pd.DataFrame) -> tuple[dict[str, float | None], dict[str, I
     the rates' 95 % limits; a rate of no image is None."""
     numbers: dict[str, float | None] = {}
     limits: dict[str, Interval] = {}
-    for kind, label, rate in (("false_rejects", 0, "false_reject_rate"), ("misses", 1, "miss_rate")):
-        predicted = scores.loc[scores["gt_label"] == label, "pred_label"]
-        wrong, total = int((predicted != label).sum()), len(predicted)
-        numbers |= {kind: wrong, rate: wrong / total if total else None}
+    for name, (wrong, total) in mistakes(scores, scores["pred_label"] == 1).items():
+        numbers |= {PLURALS[name]: wrong, f"{name}_rate": wrong / total if total else None}
         if total:
-            limits[rate] = rate_interval(wrong, total)
+            limits[f"{name}_rate"] = rate_interval(wrong, total)
     return numbers, limits
+
+
+def mistakes(scores: pd.DataFrame, flagged: "pd.Series[bool]") -> dict[str, tuple[int, int]]:
+    """How many of how many: good images that are flagged, and defective ones that are not."""
+    good, defective = (scores["gt_label"] == label for label in (0, 1))
+    return {
+        "false_reject": (int((flagged & good).sum()), int(good.sum())),
+        "miss": (int((~flagged & defective).sum()), int(defective.sum())),
+    }
 
 
 def defect_table(found: Evaluated) -> pd.DataFrame:
@@ -98,10 +106,13 @@ def defect_table(found: Evaluated) -> pd.DataFrame:
         chosen = np.flatnonzero(own | (index["gt_label"] == 0))
         part = index.iloc[chosen].reset_index(drop=True)
         values = image_metrics(part, found.scores["pred_score"].to_numpy()[chosen])
-        values |= pixel_values(part, [found.maps[i] for i in chosen], [found.masks[i] for i in chosen])
-        missed, total = int((found.scores.loc[own, "pred_label"] == 0).sum()), int(own.sum())
+        if not no_pixels(part):
+            values |= pixel_metrics([found.maps[i] for i in chosen], [found.masks[i] for i in chosen])
+        scores = found.scores[own]
+        missed, total = mistakes(scores, scores["pred_label"] == 1)["miss"]
         row = {"defect_type": kind, "images": total} | _counted("miss", missed, total)
-        rows.append(row | {name: values[name].value for name in ("image_auroc", "pixel_auroc", "aupro")})
+        shown = ("image_auroc", "pixel_auroc", "aupro")
+        rows.append(row | {name: values[name].value if name in values else None for name in shown})
     return pd.DataFrame(rows)
 
 
@@ -118,10 +129,10 @@ def tradeoff_table(
 
 def costs(threshold: float, scores: pd.DataFrame) -> dict[str, float]:
     """False rejects and misses of a threshold on labelled images, with 95 % limits of their rates."""
-    above = scores["pred_score"] > threshold
-    good, defective = (scores["gt_label"] == label for label in (0, 1))
-    rejected = _counted("false_reject", int((above & good).sum()), int(good.sum()))
-    return {"threshold": threshold} | rejected | _counted("miss", int((~above & defective).sum()), int(defective.sum()))
+    row = {"threshold": threshold}
+    for name, (wrong, total) in mistakes(scores, scores["pred_score"] > threshold).items():
+        row |= _counted(name, wrong, total)
+    return row
 
 
 def _counted(name: str, count: int, total: int) -> dict[str, float]:

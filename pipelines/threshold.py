@@ -39,12 +39,13 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     config = read_config(folder)
     bounds = SCORES[FastFlowConfig.from_dict(config["model"]).score].bounds
     normal, scores = normal_scores(category), labelled(category)
-    rates = sorted({*RATES, max_false_reject or RATES[0]})
+    asked = [] if max_false_reject is None else [max_false_reject]
+    rates = sorted({*RATES, *asked})
     log.info("%s, threshold now %.6g", category, config["threshold"]["image"])
     log.info("%s", shown(tradeoff_table(normal, scores, bounds=bounds, rates=rates)))
     if max_false_reject is not None:
         found = threshold_for(normal, false_reject_rate=max_false_reject, bounds=bounds)
-        text = guarantee(found.guarantee, config["threshold"]["folds"])
+        text = guarantee(found, config["threshold"]["folds"])
         new: dict[str, Any] = {
             "image": found.value,
             "method": found.method,

@@ -9,6 +9,8 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def train(category: str, params: Params) -> None:
         features = extract_features(model, images, batch_size=params.evaluate.batch_size, device=device)
         log.info("%s: %d images, features %s", category, len(images), [tuple(f.shape[1:]) for f in features])
         fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})
-        epochs = fit(model, features, params, run)
+        epochs = fit(model, features, params, on_epoch=partial(tell_epoch, run))
         normal = normal_scores(model, fresh, features, params)
         rate = params.threshold.false_reject_rate
         threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
@@ -77,17 +79,28 @@ def train_settings(params: Params, num_images: int) -> dict[str, Any]:
     return settings | {"epochs": params.train.epochs or max(LEAST_EPOCHS, math.ceil(params.train.min_steps / steps))}
 
 
-def fit(model: FastFlow, features: list[Tensor], params: Params, run: tracking.TrackedRun) -> list[Epoch]:
-    """Trains and calibrates, telling each epoch to the log and to the run."""
+def fit(
+    model: FastFlow,
+    features: list[Tensor],
+    params: Params,
+    *,
+    on_epoch: Callable[[Epoch, int], None],
+    rows: Tensor | None = None,
+) -> list[Epoch]:
+    """Trains and calibrates, on all images or `rows`; `on_epoch` is told each epoch and how many there will be."""
     done = []
     settings = train_settings(params, len(features[0]))
-    for epoch in train_epochs(model, features, seed=params.seed, **settings):
+    for epoch in train_epochs(model, features, seed=params.seed, rows=rows, **settings):
         done.append(epoch)
-        run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
-        left = (settings["epochs"] - epoch.epoch) * epoch.seconds
-        log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, settings["epochs"], epoch.loss, left)
-    calibrate(model, features, batch_size=params.train.batch_size)
+        on_epoch(epoch, settings["epochs"])
+    calibrate(model, features, batch_size=params.train.batch_size, rows=rows)
     return done
+
+
+def tell_epoch(run: tracking.TrackedRun, epoch: Epoch, epochs: int) -> None:
+    run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
+    left = (epochs - epoch.epoch) * epoch.seconds
+    log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
 
 
 def normal_scores(model: FastFlow, fresh: FastFlow, features: list[Tensor], params: Params) -> NormalScores:
@@ -97,10 +110,10 @@ def normal_scores(model: FastFlow, fresh: FastFlow, features: list[Tensor], para
         return score_normal(model, features, batch_size=size)
 
     def fit_fold(part: FastFlow, rows: Tensor) -> None:
-        settings = train_settings(params, len(features[0]))
-        for epoch in train_epochs(part, features, seed=params.seed, rows=rows, **settings):
-            log.info("threshold: epoch %d/%d on %d images", epoch.epoch, settings["epochs"], len(rows))
-        calibrate(part, features, batch_size=params.train.batch_size, rows=rows)
+        def tell(epoch: Epoch, epochs: int) -> None:
+            log.info("threshold: epoch %d/%d on %d images", epoch.epoch, epochs, len(rows))
+
+        fit(part, features, params, on_epoch=tell, rows=rows)
 
     return held_out_scores(fresh, features, folds=folds, seed=params.seed, batch_size=size, fit=fit_fold)
 

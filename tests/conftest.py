@@ -57,6 +57,15 @@ def plates(tmp_path: Path) -> Path:
     return write_plates(tmp_path / "plates")
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory with a store of its own, to which nothing is sent until the test says so."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("FASTFLOW_SYNC", "later")
+    return tmp_path
+
+
 def tiny_config(**changes: object) -> FastFlowConfig:
     values: dict[str, object] = {
         "backbone": "resnet18",

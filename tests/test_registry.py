@@ -33,16 +33,11 @@ from pipelines.sync import sync
 from tests.conftest import SIZE, draw_square, shake, tiny_config
 from tests.test_tracking import start_server
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
+pytestmark = [
+    pytest.mark.usefixtures("folder"),
+    pytest.mark.filterwarnings("ignore"),  # MLflow's own deprecations are not ours to fix
+]
 NAME = "fastflow-plates"
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("FASTFLOW_SYNC", "later")
-    return tmp_path
 
 
 def example() -> str:

@@ -19,7 +19,10 @@ from pipelines import journal, store
 from pipelines.stage import TERMINATED, ServerAway
 from pipelines.sync import sync
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
+pytestmark = [
+    pytest.mark.usefixtures("folder"),
+    pytest.mark.filterwarnings("ignore"),  # MLflow's own deprecations are not ours to fix
+]
 SCRIPT = """
 import math, os, sys, time
 from pipelines import tracking
@@ -42,14 +45,6 @@ ENDINGS = {  # name: (what the block does, the signal sent to it, the process's 
     "sigkill": ("print('in it', flush=True); time.sleep(60)", signal.SIGKILL, -signal.SIGKILL, "KILLED"),
     "os_exit": ("os._exit(0)", None, 0, "KILLED"),
 }
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("FASTFLOW_SYNC", "later")
-    return tmp_path
 
 
 def start(name: str, body: str, **environment: str) -> subprocess.Popen[str]:

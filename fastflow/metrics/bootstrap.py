@@ -83,13 +83,13 @@ def mean_interval(values: ArrayLike, *, seed: int = 0) -> Interval | None:
 def pixel_histograms(images: Sequence[ImagePixels]) -> Histograms:
     """The images' pixels in bins laid by the quantiles of the pooled background."""
     edges = _edges(images)
+    bins = len(edges) + 1
     rows = []
     for image in images:
         in_bin = np.searchsorted(edges, image.defect, "right")
         background = np.searchsorted(edges, image.part.background(), "right")
-        share = 1 / image.region_size
-        counted = (np.bincount(bins, weights, len(edges) + 1) for bins, weights in ((background, None), (in_bin, None)))
-        rows.append((*counted, np.bincount(in_bin, share, len(edges) + 1), image.n_regions))
+        counted = [np.bincount(place, minlength=bins) for place in (background, in_bin)]
+        rows.append((*counted, np.bincount(in_bin, 1 / image.region_size, bins), image.n_regions))
     return Histograms(*(np.array(column, np.float64) for column in zip(*rows, strict=True)))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastflow.index import training_faults
+from fastflow.index import mask_path, training_faults
 from pipelines.checks.finding import Finding, finding
 
 EXPECTED = {"train", "test", "ground_truth"}
@@ -56,7 +56,7 @@ def _masks(folder: Path, index: pd.DataFrame) -> Iterator[Finding]:
         return
     defects = index[(index["gt_label"] == 1) & (index["mask_path"] == "")]
     for path, kind in zip(defects["image_path"], defects["defect_type"], strict=True):
-        expected = f"ground_truth/{kind}/{Path(path).stem}_mask.png"
+        expected = mask_path(kind, Path(path))
         yield finding("missing_mask", path, f"its mask is missing; expected {expected}", image=path)
     taken = set(index["mask_path"])
     for path in _visible(root):
