@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastflow.features import features_of
 from fastflow.model import FastFlow
 
 PIXEL_STRIDE = 4  # maps are smooth: one pixel in 16 tells their distribution
@@ -70,6 +71,7 @@ def score_normal(
 ) -> NormalScores:
     """Scores of images of the given rows, all by default, by one model; on the CPU."""
     rows = torch.arange(len(features[0])) if rows is None else rows
-    made = [model.score([f[part] for f in features]) for part in rows.split(batch_size)]
+    device = model.mean.device
+    made = [model.score(features_of(features, part, device=device)) for part in rows.split(batch_size)]
     maps = [p.anomaly_map[:, 0, ::PIXEL_STRIDE, ::PIXEL_STRIDE].flatten(1).cpu() for p in made]
     return NormalScores(torch.cat([p.pred_score for p in made]).cpu(), torch.cat(maps), torch.zeros_like(rows), 0)

@@ -1,7 +1,14 @@
-"""Features, computed once: the backbone is frozen and there is no augmentation, so an image's never change."""
+"""Features, computed once: the backbone is frozen, so an image's never change while no augmentation is chosen.
 
+They live in this process alone, in memory or in a file without a name; nothing is left to be taken for another's.
+"""
+
+import math
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,27 +17,62 @@ from fastflow.data import read_images
 from fastflow.model import FastFlow, Prediction
 
 
+class Room(NamedTuple):
+    """How features are kept: in `dtype`, in at most `memory_bytes` (None: no limit); what is more lies in a file
+    without a name in `folder`, memory-mapped. On a GPU they stay where half of its free memory holds them."""
+
+    dtype: torch.dtype = torch.float32
+    memory_bytes: int | None = None
+    folder: Path | None = None
+
+
 def batches(count: int, batch_size: int) -> Iterator[slice]:
     """Consecutive slices that cover `count` items."""
     return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
 
 
 @torch.no_grad()
-def extract_features(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> list[Tensor]:
-    """Normalised features of all images: one float32 tensor (N, C_s, h_s, w_s) per scale, on `device`.
+def extract_features(
+    model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device, room: Room | None = None
+) -> list[Tensor]:
+    """Normalised features of all images: one tensor (N, C_s, h_s, w_s) per scale. `features_of` reads them.
 
     Raises:
         BadImage: a file that cannot be decoded.
+        OSError: they fit neither the memory allowed nor the disk.
     """
     store: list[Tensor] = []
     for part in batches(len(paths), batch_size):
         images = read_images(paths[part], image_size=model.config.image_size).to(device)
         features = model.extract(images)
         if not store:
-            store = [f.new_empty((len(paths), *f.shape[1:])) for f in features]
+            store = _make_room([(len(paths), *f.shape[1:]) for f in features], room or Room(), device)
         for whole, piece in zip(store, features, strict=True):
             whole[part] = piece
     return store
+
+
+def features_of(features: list[Tensor], rows: Tensor | slice, *, device: torch.device) -> list[Tensor]:
+    """Those of some images, float32, on `device`."""
+    rows = rows.to(features[0].device) if isinstance(rows, Tensor) else rows
+    return [f[rows].to(device, torch.float32) for f in features]
+
+
+def _make_room(shapes: list[tuple[int, ...]], room: Room, device: torch.device) -> list[Tensor]:
+    needed = sum(map(math.prod, shapes)) * room.dtype.itemsize
+    if device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2:
+        return [torch.empty(shape, dtype=room.dtype, device=device) for shape in shapes]
+    if room.memory_bytes is None or needed <= room.memory_bytes:
+        return [torch.empty(shape, dtype=room.dtype) for shape in shapes]
+    return [_mapped(shape, room) for shape in shapes]
+
+
+def _mapped(shape: tuple[int, ...], room: Room) -> Tensor:
+    """A tensor in a file that has lost its name: the disk gives the space back however this process ends."""
+    count = math.prod(shape)
+    with tempfile.NamedTemporaryFile(prefix=".features-", dir=room.folder) as file:
+        os.posix_fallocate(file.fileno(), 0, count * room.dtype.itemsize)  # a full disk is told now, not by SIGBUS
+        return torch.from_file(file.name, shared=True, size=count, dtype=room.dtype).view(shape)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_SUBNET_GAIN = 0.1  # FrEIA's damping of the subnet's output: near identity at the start
+SUBNET_GAIN = 0.1  # FrEIA's damping of the subnet's output: near identity at the start
 _SOFTPLUS_BETA = 0.5
 
 
@@ -52,10 +52,15 @@ class Coupling(nn.Module):
         kept, changed = self.sizes if first_conditions else self.sizes[::-1]
         self.subnet = subnet(kept, 2 * changed, hidden_ratio=hidden_ratio, kernel_size=kernel_size)
 
+    @property
+    def kept_range(self) -> tuple[int, int]:
+        """The first channel of the half that conditions, and how many there are."""
+        return (0, self.sizes[0]) if self.first_conditions else (self.sizes[0], self.sizes[1])
+
     def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         if self.conditioner_clip is not None:
             kept = kept.clamp(-self.conditioner_clip, self.conditioner_clip)
-        a = self.subnet(kept) * _SUBNET_GAIN
+        a = self.subnet(kept).to(kept.dtype) * SUBNET_GAIN  # under autocast, convolutions answer in bfloat16
         s, t = a.chunk(2, dim=1)
         return self.clamp * torch.tanh(s), t
 

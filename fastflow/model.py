@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
+from fastflow.fused import forward_positions
 from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_nll, position_score
 from fastflow.weights import load_weights
 
@@ -73,7 +74,7 @@ class FastFlow(nn.Module):
     def latents(self, features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Features to (z, log_det_jacobian) per scale; the latter per position, (B, h_s, w_s), nats."""
         return [
-            flow.forward_positions(affine(f))  # type: ignore[operator]
+            forward_positions(flow, affine(f))  # type: ignore[arg-type]
             for flow, affine, f in zip(self.flows, self.affines, features, strict=True)
         ]
 

@@ -77,6 +77,11 @@ class Train(Section):
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
+    augment: list[Literal["hflip", "vflip", "rot90"]]
+    precision: Literal["auto", "fp32", "bf16"]
+    micro_batch: Count | None
+    features: Literal["fp32", "bf16"]
+    features_gib: Annotated[float, Field(gt=0)]
 
 
 class Threshold(Section):

@@ -1,0 +1,48 @@
+"""Augmentation, for parts that may lie in any orientation: new images each epoch, so features are computed each time.
+
+Only what moves pixels without changing them: good parts stay good.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from fastflow.features import batches
+from fastflow.model import FastFlow
+
+AUGMENTATIONS = ("hflip", "vflip", "rot90")
+Augmented = Callable[[Tensor, torch.Generator], list[Tensor]]
+
+
+def augment(images: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Tensor:
+    """Images (B, C, H, W), each flipped with probability 1/2 and turned by a quarter 0 to 3 times, as `kinds` says."""
+    turns = torch.randint(4, (len(images), 3), generator=generator).tolist()
+    return torch.stack([_moved(image, kinds, *turn) for image, turn in zip(images, turns, strict=True)])
+
+
+def _moved(image: Tensor, kinds: Sequence[str], across: int, down: int, quarters: int) -> Tensor:
+    dims = [dim for dim, kind, drawn in ((2, "hflip", across), (1, "vflip", down)) if kind in kinds and drawn % 2]
+    image = image.flip(dims) if dims else image
+    return image.rot90(quarters, (1, 2)) if "rot90" in kinds else image
+
+
+def augmented_features(model: FastFlow, images: Tensor, kinds: Sequence[str], *, batch_size: int) -> Augmented:
+    """What `train_epochs` calls for features: those of freshly augmented images. `images` (N, 3, H, W), uint8.
+
+    Raises:
+        ValueError: an unknown kind, or quarter turns of images that are not square.
+    """
+    if unknown := sorted(set(kinds) - set(AUGMENTATIONS)):
+        raise ValueError(f"augmentations {unknown} are unknown; allowed: {', '.join(AUGMENTATIONS)}")
+    height, width = images.shape[2:]
+    if "rot90" in kinds and height != width:
+        raise ValueError(f"augmentation rot90 needs square images; the model's are {height}x{width}")
+
+    def features(rows: Tensor, generator: torch.Generator) -> list[Tensor]:
+        moved = augment(images[rows], kinds, generator).to(model.mean.device)
+        with torch.no_grad():
+            parts = [model.extract(moved[part]) for part in batches(len(moved), batch_size)]
+        return [torch.cat(scale) for scale in zip(*parts, strict=True)]
+
+    return features
