@@ -128,14 +128,14 @@ def _backward_rows(
         for c in range(g.shape[0]):
             g_z[c] = dz_row[c]
         for c in range(dseen_row.shape[0]):
-            inside = z_seen[c] <= clip and z_seen[c] >= -clip
-            g_seen[c] += dseen_row[c] if inside else _f(0)
+            g_seen[c] += dseen_row[c] if abs(z_seen[c]) <= clip else _f(0)
         for c in range(g.shape[0]):
             g[c] = g_z[back[c]]
         for c in range(kept):
             doffset_kept[c] += g_kept[c]
             dscale_kept[c] += g_kept[c] * x_kept[c]
             dx_kept[c] = g_kept[c] * scale_kept[c]
+        g_log_det = dlog_det[p]
         for c in range(changed):
             th = _tanh(_GAIN * a_scale[c])
             e = _exp(clamp * th)
@@ -145,7 +145,7 @@ def _backward_rows(
             g_y = g_changed[c] * scale_changed[c]
             dx_changed[c] = g_y * e
             da_shift[c] = _GAIN * g_y
-            da_scale[c] = _GAIN * clamp * (_f(1) - th * th) * (g_y * grown + dlog_det[p])
+            da_scale[c] = _GAIN * clamp * (_f(1) - th * th) * (g_y * grown + g_log_det)
 
 
 @njit(parallel=True, **_OPTIONS)

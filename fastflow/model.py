@@ -40,6 +40,7 @@ class FastFlow(nn.Module):
     def __init__(self, config: FastFlowConfig) -> None:
         super().__init__()
         self.config = config
+        self.fused = True  # False: the flow by its readable definition, wherever it runs
         self.rule = SCORES[config.score]
         self.backbone = Backbone(
             config.backbone, layers=config.layers, image_size=config.image_size, final_norm=config.final_norm
@@ -73,8 +74,9 @@ class FastFlow(nn.Module):
 
     def latents(self, features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Features to (z, log_det_jacobian) per scale; the latter per position, (B, h_s, w_s), nats."""
+        forward = forward_positions if self.fused else Flow.forward_positions
         return [
-            forward_positions(flow, affine(f))  # type: ignore[arg-type]
+            forward(flow, affine(f))  # type: ignore[arg-type]
             for flow, affine, f in zip(self.flows, self.affines, features, strict=True)
         ]
 

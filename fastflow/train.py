@@ -66,7 +66,7 @@ def train_epochs(
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total=epochs * steps))
-    step = _Step(model, optimizer, precision=precision, micro_batch=micro_batch)
+    step = OptimizerStep(model, optimizer, precision=precision, micro_batch=micro_batch)
     device = model.mean.device
     for epoch in range(1, epochs + 1):
         start, total = time.perf_counter(), 0.0
@@ -88,7 +88,7 @@ def rate_factor(step: int, *, total: int) -> float:
     return min(1.0, (step + 1) / WARMUP_STEPS) * (1 + math.cos(math.pi * step / total)) / 2
 
 
-class _Step:
+class OptimizerStep:
     """One step of the optimiser on a batch's features; returns the mean loss."""
 
     def __init__(

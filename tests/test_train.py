@@ -125,3 +125,78 @@ def test_pixel_metrics_without_masks_are_undefined_with_a_reason(tmp_path: Path,
     scored = score_images(tiny_model, [folder / p for p in good["image_path"]], batch_size=4, device=CPU)
     undefined = measure(good, scored, folder)
     assert all(value.value is None and value.reason for value in undefined.values())
+
+
+def trained_weights(features: list[torch.Tensor], **changes: object) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    model = FastFlow(tiny_config())
+    settings: dict[str, object] = SETTINGS | {"epochs": 2, "seed": 0} | changes
+    list(train_epochs(model, features, **settings))  # type: ignore[arg-type]
+    return model.flows.state_dict()
+
+
+def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    return max((a[key].double() - b[key].double()).abs().max().item() for key in a)
+
+
+def test_micro_batches_change_the_rounding_alone() -> None:
+    features = [torch.randn(7, 64, 16, 16), torch.randn(7, 128, 8, 8)]
+    whole = trained_weights(features, micro_batch=4)
+    assert distance(whole, trained_weights(features, micro_batch=1)) < 2e-4
+    assert distance(whole, trained_weights(features, micro_batch=4, learning_rate=0.003)) > 1e-3
+
+
+def test_memory_that_runs_out_halves_the_micro_batch_and_loses_no_step(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    features = [torch.randn(6, 64, 16, 16), torch.randn(6, 128, 8, 8)]
+    expected = trained_weights(features, micro_batch=1)
+    real = FastFlow.loss
+
+    def small(self: FastFlow, part: list[torch.Tensor]) -> torch.Tensor:
+        if len(part[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, part)
+
+    monkeypatch.setattr(FastFlow, "loss", small)
+    assert distance(expected, trained_weights(features, micro_batch=4)) == 0
+    assert [record.args for record in caplog.records] == [(2,), (1,)]
+
+    def never(self: FastFlow, part: list[torch.Tensor]) -> torch.Tensor:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99999999 bytes")
+
+    monkeypatch.setattr(FastFlow, "loss", never)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        trained_weights(features, micro_batch=4)
+
+
+def test_bfloat16_stays_near_float32_and_is_not_it(tiny_model: FastFlow) -> None:
+    features = [torch.randn(2, 64, 16, 16), torch.randn(2, 128, 8, 8)]
+    exact = tiny_model.loss(features).item()
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = tiny_model.latents(features)
+        rounded = tiny_model.loss(features).item()
+    assert all(z.dtype == log_det.dtype == torch.float32 for z, log_det in latents)
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=1e-3)
+    full = trained_weights(features)
+    assert 0 < distance(full, trained_weights(features, precision="bf16")) < 0.02
+    assert distance(full, trained_weights(features, precision="auto")) in (
+        0,
+        distance(full, trained_weights(features, precision="bf16")),
+    )
+    with pytest.raises(ValueError, match="precision is 'half'; allowed: auto, fp32, bf16"):
+        trained_weights(features, precision="half")
+
+
+def test_augmented_training_sees_what_it_is_given_and_nothing_else() -> None:
+    features = [torch.randn(4, 64, 16, 16), torch.randn(4, 128, 8, 8)]
+    asked: list[int] = []
+
+    def mirrored(rows: torch.Tensor, generator: torch.Generator) -> list[torch.Tensor]:
+        asked.extend(rows.tolist())
+        return [f[rows].flip(3) for f in features]
+
+    found = trained_weights([torch.full_like(f, torch.nan) for f in features], augmented=mirrored)
+    assert sorted(asked) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert distance(found, trained_weights([f.flip(3) for f in features])) == 0

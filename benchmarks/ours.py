@@ -1,0 +1,63 @@
+"""Our side of `benchmarks.train`: a step, and epochs with their validation."""
+
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.peers import Epochs, Step
+from fastflow.config import FastFlowConfig
+from fastflow.data import read_masks
+from fastflow.evaluation import Scored, image_metrics, mask_paths, pixel_values
+from fastflow.features import batches, extract_features
+from fastflow.index import scan_category
+from fastflow.model import FastFlow, build_model
+from fastflow.presets import preset
+from fastflow.train import OptimizerStep, train_epochs
+
+PRESETS = {"deit": "deit_reproduction", "cait": "cait_reproduction"}
+CPU = torch.device("cpu")
+
+
+def config_of(backbone: str) -> FastFlowConfig:
+    """Our preset with the flow that anomalib builds."""
+    return preset(PRESETS.get(backbone, backbone), conv3x3_only=False)
+
+
+def our_step(model: FastFlow, features: list[Tensor], *, precision: str, plain: bool) -> Step:
+    """One optimiser step on features extracted before: fused, or by the readable definition of the flow."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=0.001, weight_decay=0.00001, fused=not plain)
+    model.fused = not plain
+    step = OptimizerStep(model, optimizer, precision=precision, micro_batch=None)
+    return lambda: step(features)
+
+
+def fit_ours(backbone: str, folder: Path, *, batch_size: int, epochs: int, precision: str) -> Epochs:
+    """Our training with a validation after each epoch: image and pixel metrics of all test images."""
+    begin = time.perf_counter()
+    model = build_model(config_of(backbone), weights="random", seed=0)
+    index = scan_category(folder)
+    train, test = (index[index["split"] == split].reset_index(drop=True) for split in ("train", "test"))
+    paths = [[folder / p for p in part["image_path"]] for part in (train, test)]
+    features, test_features = (extract_features(model, p, batch_size=8, device=CPU) for p in paths)
+    masks = read_masks(mask_paths(test, folder), image_size=model.config.image_size)
+    setup = time.perf_counter() - begin
+
+    @torch.no_grad()
+    def validate() -> None:
+        made = [model.score([f[part] for f in test_features]) for part in batches(len(test), 8)]
+        scored = Scored(
+            torch.cat([p.pred_score for p in made]).numpy(), torch.cat([p.anomaly_map for p in made])[:, 0].numpy(), 0.0
+        )
+        _ = image_metrics(test, scored.pred_score) | pixel_values(test, list(scored.anomaly_maps), masks)
+
+    whole, training = [], []
+    settings = {"batch_size": batch_size, "learning_rate": 0.001, "weight_decay": 0.00001, "precision": precision}
+    for epoch in train_epochs(model, features, epochs=epochs, seed=0, **settings):  # type: ignore[arg-type]
+        start = time.perf_counter()
+        validate()
+        training.append(epoch.seconds)
+        whole.append(epoch.seconds + time.perf_counter() - start)
+    return Epochs(whole, training, setup)
