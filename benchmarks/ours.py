@@ -14,7 +14,8 @@ from fastflow.features import batches, extract_features
 from fastflow.index import scan_category
 from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
-from fastflow.train import OptimizerStep, train_epochs
+from fastflow.step import OptimizerStep
+from fastflow.train import train_epochs
 
 PRESETS = {"deit": "deit_reproduction", "cait": "cait_reproduction"}
 CPU = torch.device("cpu")

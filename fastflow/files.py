@@ -1,6 +1,9 @@
 """Files, whole or not at all."""
 
+import errno
 import hashlib
+import os
+import shutil
 from pathlib import Path
 
 
@@ -11,11 +14,59 @@ def file_sha256(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file at once: a reader sees the old one or the new one, never half of it."""
+    """`write_bytes` of a text in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file at once: a reader, also after a loss of power, sees the old one or the new one, never half of it.
+
+    Raises:
+        OSError: the disk is full or cannot be written; says how much is needed and free. The old file is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise told_with_space(error, path, len(content)) from error
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Has the disk know of renames in a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def told_with_space(error: OSError, path: Path, needed: int) -> OSError:
+    """The error with the megabytes that are needed and free, where it is for want of space."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return error
+    return no_space(path.parent, needed, f"{path} cannot be written: {os.strerror(error.errno)}")
+
+
+def no_space(folder: Path, needed: int, what: str) -> OSError:
+    free = shutil.disk_usage(folder).free
+    return OSError(
+        errno.ENOSPC,
+        f"{what}; {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free on its disk: "
+        "make room, or raise the limit of this user, and run the same command again",
+    )
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Raises OSError, before anything is begun, if the disk of `folder` has less than `needed` bytes free."""
+    if shutil.disk_usage(folder).free < needed:
+        raise no_space(folder, needed, f"{what} will not fit")
 
 
 def folder_sha256(folder: Path) -> str:

@@ -91,3 +91,22 @@ def read_index(path: Path, *, split: str) -> pd.DataFrame:
         raise BadData(f"prepared index {path} has the columns {list(index.columns)}; expected {COLUMNS}")
     index["gt_label"] = index["gt_label"].astype(int)
     return index[index["split"] == split].reset_index(drop=True)
+
+
+def verify_images(index: pd.DataFrame, root: Path) -> None:
+    """Compares the images of an index's rows with the sha256 they had when it was made.
+
+    Raises:
+        BadData: an image is missing or is another; names each.
+    """
+    wrong = []
+    for path, sha256 in zip(index["image_path"], index["sha256"], strict=True):
+        if not (root / path).is_file():
+            wrong.append(f"{path} is missing")
+        elif file_sha256(root / path) != sha256:
+            wrong.append(f"{path} is not what it was: damaged or replaced")
+    if wrong:
+        raise BadData(
+            f"{root}: {len(wrong)} images are not those that were checked; restore them (dvc checkout --force, or from "
+            "their source), or run the prepare stage again:\n  " + "\n  ".join(wrong)
+        )

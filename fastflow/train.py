@@ -3,11 +3,10 @@
 Nothing here sees a test image: no early stopping, no choice between epochs.
 """
 
-import logging
 import math
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,13 +15,10 @@ from fastflow.augment import Augmented
 from fastflow.errors import NonFiniteLoss
 from fastflow.features import features_of
 from fastflow.model import FastFlow
-from fastflow.precision import in_bfloat16
 from fastflow.score import raw_score
+from fastflow.step import OptimizerStep
 
 WARMUP_STEPS = 10
-ACTIVATION_BYTES = 2**31  # what a micro-batch may take where no size is given
-_KEPT_PER_COUPLING = 4  # tensors as large as its features that a coupling keeps for the backward pass, about
-log = logging.getLogger(__name__)
 
 
 class Epoch(NamedTuple):
@@ -33,108 +29,130 @@ class Epoch(NamedTuple):
     seconds: float
 
 
+class Training:
+    """A training under way: `run` goes on with it, `state` is all that decides its course, `restore` takes that back.
+
+    Adam; the learning rate warms up, then falls along a cosine to 0, so that the last weights are settled ones and
+    the last epoch needs no choosing. Images come in an order drawn from `seed`; only those of `rows` (indices) are
+    trained on. `micro_batch` is how many images are computed at once: fewer need less memory, and change results by
+    rounding alone; by default as many as ACTIVATION_BYTES hold, and half of it where memory runs out.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+
+    def __init__(
+        self,
+        model: FastFlow,
+        rows: Tensor,
+        *,
+        epochs: int,
+        batch_size: int,
+        learning_rate: float,
+        weight_decay: float,
+        seed: int,
+        precision: str = "fp32",
+        micro_batch: int | None = None,
+    ) -> None:
+        self.model, self.rows, self.epochs, self.batch_size = model, rows, epochs, batch_size
+        self.learning_rate = learning_rate
+        self.steps = math.ceil(len(rows) / batch_size)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        self.optimizer_step = OptimizerStep(model, self.optimizer, precision=precision, micro_batch=micro_batch)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.order = rows  # of this epoch
+        self.step, self.total = 0, 0.0  # steps done since the start; loss of this epoch so far, summed over its images
+        self.done: list[Epoch] = []
+
+    def run(
+        self, features: list[Tensor], *, augmented: Augmented | None = None, on_step: Callable[[], None] = lambda: None
+    ) -> Iterator[Epoch]:
+        """Trains the model in place on features [(N, C_s, h_s, w_s)] and yields after each epoch that is not done yet.
+
+        `augmented` gives each batch's features in the place of `features`; `on_step` is called after each step.
+
+        Raises:
+            NonFiniteLoss: the loss of a batch is NaN or infinite.
+        """
+        device = self.model.mean.device
+        while len(self.done) < self.epochs:
+            start, first = time.perf_counter(), self.step - len(self.done) * self.steps
+            if first == 0:
+                self.order, self.total = self.rows[torch.randperm(len(self.rows), generator=self.generator)], 0.0
+            for chosen in self.order.split(self.batch_size)[first:]:
+                drawn = augmented(chosen, self.generator) if augmented else None
+                self._advance(drawn or features_of(features, chosen, device=device), chosen)
+                if self.step % self.steps:
+                    on_step()
+            self.done.append(Epoch(len(self.done) + 1, self.total / len(self.rows), time.perf_counter() - start))
+            yield self.done[-1]
+            on_step()
+
+    def _advance(self, features: list[Tensor], chosen: Tensor) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * rate_factor(self.step, total=self.epochs * self.steps)
+        loss = self.optimizer_step(features)
+        if not math.isfinite(loss):
+            raise NonFiniteLoss(
+                f"the loss is {loss} in epoch {len(self.done) + 1}; lower train.learning_rate "
+                f"(now {self.learning_rate})",
+                rows=self._culprits(features, chosen),
+            )
+        self.step += 1
+        self.total += loss * len(chosen)
+
+    @torch.no_grad()
+    def _culprits(self, features: list[Tensor], chosen: Tensor) -> list[int]:
+        """The images of a batch whose own loss is not finite, or all of them where the weights are broken."""
+        alone = [self.model.loss([f[i : i + 1] for f in features]).item() for i in range(len(chosen))]
+        found = [row for row, loss in zip(chosen.tolist(), alone, strict=True) if not math.isfinite(loss)]
+        return found or chosen.tolist()
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, optimiser, random state, order and progress, as tensors by name."""
+        numbers = torch.tensor([(self.step, self.total, 0), *self.done], dtype=torch.float64)
+        tensors = {"numbers": numbers, "order": self.order, "generator": self.generator.get_state()}
+        for i, parameter in enumerate(self.parameters):
+            tensors[f"parameter.{i}"] = parameter.detach()
+            for name, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{i}.{name}"] = value
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on where `state` was taken, with equal settings: from there on every bit is the same."""
+        (step, self.total, _), *done = state["numbers"].tolist()
+        self.done = [Epoch(int(epoch), loss, seconds) for epoch, loss, seconds in done]
+        self.step, self.order = int(step), state["order"]
+        self.generator.set_state(state["generator"])
+        for i, parameter in enumerate(self.parameters):
+            parameter.copy_(state[f"parameter.{i}"])
+            prefix = f"optimizer.{i}."
+            kept = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            if kept:
+                self.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in kept.items()}
+
+
 def train_epochs(
     model: FastFlow,
     features: list[Tensor],
     *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    seed: int,
     rows: Tensor | None = None,
     augmented: Augmented | None = None,
-    precision: str = "fp32",
-    micro_batch: int | None = None,
+    **settings: Any,
 ) -> Iterator[Epoch]:
-    """Trains `model` in place on features [(N, C_s, h_s, w_s)] and yields after each epoch.
+    """Trains `model` in place and yields after each epoch: a `Training` of all images, or of `rows`, in one go.
 
-    Adam; the learning rate warms up, then falls along a cosine to 0, so that the last weights are settled ones and
-    the last epoch needs no choosing. Images come in an order drawn from `seed`; where `rows` (indices) are given,
-    only those are trained on. `augmented` gives each batch's features in the place of `features`. `micro_batch` is
-    how many images are computed at once: fewer need less memory, and change results by rounding alone; by default
-    as many as ACTIVATION_BYTES hold, and half of it where memory runs out.
-
-    Raises:
-        NonFiniteLoss: the loss of a batch is NaN or infinite.
-        ValueError: an unknown precision.
+    `settings`: those of `Training`. Raises as `Training` and its `run`.
     """
     rows = torch.arange(len(features[0])) if rows is None else rows
-    count = len(rows)
-    steps = math.ceil(count / batch_size)
-    generator = torch.Generator().manual_seed(seed)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, total=epochs * steps))
-    step = OptimizerStep(model, optimizer, precision=precision, micro_batch=micro_batch)
-    device = model.mean.device
-    for epoch in range(1, epochs + 1):
-        start, total = time.perf_counter(), 0.0
-        shuffled = rows[torch.randperm(count, generator=generator)]
-        for chosen in shuffled.split(batch_size):
-            part = augmented(chosen, generator) if augmented else features_of(features, chosen, device=device)
-            loss = step(part)
-            if not math.isfinite(loss):
-                raise NonFiniteLoss(
-                    f"the loss is {loss} in epoch {epoch}; lower train.learning_rate (now {learning_rate})"
-                )
-            schedule.step()
-            total += loss * len(chosen)
-        yield Epoch(epoch, total / count, time.perf_counter() - start)
+    return Training(model, rows, **settings).run(features, augmented=augmented)
 
 
 def rate_factor(step: int, *, total: int) -> float:
     """The learning rate at a step counted from 0, as a fraction of the highest: warm-up times cosine decay."""
     return min(1.0, (step + 1) / WARMUP_STEPS) * (1 + math.cos(math.pi * step / total)) / 2
-
-
-class OptimizerStep:
-    """One step of the optimiser on a batch's features; returns the mean loss."""
-
-    def __init__(
-        self, model: FastFlow, optimizer: torch.optim.Optimizer, *, precision: str, micro_batch: int | None
-    ) -> None:
-        self.model, self.optimizer = model, optimizer
-        self.device = model.mean.device
-        self.bfloat16 = in_bfloat16(precision, self.device)
-        self.micro_batch = micro_batch or fitting_micro_batch(model)
-
-    def __call__(self, features: list[Tensor]) -> float:
-        while True:
-            try:
-                loss = self._accumulate(features)
-                break
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error) or self.micro_batch == 1:
-                    raise
-                self.micro_batch = max(1, min(self.micro_batch, len(features[0])) // 2)
-                log.warning("out of memory: going on with %d images at once", self.micro_batch)
-        self.optimizer.step()
-        return loss
-
-    def _accumulate(self, features: list[Tensor]) -> float:
-        self.optimizer.zero_grad(set_to_none=True)
-        count, total = len(features[0]), 0.0
-        for parts in zip(*(f.split(self.micro_batch) for f in features), strict=True):
-            share = len(parts[0]) / count
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                loss = self.model.loss(list(parts)) * share
-            loss.backward()
-            total += loss.item()
-        return total
-
-
-def fitting_micro_batch(model: FastFlow) -> int:
-    """How many images ACTIVATION_BYTES hold, by a count of what their couplings keep for the backward pass."""
-    sizes = zip(model.backbone.channels, model.backbone.feature_sizes, strict=True)
-    values = sum(channels * height * width for channels, (height, width) in sizes)
-    kept = 4 * values * _KEPT_PER_COUPLING * model.config.flow_steps * model.config.couplings
-    return max(1, ACTIVATION_BYTES // kept)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Of the GPU, or of the host: PyTorch's allocator for CPUs says so in words alone."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 @torch.no_grad()

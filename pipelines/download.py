@@ -18,7 +18,8 @@ from pipelines.fetch import fetch
 from pipelines.lock import locked
 from pipelines.params import Params, Source
 from pipelines.progress import progress
-from pipelines.stage import log, run_category_stage
+from pipelines.run import run_category_stage
+from pipelines.stage import log
 
 STORE = Path(".download")
 RECORD = "source.json"

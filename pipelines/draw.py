@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipelines.demo.generate import write_category
 from pipelines.params import Params
-from pipelines.stage import log, run_category_stage
+from pipelines.run import run_category_stage
+from pipelines.stage import log
 
 ROOT = Path("data/demo")
 

@@ -27,8 +27,9 @@ from pipelines.params import Params
 from pipelines.paths import index_file, model_folder, model_name, normal_scores, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import data_hash, provenance
+from pipelines.run import run_category_stage
 from pipelines.served_model import load_served
-from pipelines.stage import log, run_category_stage
+from pipelines.stage import log
 from pipelines.tables import Evaluated, score_table, tradeoff_table, write_tables
 
 

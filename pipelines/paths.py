@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 REPORT = Path("report.html")
+STATE = Path(".state")  # what is under way: no stage's output, so DVC leaves it alone
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
 
 

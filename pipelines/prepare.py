@@ -14,7 +14,8 @@ from pipelines.checks.category import leave_out
 from pipelines.checks.policy import check_and_decide, tell, to_json
 from pipelines.params import Params
 from pipelines.paths import findings_file, index_file
-from pipelines.stage import log, run_category_stage
+from pipelines.run import run_category_stage
+from pipelines.stage import log
 
 
 def prepare(category: str, params: Params) -> None:

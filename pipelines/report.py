@@ -11,7 +11,8 @@ from pipelines.params import Params
 from pipelines.paths import REPORT, report_folder
 from pipelines.report_page import CategoryResult, read_result, render
 from pipelines.revision import project_version
-from pipelines.stage import log, run_stage
+from pipelines.run import run_stage
+from pipelines.stage import log
 
 
 def report(params: Params) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from pipelines.params import Params
 from pipelines.paths import REPORT, read_metrics
-from pipelines.stage import log, run_stage
+from pipelines.run import run_stage
+from pipelines.stage import log
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro", "num_train", "num_good", "num_defective")
 

@@ -1,16 +1,14 @@
-"""What every stage's command has in common: its one option, its log lines, its exit codes.
+"""What every command has in common: its log lines, its errors, its exit codes.
 
 0 done, 1 failed, 2 usage or parameters, 3 bad data, 4 refused by the gate, 5 a server or disk that is needed is away,
 130 interrupted, 143 terminated.
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Callable
 
 from fastflow.errors import BadData, NonFiniteLoss
-from pipelines.params import Params, read_params
 
 FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
 log = logging.getLogger("fastflow")
@@ -30,20 +28,6 @@ class Terminated(SystemExit):
 
 class ServerAway(Failed):
     """A server that this command needs does not answer."""
-
-
-def run_category_stage(work: Callable[[str, Params], None], *, doc: str | None) -> int:
-    """Runs `work(category, params)` for `--category`; returns the exit code, after one sentence on stderr."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", required=True, help="one product, a folder of data.root")
-    category: str = parser.parse_args().category
-    return exit_code(lambda: work(category, read_params()))
-
-
-def run_stage(work: Callable[[Params], None], *, doc: str | None) -> int:
-    """Runs `work(params)` for a stage of all categories; returns the exit code."""
-    argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    return exit_code(lambda: work(read_params()))
 
 
 def exit_code(work: Callable[[], None]) -> int:

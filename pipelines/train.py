@@ -4,40 +4,36 @@ The last epoch is the model: nothing is chosen on test images, which this stage 
 Run by DVC as: python -m pipelines.train --category bottle      (bottle: a good minute on two CPU cores)
 """
 
-import copy
 import json
-import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
-import torch
-from torch import Tensor
 
-from fastflow.augment import Augmented, augmented_features
 from fastflow.checkpoint import save_checkpoint
-from fastflow.crossfit import NormalScores, held_out_scores, score_normal
-from fastflow.data import read_images
-from fastflow.features import Room, extract_features
-from fastflow.files import file_sha256
-from fastflow.index import read_index
+from fastflow.crossfit import NormalScores
+from fastflow.errors import NonFiniteLoss
+from fastflow.files import file_sha256, require_space
+from fastflow.index import read_index, verify_images
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
 from fastflow.presets import preset
-from fastflow.train import Epoch, calibrate, train_epochs
+from fastflow.resume import training_key
+from fastflow.train import Epoch
 from pipelines import tracking
+from pipelines.course import Course, code_sha256, train_settings
 from pipelines.device import choose_device, peak_memory
 from pipelines.params import PARAMS_FILE, Params
-from pipelines.paths import NORMAL_SCORES, index_file, model_folder, report_folder
+from pipelines.paths import NORMAL_SCORES, STATE, index_file, model_folder, report_folder
 from pipelines.provenance import DVC_LOCK, data_hash, provenance
-from pipelines.stage import log, run_category_stage
-
-LEAST_EPOCHS = 2
-SCRATCH = Path(".state")  # not an output of any stage
+from pipelines.run import run_category_stage
+from pipelines.signals import deferred
+from pipelines.stage import log
 
 
 def train(category: str, params: Params) -> None:
@@ -48,16 +44,18 @@ def train(category: str, params: Params) -> None:
     model = build_model(config, weights=params.model.weights, seed=params.seed).to(device)
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights_tag(params.model.weights)
-    with tracking.new_run(name, tags=tags) as run:
+    with tracking.new_run(name, tags=tags) as run, naming_images(index):
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         run.log_params(flat(params.model_dump(include={"seed", "model"}) | settings))
-        images = [Path(params.data.root) / category / path for path in index["image_path"]]
-        data = embed(model, images, params)
-        log.info("%s: %d images, features %s", category, len(images), [tuple(f.shape[1:]) for f in data.features])
-        fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})
-        epochs = fit(model, data, params, on_epoch=partial(tell_epoch, run))
-        normal = normal_scores(model, fresh, data, params)
+        root = Path(params.data.root) / category
+        verify_images(index, root)
+        course = Course(params, STATE / category, key_of(category, params, settings))
+        require_space(STATE, course.space(model), f"the state and the model of {category}")
+        course.embed(model, [root / path for path in index["image_path"]])
+        log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in course.features])
+        with deferred() as check:
+            epochs, normal = course.train(model, on_epoch=partial(tell_epoch, run), check=check)
         run.log_metrics(peak_memory(device))
         rate = params.threshold.false_reject_rate
         threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
@@ -70,6 +68,25 @@ def train(category: str, params: Params) -> None:
             "threshold": threshold,
         }
         finish(model, category, run, epochs, about, score_table(index, normal))
+        course.forget()
+
+
+def key_of(category: str, params: Params, settings: dict[str, Any]) -> str:
+    """What an interrupted training must have in common with this one to be gone on with."""
+    kept = params.model_dump(include={"seed": True, "train": True, "threshold": {"folds"}, "model": {"weights"}})
+    images = file_sha256(index_file(category))  # each image's hash is in it
+    weights = weights_tag(params.model.weights)
+    return training_key(images=images, code=code_sha256(), params=kept, settings=settings, weights=weights)
+
+
+@contextmanager
+def naming_images(index: pd.DataFrame) -> Iterator[None]:
+    """Has a loss that is not finite say which images it came with."""
+    try:
+        yield
+    except NonFiniteLoss as error:
+        names = ", ".join(index["image_path"].iloc[error.rows])
+        raise NonFiniteLoss(f"{error}; it came with {names}", rows=error.rows) from error
 
 
 def weights_tag(weights: str) -> dict[str, str]:
@@ -77,70 +94,10 @@ def weights_tag(weights: str) -> dict[str, str]:
     return {"weights_sha256": file_sha256(Path(weights))} if Path(weights).is_file() else {}
 
 
-class TrainingData(NamedTuple):
-    """Features of the training images, and where augmentation is chosen, what gives those of augmented ones."""
-
-    features: list[Tensor]
-    augmented: Augmented | None
-
-
-def embed(model: FastFlow, images: list[Path], params: Params) -> TrainingData:
-    """Decodes and embeds once, within the memory that the parameters allow."""
-    size, kinds = params.evaluate.batch_size, params.train.augment
-    SCRATCH.mkdir(exist_ok=True)
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[params.train.features]
-    room = Room(dtype, memory_bytes=int(params.train.features_gib * 2**30), folder=SCRATCH)
-    features = extract_features(model, images, batch_size=size, device=model.mean.device, room=room)
-    if not kinds:
-        return TrainingData(features, None)
-    decoded = read_images(images, image_size=model.config.image_size)
-    return TrainingData(features, augmented_features(model, decoded, kinds, batch_size=size))
-
-
-def train_settings(params: Params, num_images: int) -> dict[str, Any]:
-    """What `train_epochs` takes: the epochs as written, or, where none are, enough of them for `min_steps` batches."""
-    settings = params.train.model_dump(exclude={"min_steps", "augment", "features", "features_gib"})
-    steps = math.ceil(num_images / params.train.batch_size)
-    return settings | {"epochs": params.train.epochs or max(LEAST_EPOCHS, math.ceil(params.train.min_steps / steps))}
-
-
-def fit(
-    model: FastFlow,
-    data: TrainingData,
-    params: Params,
-    *,
-    on_epoch: Callable[[Epoch, int], None],
-    rows: Tensor | None = None,
-) -> list[Epoch]:
-    """Trains and calibrates, on all images or `rows`; `on_epoch` is told each epoch and how many there will be."""
-    done = []
-    settings = train_settings(params, len(data.features[0]))
-    for epoch in train_epochs(model, data.features, augmented=data.augmented, seed=params.seed, rows=rows, **settings):
-        done.append(epoch)
-        on_epoch(epoch, settings["epochs"])
-    calibrate(model, data.features, batch_size=params.train.batch_size, rows=rows)
-    return done
-
-
 def tell_epoch(run: tracking.TrackedRun, epoch: Epoch, epochs: int) -> None:
     run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
     left = (epochs - epoch.epoch) * epoch.seconds
     log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
-
-
-def normal_scores(model: FastFlow, fresh: FastFlow, data: TrainingData, params: Params) -> NormalScores:
-    """Scores of the training images: cross-fitted from `fresh`, or the trained model's own where there are no folds."""
-    folds, size = params.threshold.folds, params.evaluate.batch_size
-    if folds is None:
-        return score_normal(model, data.features, batch_size=size)
-
-    def fit_fold(part: FastFlow, rows: Tensor) -> None:
-        def tell(epoch: Epoch, epochs: int) -> None:
-            log.info("threshold: epoch %d/%d on %d images", epoch.epoch, epochs, len(rows))
-
-        fit(part, data, params, on_epoch=tell, rows=rows)
-
-    return held_out_scores(fresh, data.features, folds=folds, seed=params.seed, batch_size=size, fit=fit_fold)
 
 
 def score_table(index: pd.DataFrame, normal: NormalScores) -> pd.DataFrame:

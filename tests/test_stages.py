@@ -14,8 +14,10 @@ import yaml
 from PIL import Image
 
 from pipelines import draw, evaluate, prepare, report, results, train
+from pipelines.course import train_settings
 from pipelines.params import Params, read_params
-from pipelines.stage import BAD_DATA, USAGE, run_category_stage, run_stage
+from pipelines.run import run_category_stage, run_stage
+from pipelines.stage import BAD_DATA, USAGE
 from pipelines.sync import sync
 from tests.conftest import ROOT, SIZE, write_plates
 
@@ -253,7 +255,7 @@ def test_epochs_as_written_are_obeyed_and_few_images_get_more_only_where_none_ar
 ) -> None:
     shipped = read_params(ROOT / "params.yaml")
     params = shipped.model_copy(update={"train": shipped.train.model_copy(update={"epochs": written})})
-    assert train.train_settings(params, images)["epochs"] == epochs
+    assert train_settings(params, images)["epochs"] == epochs
 
 
 def test_shipped_params_name_drawable_demo_categories() -> None:

@@ -1,0 +1,77 @@
+"""The state of an interrupted training on disk: found again whole, or not at all.
+
+    <folder>/<step>.<sha256>.safetensors        the last two
+
+A file's name holds the hash of its content, and the name is given last: what a kill, a full disk or a flipped bit
+spoils is passed over. The file's header holds the key of what is trained; another key is another training.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+from fastflow.files import file_sha256, write_bytes
+
+KEPT = 2
+KEY = "training_key"
+log = logging.getLogger(__name__)
+
+
+def training_key(**facts: Any) -> str:
+    """The hash of everything that decides a training's course; JSON-able facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+class Saved:
+    """The states of one training, in a folder of its own."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+
+    def save(self, state: Mapping[str, Tensor], *, step: int) -> None:
+        """Writes a state and forgets all but the last two.
+
+        Raises:
+            OSError: the disk is full; the states before are as they were.
+        """
+        for torn in self.folder.glob(".*.part"):  # a killed save's
+            torn.unlink()
+        content = save({name: tensor.contiguous().cpu() for name, tensor in state.items()}, metadata={KEY: self.key})
+        name = f"{step:08d}.{hashlib.sha256(content).hexdigest()}.safetensors"
+        write_bytes(self.folder / name, content)
+        for old in self._files()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Tensor] | None:
+        """The newest whole state of this training; None where there is none. What belongs to another is deleted."""
+        for path in self._files():
+            if file_sha256(path) != path.name.split(".")[1]:
+                log.warning("%s is damaged; going back to the state before it", path)
+                path.unlink()
+                continue
+            content = path.read_bytes()
+            if _header(content).get(KEY) != self.key:
+                log.info("%s is of another training (images, parameters or code have changed); starting anew", path)
+                break
+            return load(content)
+        self.forget()
+        return None
+
+    def forget(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self.folder.glob("[0-9]*.safetensors"), reverse=True)
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    length = int.from_bytes(content[:8], "little")
+    return dict(json.loads(content[8 : 8 + length]).get("__metadata__", {}))
