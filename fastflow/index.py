@@ -4,6 +4,7 @@
 <category>/test/<defect>/000.png       <category>/ground_truth/<defect>/000_mask.png
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from fastflow.decode import SUFFIXES
 from fastflow.errors import BadData
-from fastflow.files import file_sha256
+from fastflow.files import file_sha256, write_text
 
 GOOD = "good"
 MASK_SUFFIX = "_mask"
@@ -78,14 +79,28 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
 
 
+def write_index(index: pd.DataFrame, path: Path) -> None:
+    """Writes an index, and its hash beside it in `seal_of(path)`."""
+    text = index.to_csv(index=False)
+    write_text(path, text)
+    write_text(seal_of(path), hashlib.sha256(text.encode()).hexdigest() + "\n")
+
+
+def seal_of(path: Path) -> Path:
+    """Where the hash of an index file lies."""
+    return path.with_name(f"{path.name}.sha256")
+
+
 def read_index(path: Path, *, split: str) -> pd.DataFrame:
     """The rows of one split of a prepared index, in order.
 
     Raises:
-        BadData: the file is absent or its columns are not those of `scan_category`.
+        BadData: the file is absent or not what `write_index` wrote, or its columns are not those of `scan_category`.
     """
-    if not path.is_file():
-        raise BadData(f"prepared index {path} does not exist; run the prepare stage first")
+    if not path.is_file() or not seal_of(path).is_file():
+        raise BadData(f"prepared index {path} does not exist, or not whole; run the prepare stage first")
+    if file_sha256(path) != seal_of(path).read_text().strip():
+        raise BadData(f"prepared index {path} is damaged or was edited; restore it, or run the prepare stage again")
     index = pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(index.columns) != COLUMNS:
         raise BadData(f"prepared index {path} has the columns {list(index.columns)}; expected {COLUMNS}")

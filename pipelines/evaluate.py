@@ -19,12 +19,13 @@ from fastflow.checkpoint import load_checkpoint, read_config
 from fastflow.data import read_masks
 from fastflow.decode import read_image
 from fastflow.evaluation import Scored, image_metrics, intervals, mask_paths, pixel_values, pixels, score_images
-from fastflow.index import read_index
+from fastflow.index import read_index, verify_images
 from pipelines import tracking
 from pipelines.device import choose_device
 from pipelines.model_card import model_card
+from pipelines.normal_scores import normal_scores
 from pipelines.params import Params
-from pipelines.paths import index_file, model_folder, model_name, normal_scores, report_folder
+from pipelines.paths import index_file, model_folder, model_name, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import data_hash, provenance
 from pipelines.run import run_category_stage
@@ -38,6 +39,7 @@ def evaluate(category: str, params: Params) -> None:
     model = load_checkpoint(model_folder(category)).to(device)
     root, folder = Path(params.data.root) / category, report_folder(category)
     index = read_index(index_file(category), split="test")
+    verify_images(index, root)
     paths = [root / path for path in index["image_path"]]
     scored = score_images(model, paths, batch_size=params.evaluate.batch_size, device=device)
     threshold = read_config(model_folder(category))["threshold"]

@@ -4,9 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 REPORT = Path("report.html")
 STATE = Path(".state")  # what is under way: no stage's output, so DVC leaves it alone
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
@@ -31,12 +28,6 @@ def report_folder(category: str) -> Path:
 def model_name(category: str) -> str:
     """What the category is called in the model registry."""
     return f"fastflow-{category}"
-
-
-def normal_scores(category: str) -> NDArray[np.float64]:
-    """Scores (N,) of the good training images that the category's threshold comes from."""
-    table = json.loads((model_folder(category) / NORMAL_SCORES).read_text())
-    return np.asarray(table["pred_score"], np.float64)
 
 
 def read_metrics(category: str) -> dict[str, Any]:

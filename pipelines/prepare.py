@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastflow.errors import BadData
 from fastflow.files import write_text
+from fastflow.index import write_index
 from pipelines.checks.category import leave_out
 from pipelines.checks.policy import check_and_decide, tell, to_json
 from pipelines.params import Params
@@ -28,7 +29,7 @@ def prepare(category: str, params: Params) -> None:
         raise BadData(
             f"{folder}: fewer than 2 training images are left after quarantine:\n  {tell(decided['quarantine'])}"
         )
-    write_text(index_file(category), index.to_csv(index=False))
+    write_index(index, index_file(category))
     write_text(findings_file(category), to_json(decided))
     for policy, word in (("quarantine", "left out"), ("report", "noted")):
         if decided[policy]:

@@ -24,7 +24,8 @@ from fastflow.operating import guarantee
 from fastflow.score import SCORES
 from fastflow.threshold import threshold_for
 from pipelines import dvc
-from pipelines.paths import model_folder, normal_scores, report_folder
+from pipelines.normal_scores import normal_scores
+from pipelines.paths import model_folder, report_folder
 from pipelines.stage import exit_code, log
 from pipelines.tables import RATES, costs, tradeoff_table
 

@@ -51,6 +51,7 @@ def train(category: str, params: Params) -> None:
         root = Path(params.data.root) / category
         verify_images(index, root)
         course = Course(params, STATE / category, key_of(category, params, settings))
+        STATE.mkdir(exist_ok=True)
         require_space(STATE, course.space(model), f"the state and the model of {category}")
         course.embed(model, [root / path for path in index["image_path"]])
         log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in course.features])
@@ -115,8 +116,8 @@ def finish(
 ) -> None:
     """Writes the checkpoint, its training curve and the key of its run; logs them."""
     folder, report = model_folder(category), report_folder(category)
-    hashes = save_checkpoint(model, folder, **about)
-    (folder / NORMAL_SCORES).write_text(json.dumps(scores.to_dict("list")) + "\n")
+    table = json.dumps(scores.to_dict("list")) + "\n"
+    hashes = save_checkpoint(model, folder, files={NORMAL_SCORES: table.encode()}, **about)
     run.set_tags({f"sha256.{file}": digest for file, digest in hashes.items()})
     run.log_metrics({"train_seconds": float(str(about["train_seconds"]))})
     report.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from fastflow.files import file_sha256
+from fastflow.index import write_index
 from pipelines.params import read_params
 from pipelines.train import train
 from tests.conftest import ROOT
@@ -57,7 +58,7 @@ def test_test_labels_change_neither_weights_nor_threshold(project: Path, monkeyp
             test = table["split"] == "test"
             labels = ["defect_type", "gt_label", "mask_path"]
             table.loc[test, labels] = table.loc[test, labels].to_numpy()[::-1]
-            table.to_csv(index, index=False)
+            write_index(table, index)
         train("plates", read_params())
         made.append({file: file_sha256(project / "models/plates" / file) for file in ("flow.safetensors",)})
         config = pd.read_json(project / "models/plates/config.json", typ="series")

@@ -3,11 +3,11 @@
 import hashlib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fastflow.errors import BadData
-from fastflow.files import write_text
-from fastflow.index import COLUMNS, read_index, scan_category
+from fastflow.index import COLUMNS, read_index, scan_category, seal_of, verify_images, write_index
 
 
 def test_every_image_has_its_row_mask_and_hash(plates: Path) -> None:
@@ -31,7 +31,7 @@ def test_order_and_rows_do_not_depend_on_hidden_or_other_files(plates: Path) -> 
 
 def test_index_survives_the_file(plates: Path, tmp_path: Path) -> None:
     index = scan_category(plates)
-    write_text(tmp_path / "prepared/plates.csv", index.to_csv(index=False))
+    write_index(index, tmp_path / "prepared/plates.csv")
     back = read_index(tmp_path / "prepared/plates.csv", split="test")
     assert back.equals(index[index["split"] == "test"].reset_index(drop=True).astype(back.dtypes.to_dict()))
 
@@ -54,6 +54,34 @@ def test_only_good_images_may_be_trained_on(plates: Path) -> None:
 def test_reading_a_foreign_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="run the prepare stage first"):
         read_index(tmp_path / "none.csv", split="train")
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    write_index(pd.DataFrame({"a": [1], "b": [2]}), tmp_path / "other.csv")
     with pytest.raises(BadData, match=r"has the columns \['a', 'b'\]; expected"):
         read_index(tmp_path / "other.csv", split="train")
+
+
+def test_an_edited_or_damaged_index_is_refused(plates: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plates.csv"
+    write_index(scan_category(plates), path)
+    whole = path.read_bytes()
+    for spoiled in (whole[:-1], whole.replace(b"train/good/000", b"train/good/001"), whole[:40] + b"?" + whole[41:]):
+        path.write_bytes(spoiled)
+        with pytest.raises(BadData, match="is damaged or was edited"):
+            read_index(path, split="train")
+    path.write_bytes(whole)
+    assert len(read_index(path, split="train")) == 8
+    seal_of(path).unlink()
+    with pytest.raises(BadData, match="not whole"):
+        read_index(path, split="train")
+
+
+def test_images_are_those_that_were_checked(plates: Path) -> None:
+    index = scan_category(plates)
+    verify_images(index, plates)
+    changed = plates / "train/good/002.png"
+    content = bytearray(changed.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed.write_bytes(content)
+    (plates / "test/square/001.png").unlink()
+    with pytest.raises(BadData, match=r"2 images.*train/good/002\.png is not what it was") as raised:
+        verify_images(index, plates)
+    assert "test/square/001.png is missing" in str(raised.value)

@@ -23,8 +23,9 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: FastFlow)
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "models/plates"
     old = {"image": 0.9, "pixel": 0.7, "low": 0.1, "false_reject_rate": 0.01, "method": "rank", "folds": 2}
-    save_checkpoint(tiny_model, folder, category="plates", threshold=old)
-    (folder / "normal_scores.json").write_text(json.dumps({"pred_score": NORMAL.tolist()}))
+    scores_of_good = json.dumps({"pred_score": NORMAL.tolist()}).encode()
+    files = {"normal_scores.json": scores_of_good}
+    save_checkpoint(tiny_model, folder, files=files, category="plates", threshold=old)
     (tmp_path / "reports/plates").mkdir(parents=True)
     scores = [0.2, 0.35, 0.38, 0.3, 0.5, 0.6, 0.7]
     pd.DataFrame({"gt_label": [0, 0, 0, 1, 1, 1, 1], "pred_score": scores}).to_csv(
