@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fastflow.decode import BadImage, open_image, read_mask
+from fastflow.decode import BadImage, read_mask
 from fastflow.errors import BadData
 from fastflow.index import mask_path
 from pipelines.checks.policy import POLICIES, check_and_decide, tell
@@ -83,13 +83,10 @@ def copy(found: Found, folder: Path) -> None:
 
 
 def copy_mask(mask: Path, target: Path) -> None:
-    """As PNG of 0 and 255. Above 0 is defect; in a JPEG, whose zeros are not exact, from 128. An unreadable one is
-    copied as it is, for the check to name."""
+    """As PNG of 0 and 255, read as `fastflow.decode` says. What is unreadable is copied as it is, for the check."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        grey = np.asarray(open_image(mask).convert("L"))
-        lossy = mask.suffix.lower() in (".jpg", ".jpeg")
-        marked = grey >= 128 if lossy else read_mask(mask)
+        marked = read_mask(mask)
     except BadImage:
         shutil.copyfile(mask, target)
         return
