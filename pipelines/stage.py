@@ -5,6 +5,7 @@
 """
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -48,6 +49,8 @@ def run_stage(work: Callable[[Params], None], *, doc: str | None) -> int:
 
 def exit_code(work: Callable[[], None]) -> int:
     """Runs `work`; what a person can cure ends in one sentence, what only we can break in a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a file's name need not be UTF-8
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "huggingface_hub"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
