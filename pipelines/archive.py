@@ -27,7 +27,7 @@ HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
+DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError)  # the last of numbers in headers
 
 
 class BadArchive(BadData):
@@ -61,6 +61,8 @@ def unpack(archive: Path, into: Path, *, wanted: Iterable[str], on_bytes: Callab
             f"{archive.name}: after {gate.last}: headers of nothing but headers, or more than memory holds; "
             "nothing was placed"
         ) from error
+    except BadArchive:
+        raise
     except DAMAGED as error:
         raise BadArchive(f"{archive}: damaged ({error}); download it again") from error
     except OSError as error:
@@ -146,6 +148,7 @@ class _Gate:
             "leads out of its folder": ".." in path.parts,
             "has an unprintable or too long name": not member.name.isprintable()
             or max(map(len, path.parts), default=0) > MAX_NAME,
+            "has a size below 0": member.size < 0,
             "is too large": member.size > MAX_FILE_BYTES,
             f"makes the archive larger than {MAX_TOTAL_BYTES:,} bytes": self.total > MAX_TOTAL_BYTES,
             "is there twice, or used as a file and as a folder": self._clashes(path, is_dir=member.isdir()),

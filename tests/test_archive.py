@@ -158,6 +158,17 @@ def test_no_header_costs_more_memory_than_a_header(tmp_path: Path, case: str) ->
     assert int(kilobytes) < 60_000
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [(b"23 GNU.sparse.map=a,b\n", "damaged"), (b"11 size=-9\n", "size below 0")],
+)
+def test_numbers_that_are_none_end_in_a_sentence(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "odd.tar"
+    path.write_bytes(header(tarfile.XHDTYPE, line) + entry("cat/a").tobuf() + bytes(512 + 1024))
+    with pytest.raises(BadArchive, match=reason):
+        unpacked(path, tmp_path / "into")
+
+
 def headers(count: int) -> bytes:
     return b"".join(entry(f"cat/{i}", b"").tobuf() for i in range(count))
 
