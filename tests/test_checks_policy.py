@@ -40,6 +40,8 @@ def test_quarantine_of_clashing_folders_leaves_out_each_image_of_one(many: Path)
     index, decided = check_and_decide(many, policy)
     assert not decided["refuse"]
     kept = leave_out(index, decided["quarantine"])
+    assert {f.path for f in decided["quarantine"]} >= {f"test/square/{i:03}.png" for i in range(12)}
+    assert len({str(f) for f in decided["quarantine"]}) == len(decided["quarantine"])
     assert set(index["image_path"]) - set(kept["image_path"]) == {f"test/square/{i:03}.png" for i in range(12)}
 
 

@@ -77,8 +77,16 @@ def _names(folder: Path, index: pd.DataFrame) -> Iterator[Finding]:
                 yield finding("name_form", name, f"the name {path.name!a} is written in an unusual form")
         for first, *others in same.values():
             for name in others:
-                images = _images_of(name, index) or _images_of(first, index)
-                yield from (finding("name_clash", name, f"too like {first}", image=image) for image in images or [""])
+                yield from _clash(name, first, index)
+
+
+def _clash(name: str, first: str, index: pd.DataFrame) -> Iterator[Finding]:
+    """One finding for each image that the clash of a file or folder puts at fault, or one without image."""
+    images = _images_of(name, index) or _images_of(first, index)
+    if len(images) < 2:
+        yield finding("name_clash", name, f"too like {first}", image="".join(images))
+    else:
+        yield from (finding("name_clash", image, f"{name} is too like {first}", image=image) for image in images)
 
 
 def _images_of(name: str, index: pd.DataFrame) -> list[str]:
