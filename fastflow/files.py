@@ -69,6 +69,11 @@ def require_space(folder: Path, needed: int, what: str) -> None:
         raise no_space(folder, needed, f"{what} will not fit")
 
 
+def printable(name: str) -> str:
+    """A file's name as it can be written: bytes that are no UTF-8 as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def folder_sha256(folder: Path) -> str:
     """Hex sha256 of a folder's content: of the lines `<sha256>  <name>` of its files, by name."""
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())

@@ -2,6 +2,8 @@
 
 <category>/train/good/000.png          <category>/test/good/000.png
 <category>/test/<defect>/000.png       <category>/ground_truth/<defect>/000_mask.png
+
+A link to a file is as good as the file: DVC may check out so. A link to a folder is not followed, and is a fault.
 """
 
 import hashlib
@@ -12,10 +14,13 @@ import pandas as pd
 
 from fastflow.decode import SUFFIXES
 from fastflow.errors import BadData
-from fastflow.files import file_sha256, write_text
+from fastflow.files import file_sha256, printable, write_text
 
 GOOD = "good"
+GOOD_NAMES = ("good", "ok", "normal")  # what people call it; in a category's folder it is `good`, and no other
+SYSTEM = ("thumbs.db", "desktop.ini")  # left behind by systems, and passed over as hidden files are
 MASK_SUFFIX = "_mask"
+PLACES = ("train", "test", "ground_truth")
 COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha256"]
 
 
@@ -48,9 +53,19 @@ def list_category(folder: Path) -> pd.DataFrame:
 
 
 def training_faults(folder: Path, index: pd.DataFrame) -> list[tuple[str, str]]:
-    """Why a category cannot be trained on, as (where, what): folders beside train/good, fewer than 2 images in it."""
-    others = sorted(p.name for p in (folder / "train").glob("*") if p.is_dir() and not p.name.startswith("."))
-    faults = [(f"train/{name}", f"only train/{GOOD} is trained on") for name in others if name != GOOD]
+    """Why a category cannot be used, as (where, what): folders beside train/good, fewer than 2 images in it, test
+    folders that mean good and would count as a defect, links to folders."""
+    splits = [p for p in visible(folder) if p.is_dir()]
+    kinds = [p for split in splits if split.name in PLACES for p in visible(split) if p.is_dir()]
+    faults = []
+    for path in [*splits, *kinds]:
+        where, split = path.relative_to(folder).as_posix(), path.parent.name
+        if path.is_symlink():
+            faults.append((where, "is a link to a folder, and not followed"))
+        elif path in kinds and split == "train" and path.name != GOOD:
+            faults.append((where, f"only train/{GOOD} is trained on"))
+        elif path in kinds and split == "test" and path.name != GOOD and path.name.casefold() in GOOD_NAMES:
+            faults.append((where, f"would count as a defect type; good images lie in test/{GOOD}"))
     count = int((index["split"] == "train").sum())
     if count < 2:
         allowed = ", ".join(SUFFIXES)
@@ -59,13 +74,29 @@ def training_faults(folder: Path, index: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int, str, str]]:
-    kinds = sorted(p.name for p in (folder / split).glob("*") if p.is_dir() and not p.name.startswith("."))
-    kinds = [kind for kind in kinds if split == "test" or kind == GOOD]
-    for kind in kinds:
-        for path in list_images(folder / split / kind):
-            mask = mask_path(kind, path)
-            mask = mask if kind != GOOD and (folder / mask).is_file() else ""
-            yield path.relative_to(folder).as_posix(), split, kind, int(kind != GOOD), mask, ""
+    for kind in folders(folder / split) if folder / split in folders(folder) else []:
+        for path in list_images(kind) if split == "test" or kind.name == GOOD else []:
+            mask = mask_path(kind.name, path)
+            mask = mask if kind.name != GOOD and is_file_or_lost(folder / mask) else ""
+            name = path.relative_to(folder).as_posix()
+            if printable(name) == name:  # a name that is not UTF-8 fits in no table
+                yield name, split, kind.name, int(kind.name != GOOD), mask, ""
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in `folder`, sorted, without hidden and system files; nothing where there is no folder."""
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(p for p in paths if not p.name.startswith(".") and p.name.lower() not in SYSTEM)
+
+
+def folders(folder: Path) -> list[Path]:
+    """The visible folders in `folder`, sorted; links to folders are none."""
+    return [p for p in visible(folder) if p.is_dir() and not p.is_symlink()]
+
+
+def is_file_or_lost(path: Path) -> bool:
+    """A file, or a link that leads nowhere or in circles: that cannot be read, and must not vanish for it."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def mask_path(defect_type: str, image: PurePath) -> str:
@@ -75,8 +106,7 @@ def mask_path(defect_type: str, image: PurePath) -> str:
 
 def list_images(folder: Path) -> list[Path]:
     """Image files directly in `folder`, by suffix, sorted by name; hidden files are left out."""
-    files = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
+    return [p for p in visible(folder) if p.suffix.lower() in SUFFIXES and is_file_or_lost(p)]
 
 
 def write_index(index: pd.DataFrame, path: Path) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fastflow.decode import BadImage, open_image, read_mask
+from fastflow.decode import BadImage, read_mask
 from fastflow.errors import BadData
-from fastflow.index import mask_path
 from pipelines.checks.policy import POLICIES, check_and_decide, tell
 from pipelines.layouts import Found, find_layout
+from pipelines.lock import locked
 from pipelines.params import CATEGORY_NAME, read_params
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
@@ -32,17 +32,19 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
     if not re.fullmatch(CATEGORY_NAME, name):
         raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
     target = root / name
-    if target.exists():
-        raise ValueError(f"{target} exists; choose another --name, or remove it")
     found = find_layout(source, test_fraction=test_fraction)
     log.info("%s", summary(source, found))
-    staging = target.with_name(f".{name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        copy(found, staging)
-        staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / f".{name}.lock"):  # of two calls the second finds the first one's category
+        if target.exists():
+            raise ValueError(f"{target} exists; choose another --name, or remove it")
+        staging = target.with_name(f".{name}.part")
+        shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
+        try:
+            copy(found, staging)
+            staging.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     _, decided = check_and_decide(target, read_params().findings)
     for policy in POLICIES:
         if decided[policy]:
@@ -66,7 +68,7 @@ def summary(source: Path, found: Found) -> str:
     if not any(item.defect_type != "good" for item in found.items):
         lines.append("  no defect: training, threshold and report work; metrics that need defects will be null")
     if found.unused:
-        lines.append(f"  not used: {len(found.unused)} files, such as {', '.join(map(str, found.unused[:3]))}")
+        lines += [f"  NOT USED: {len(found.unused)} files", *(f"    {path}" for path in found.unused)]
     return "\n".join(lines)
 
 
@@ -74,22 +76,20 @@ def copy(found: Found, folder: Path) -> None:
     """Writes the MVTec AD layout."""
     with progress("copying", len(found.items), unit="image") as advance:
         for item in found.items:
-            target = folder / item.split / item.defect_type / item.image.name
+            target = folder / item.targets()[0]
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(item.image, target)
+            with item.image.open("rb") as source, target.open("xb") as file:  # x: never over another
+                shutil.copyfileobj(source, file)
             if item.mask:
-                copy_mask(item.mask, folder / mask_path(item.defect_type, item.image))
+                copy_mask(item.mask, folder / item.targets()[1])
             advance()
 
 
 def copy_mask(mask: Path, target: Path) -> None:
-    """As PNG of 0 and 255. Above 0 is defect; in a JPEG, whose zeros are not exact, from 128. An unreadable one is
-    copied as it is, for the check to name."""
+    """As PNG of 0 and 255, read as `fastflow.decode` says. What is unreadable is copied as it is, for the check."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        grey = np.asarray(open_image(mask).convert("L"))
-        lossy = mask.suffix.lower() in (".jpg", ".jpeg")
-        marked = grey >= 128 if lossy else read_mask(mask)
+        marked = read_mask(mask)
     except BadImage:
         shutil.copyfile(mask, target)
         return

@@ -19,7 +19,15 @@ MAX_ENTRIES = 50_000
 MAX_FILE_BYTES = 500 * 10**6
 MAX_TOTAL_BYTES = 20 * 10**9
 MAX_NAME = 255
-DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
+MAX_HEADER = 1 << 16  # bytes of a header that only describes the next entry, and of all that describe the whole archive
+HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError)  # the last of numbers in headers
 
 
 class BadArchive(BadData):
@@ -39,11 +47,22 @@ def unpack(archive: Path, into: Path, *, wanted: Iterable[str], on_bytes: Callab
     gate = _Gate(archive.name)
     prefixes = tuple(wanted)
     try:
-        with archive.open("rb") as raw, tarfile.open(fileobj=_Counted(raw, on_bytes), mode="r|*") as tar:
-            for member in tar:
+        with (
+            archive.open("rb") as raw,
+            tarfile.open(fileobj=_Counted(raw, on_bytes), mode="r|*", tarinfo=_limited(archive.name)) as tar,
+        ):
+            while member := tar.next():
+                tar.members = []  # type: ignore[attr-defined]  # else all headers stay in memory
                 path = gate.check(member)
                 if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
                     _write(tar, member, into / path)
+    except (RecursionError, MemoryError) as error:
+        raise BadArchive(
+            f"{archive.name}: after {gate.last}: headers of nothing but headers, or more than memory holds; "
+            "nothing was placed"
+        ) from error
+    except BadArchive:
+        raise
     except DAMAGED as error:
         raise BadArchive(f"{archive}: damaged ({error}); download it again") from error
     except OSError as error:
@@ -66,6 +85,35 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
         raise tarfile.ReadError(f"{member.name} is cut off")
 
 
+def _limited(archive: str) -> type[tarfile.TarInfo]:
+    """An entry's header that is refused before tarfile reads what is large, or grows with what it says of itself."""
+
+    class Limited(tarfile.TarInfo):
+        of_archive = 0
+
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Limited":
+            member = super().frombuf(buf, encoding, errors)
+            if member.type in HEADERS and not 0 <= member.size <= MAX_HEADER:
+                cls.refuse(member, f"is a header of {member.size:,} bytes, more than {MAX_HEADER:,}")
+            if member.type == tarfile.XGLTYPE:
+                cls.of_archive += member.size
+                if cls.of_archive > MAX_HEADER:
+                    cls.refuse(member, f"describes the whole archive in more than {MAX_HEADER:,} bytes")
+            if member.type == tarfile.GNUTYPE_SPARSE:
+                cls.refuse(member, "is a sparse file")
+            return member
+
+        def _proc_gnusparse_10(self, member: tarfile.TarInfo, headers: object, file: object) -> None:
+            self.refuse(member, "is a sparse file")
+
+        @staticmethod
+        def refuse(member: tarfile.TarInfo, reason: str) -> None:
+            raise BadArchive(f"{archive}: entry {member.name[:300]!r} {reason}; nothing was placed")
+
+    return Limited
+
+
 class _Counted(io.RawIOBase):
     """A file that tells how much of it was read."""
 
@@ -83,6 +131,7 @@ class _Gate:
 
     def __init__(self, archive: str) -> None:
         self.archive, self.entries, self.total = archive, 0, 0
+        self.last = "its start"
         self.files: set[str] = set()
         self.folders: set[str] = set()
 
@@ -99,6 +148,7 @@ class _Gate:
             "leads out of its folder": ".." in path.parts,
             "has an unprintable or too long name": not member.name.isprintable()
             or max(map(len, path.parts), default=0) > MAX_NAME,
+            "has a size below 0": member.size < 0,
             "is too large": member.size > MAX_FILE_BYTES,
             f"makes the archive larger than {MAX_TOTAL_BYTES:,} bytes": self.total > MAX_TOTAL_BYTES,
             "is there twice, or used as a file and as a folder": self._clashes(path, is_dir=member.isdir()),
@@ -106,6 +156,7 @@ class _Gate:
         for reason, refused in reasons.items():
             if refused:
                 raise BadArchive(f"{self.archive}: entry {member.name[:300]!r} {reason}; nothing was placed")
+        self.last = f"entry {member.name!r}"
         return path.as_posix()
 
     def _clashes(self, path: PurePosixPath, *, is_dir: bool) -> bool:

@@ -8,7 +8,9 @@ Run by DVC as: python -m pipelines.download --category bottle       (MVTec AD's 
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256
@@ -45,20 +47,29 @@ def provide(data_set: DataSet, category: str, source: Source, *, archive: Path |
     log.info("%s", data_set.notice)
     record = {"data_set": data_set.title, "category": category, "licence": data_set.licence, "layout": LAYOUT}
     record |= {"notice": data_set.notice, "archive_sha256": source.sha256}
-    if is_whole(target, record):
-        log.info("%s is here already, and whole", target)
-        return
+    STORE.mkdir(parents=True, exist_ok=True)
+    with locked(STORE / f"{target.parent.name}-{target.name}.lock"):
+        recover(target)
+        if is_whole(target, record):
+            log.info("%s is here already, and whole", target)
+        else:
+            _provide(data_set, category, source, archive=archive, target=target, record=record)
+
+
+def _provide(
+    data_set: DataSet, category: str, source: Source, *, archive: Path | None, target: Path, record: dict[str, object]
+) -> None:
     verified = verify(archive, source.sha256) if archive else obtain(source)
     staging = target.with_name(f".{target.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
     try:
         staging.mkdir(parents=True)
         with progress(f"unpacking {category}", verified.stat().st_size, unit="B") as advance:
             unpack(verified, staging, wanted=data_set.wanted(category), on_bytes=advance)
         folder = data_set.arrange(staging, category)
         check_counts(folder, data_set.counts[category])
-        text = json.dumps(record | {"files": hashes(folder)}, indent=2)
-        (folder / RECORD).write_text(text + "\n")
+        files = hashes(folder)
+        (folder / RECORD).write_text(json.dumps(record | {"files": files}, indent=2) + "\n")
+        refuse_strangers(target, {**(read_record(target) or {"files": {}})["files"], **files})
         place(folder, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -75,12 +86,28 @@ def is_whole(target: Path, record: dict[str, object]) -> bool:
         return False
     if not (target / RECORD).is_file():
         raise BadData(f"{target} is there and was not downloaded by this command; move it away")
-    known = json.loads((target / RECORD).read_text())
-    files = known.pop("files")
-    found = hashes(target)
-    if strangers := sorted(set(found) - set(files)):
+    known = read_record(target)
+    if known is None:
+        log.info("%s is damaged; %s is compared with the archive", target / RECORD, target)
+        return False
+    refuse_strangers(target, known["files"])
+    return known == record | {"files": hashes(target)}
+
+
+def read_record(target: Path) -> dict[str, Any] | None:
+    """What an earlier download recorded, "files" among it; None where that is absent or damaged."""
+    try:
+        known = json.loads((target / RECORD).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return known if isinstance(known, dict) and isinstance(known.get("files"), dict) else None
+
+
+def refuse_strangers(target: Path, known: Iterable[str]) -> None:
+    """Raises BadData where files are there that were not downloaded; they would be lost."""
+    found = (p.relative_to(target).as_posix() for p in target.rglob("*") if not p.is_dir() and p.name != RECORD)
+    if strangers := sorted(set(found) - set(known)):
         raise BadData(f"{target} holds files that were not downloaded ({', '.join(strangers[:5])}); move them away")
-    return bool(known == record and found == files)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -114,12 +141,21 @@ def obtain(source: Source) -> Path:
     return target
 
 
+def recover(target: Path) -> None:
+    """Ends what a killed call began: what `place` put aside comes back, unless the new one is there."""
+    shutil.rmtree(target.with_name(f".{target.name}.part"), ignore_errors=True)
+    old = target.with_name(f".{target.name}.old")
+    if old.exists() and target.exists():
+        shutil.rmtree(old)
+    elif old.exists():
+        old.rename(target)
+
+
 def place(folder: Path, target: Path) -> None:
     """Renames `folder` to `target`; the earlier download there, which is not whole, is replaced."""
     if target.exists():
         old = target.with_name(f".{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        target.rename(old)
+        target.rename(old)  # `recover` has cleared the way
         folder.rename(target)
         shutil.rmtree(old)
         return

@@ -43,6 +43,7 @@ class Findings(Section):
     missing_mask: Policy
     mask_size: Policy
     empty_mask: Policy
+    full_mask: Policy
     non_binary_mask: Policy
     extra_mask: WithoutImage
     leakage: Policy

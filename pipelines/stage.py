@@ -4,6 +4,7 @@
 130 interrupted, 143 terminated.
 """
 
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -32,6 +33,8 @@ class ServerAway(Failed):
 
 def exit_code(work: Callable[[], None]) -> int:
     """Runs `work`; what a person can cure ends in one sentence, what only we can break in a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a file's name need not be UTF-8
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "huggingface_hub"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -27,6 +27,7 @@ from fastflow.metrics.value import Value
 from fastflow.threshold import threshold_for
 
 RATES = (0.005, 0.01, 0.02, 0.05)  # of good images rejected, in the trade-off
+OF_RATES = {"false_reject_rate": "good", "miss_rate": "defective"}
 PLURALS = {"false_reject": "false_rejects", "miss": "misses"}
 
 
@@ -63,6 +64,7 @@ def write_tables(
     numbers = {name: value.value for name, value in found.metrics.items()} | counts | dict(facts)
     numbers |= {"threshold": threshold["image"]}
     reasons = {name: value.reason for name, value in found.metrics.items() if value.value is None}
+    reasons |= {rate: f"no {images} image" for rate, images in OF_RATES.items() if counts[rate] is None}
     write_text(folder / "metrics.json", _json({"category": category, **numbers, "undefined": reasons}))
     write_text(folder / "intervals.json", _json({**found.intervals, **limits}))
     found.scores.to_csv(folder / "scores.csv", index=False)

@@ -125,7 +125,7 @@ def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None
     assert done.returncode == 3
     assert "layout by class" in done.stdout
     assert "test/scratch: 4 images, 4 masks" in done.stdout
-    assert "not used: 1 files" in done.stdout
+    assert f"NOT USED: 1 files\n    {source}/masks/other.png\n" in done.stdout
     assert "003.png" in done.stdout
     assert "[unreadable]" in done.stdout
     assert "Traceback" not in done.stderr

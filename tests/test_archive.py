@@ -1,8 +1,10 @@
 """Hostile and damaged archives: refused with the entry named, nothing outside the folder touched."""
 
+import gzip
 import io
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from pipelines import archive
 from pipelines.archive import BadArchive, unpack
+from tests.conftest import ROOT
 
 
 def entry(name: str, content: bytes = b"x", *, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
@@ -84,6 +87,86 @@ def test_sparse_bomb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArchive, match="'hole' is a sparse file"):
         unpacked(tmp_path / "bomb.tar", tmp_path / "into", ("hole",))
     assert not list((tmp_path / "into").iterdir())
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from pipelines.archive import BadArchive, unpack
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    unpack(Path(sys.argv[1]), Path(sys.argv[2]), wanted=("cat",), on_bytes=lambda n: None)
+except BadArchive as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def header(kind: bytes, content: bytes = b"", *, size: int | None = None) -> bytes:
+    member = tarfile.TarInfo("header")
+    member.type, member.size = kind, len(content) if size is None else size
+    return member.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+def many_keys(number: int) -> bytes:
+    return b"".join(b"14 %08d=x\n" % (number * 5000 + i) for i in range(4000))
+
+
+HUGE = 1 << 28
+SPARSE = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+BOMBS: dict[str, tuple[Callable[[], list[bytes]], str | None]] = {
+    "pax header": (lambda: [header(tarfile.XHDTYPE, size=HUGE)], "header of 268,435,456 bytes, more than 65,536"),
+    "global header": (lambda: [header(tarfile.XGLTYPE, size=HUGE)], "header of 268,435"),
+    "Solaris header": (lambda: [header(tarfile.SOLARIS_XHDTYPE, size=HUGE)], "header of 268,435"),
+    "long name": (lambda: [header(tarfile.GNUTYPE_LONGNAME, size=HUGE)], "header of 268,435"),
+    "long link": (lambda: [header(tarfile.GNUTYPE_LONGLINK, size=HUGE)], "header of 268,435"),
+    "chained global headers": (lambda: [header(tarfile.XGLTYPE, b"13 a=bbbbbbb\n")] * 3000, "after entry 'cat/0'"),
+    "chained long names": (lambda: [header(tarfile.GNUTYPE_LONGNAME, b"cat/a")] * 3000, "after entry 'cat/0'"),
+    "global headers": (
+        lambda: [header(tarfile.XGLTYPE, many_keys(i)) + entry(f"cat/x{i}", b"").tobuf() for i in range(500)],
+        "describes the whole archive in more than",
+    ),
+    "pax headers": (
+        lambda: [header(tarfile.XHDTYPE, many_keys(i)) + entry(f"cat/x{i}", b"").tobuf() for i in range(500)],
+        None,
+    ),
+    "sparse map of an old header": (lambda: [header(tarfile.GNUTYPE_SPARSE)], "is a sparse file"),
+    "sparse map in the content": (
+        lambda: [header(tarfile.XHDTYPE, SPARSE), header(tarfile.REGTYPE, size=HUGE)],
+        "is a sparse file",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_no_header_costs_more_memory_than_a_header(tmp_path: Path, case: str) -> None:
+    """Measured in a process of its own; behind each header comes a quarter of a gigabyte of zeros."""
+    parts, reason = BOMBS[case]
+    path = tmp_path / "bomb.tar.gz"
+    with gzip.open(path, "wb", 1) as file:
+        file.write(headers(1))
+        file.write(b"".join(parts()))
+        for _ in range(HUGE >> 24 if "header of" in str(reason) or "content" in case else 0):
+            file.write(bytes(1 << 24))
+        file.write(bytes(1024))
+    (tmp_path / "into").mkdir()
+    command = [sys.executable, "-c", MEASURE, str(path), str(tmp_path / "into")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *said, kilobytes = done.stdout.splitlines()
+    assert reason in said[0] if reason else not said
+    assert int(kilobytes) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [(b"23 GNU.sparse.map=a,b\n", "damaged"), (b"11 size=-9\n", "size below 0")],
+)
+def test_numbers_that_are_none_end_in_a_sentence(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "odd.tar"
+    path.write_bytes(header(tarfile.XHDTYPE, line) + entry("cat/a").tobuf() + bytes(512 + 1024))
+    with pytest.raises(BadArchive, match=reason):
+        unpacked(path, tmp_path / "into")
 
 
 def headers(count: int) -> bytes:

@@ -1,6 +1,7 @@
 """Planted faults, each found by its name, and nothing else found; policies; the real category without a finding."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 from PIL import Image
 
-from pipelines.checks.category import leave_out
+from fastflow.index import list_category
 from pipelines.checks.compare import rms
 from pipelines.checks.finding import REMEDIES
-from pipelines.checks.policy import check_and_decide, decide
+from pipelines.checks.policy import check_and_decide
+from pipelines.demo.generate import write_category
 from pipelines.params import Findings, read_params
 from tests.conftest import ROOT, draw_square, write_plates
 
@@ -71,15 +71,31 @@ def misnamed_mask(folder: Path) -> None:
 
 
 def small_mask(folder: Path) -> None:
-    Image.new("L", (9, 9), 255).save(folder / "ground_truth/square/003_mask.png")
+    Image.fromarray(np.eye(9) > 0).save(folder / "ground_truth/square/003_mask.png")
 
 
 def blank_mask(folder: Path) -> None:
     Image.new("L", (64, 64)).save(folder / "ground_truth/square/004_mask.png")
 
 
+def white_mask(folder: Path) -> None:
+    Image.new("L", (64, 64), 255).save(folder / "ground_truth/square/000_mask.png")
+
+
+def cut_mask(folder: Path) -> None:
+    path = folder / "ground_truth/square/008_mask.png"
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def glass_mask(folder: Path) -> None:
+    """White drawn on transparent white: it marks what is drawn."""
+    mask = Image.open(folder / "ground_truth/square/009_mask.png").convert("L")
+    white = Image.new("L", mask.size, 255)
+    Image.merge("LA", (white, mask)).save(folder / "ground_truth/square/009_mask.png")
+
+
 def soft_mask(folder: Path) -> None:
-    Image.linear_gradient("L").resize((64, 64)).save(folder / "ground_truth/square/005_mask.png")
+    Image.linear_gradient("L").crop((0, 0, 64, 64)).save(folder / "ground_truth/square/005_mask.png")
 
 
 def leak(folder: Path) -> None:
@@ -108,7 +124,32 @@ def no_images(folder: Path) -> None:
 
 def strangers(folder: Path) -> None:
     (folder / "test/good/notes.txt").write_text("x")
+    os.mkfifo(folder / "test/good/pipe.png")
+
+
+def lost_links(folder: Path) -> None:
     (folder / "test/good/gone.png").symlink_to("nowhere.png")
+    (folder / "train/good/loop.png").symlink_to("loop.png")
+    mask = folder / "ground_truth/square/010_mask.png"
+    mask.unlink()
+    mask.symlink_to("nowhere.png")
+
+
+def linked_folder(folder: Path) -> None:
+    (folder / "test/linked").symlink_to("square")
+
+
+def good_by_another_name(folder: Path) -> None:
+    shutil.copytree(folder / "test/good", folder / "test/OK")
+    for number, path in enumerate((folder / "test/OK").iterdir()):
+        Image.fromarray(draw_square(seed=300 + number, defect=False)[0]).save(path)
+    shutil.rmtree(folder / "ground_truth")
+
+
+def no_utf8(folder: Path) -> None:
+    path = os.fsencode(folder / "train/good") + b"/\xff.png"
+    shutil.copy(folder / "train/good/006.png", os.fsdecode(path))
+    os.truncate(path, 100)
 
 
 def same_name(folder: Path) -> None:
@@ -141,7 +182,20 @@ FAULTS: list[tuple[Callable[[Path], None], set[tuple[str, str]]]] = [
     (not_the_part, {("suspicious", "train/good/odd.png")}),
     (bad_in_train, {("layout", "train/square")}),
     (no_images, {("empty_class", "test/scratch")}),
-    (strangers, {("foreign_file", "test/good/notes.txt"), ("foreign_file", "test/good/gone.png")}),
+    (white_mask, {("full_mask", "ground_truth/square/000_mask.png")}),
+    (cut_mask, {("unreadable", "ground_truth/square/008_mask.png")}),
+    (glass_mask, set()),
+    (strangers, {("foreign_file", "test/good/notes.txt"), ("foreign_file", "test/good/pipe.png")}),
+    (
+        lost_links,
+        {
+            ("unreadable", "test/good/gone.png"),
+            ("unreadable", "train/good/loop.png"),
+            ("unreadable", "ground_truth/square/010_mask.png"),
+        },
+    ),
+    (linked_folder, {("layout", "test/linked")}),
+    (no_utf8, {("unreadable", "train/good/\\udcff.png"), ("name_form", "train/good/\\udcff.png")}),
     (same_name, {("name_clash", "test/good/008.png")}),
     (same_stem, {("name_clash", "test/good/009.png")}),
     (decomposed, {("name_form", "test/good/u\u0308ber.png")}),
@@ -179,23 +233,46 @@ def test_every_kind_has_a_policy_a_remedy_and_a_planted_fault() -> None:
     assert kinds == set(REMEDIES) == {kind for _, expected in FAULTS for kind, _ in expected}
 
 
-def test_quarantine_leaves_out_exactly_the_images_at_fault(many: Path) -> None:
-    truncate(many)
+def test_a_test_folder_that_means_good_is_no_defect_type(many: Path) -> None:
+    good_by_another_name(many)
+    assert found(many) == {("layout", "test/OK")}
+
+
+def test_files_may_be_links_as_dvc_checks_out(many: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(p for p in sorted(many.rglob("*")) if p.is_file()):
+        path.rename(tmp_path / f"cache{number}")
+        path.symlink_to(tmp_path / f"cache{number}")
+    assert found(many) == set()
+    assert len(list_category(many)) == 36
+
+
+def test_one_pass_names_the_faults_of_an_image_and_of_its_mask(many: Path) -> None:
+    (many / "test/square/000.png").write_bytes(b"x")
     blank_mask(many)
-    leak(many)
-    changes = {"unreadable": "quarantine", "empty_mask": "quarantine", "leakage": "quarantine"}
-    index, decided = check_and_decide(many, POLICY.model_copy(update=changes))
-    assert not decided["refuse"]
-    kept = leave_out(index, decided["quarantine"])
-    gone = set(index["image_path"]) - set(kept["image_path"])
-    assert gone == {"train/good/001.png", "test/square/004.png", "train/good/leak.png"}
+    blank = Image.new("L", (9, 9))
+    for number in (0, 1):
+        blank.save(many / f"ground_truth/square/00{number}_mask.png")
+    masks = [("empty_mask", f"ground_truth/square/00{number}_mask.png") for number in (0, 1, 4)]
+    assert found(many) == {
+        ("unreadable", "test/square/000.png"), ("mask_size", "ground_truth/square/001_mask.png"), *masks
+    }  # fmt: skip
 
 
-def test_layout_is_refused_whatever_the_policy(many: Path) -> None:
-    shutil.rmtree(many / "train/good")
-    _, decided = check_and_decide(many, Findings(**dict.fromkeys(Findings.model_fields, "report")))  # type: ignore[arg-type]
-    assert [f.path for f in decided["refuse"]] == ["train/good"]
-    assert decide([], POLICY)["refuse"] == []
+def test_a_leak_is_found_though_training_images_have_twins(many: Path) -> None:
+    for path in sorted((many / "train/good").iterdir()):
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[::7] += 1
+        Image.fromarray(pixels).save(path.with_name(f"{path.stem}b.png"))
+    assert found(many) == set()
+    Image.open(many / "train/good/003.png").save(many / "test/good/near.jpg", quality=95)
+    leaks = {("near_identical", "train/good/003.png"), ("near_identical", "train/good/003b.png")}
+    assert found(many) == leaks
+
+
+@pytest.mark.parametrize("category", ["weave", "label", "gear", "pinion"])
+def test_drawn_categories_have_no_finding(tmp_path: Path, category: str) -> None:
+    write_category(category, tmp_path, seed=0, image_size=128, num_train=24, num_good=8, num_per_defect=2)
+    assert found(tmp_path / category) == set()
 
 
 def test_rms_is_the_definition() -> None:
@@ -214,20 +291,3 @@ def test_a_category_without_masks_or_test_images_is_no_fault(many: Path, gone: s
     shutil.rmtree(many / "ground_truth")
     shutil.rmtree(many / gone, ignore_errors=True)
     assert found(many) == set()
-
-
-def test_prepare_records_what_it_left_out(many: Path, tmp_path: Path) -> None:
-    leak(many)
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    values["data"] = {"root": str(tmp_path), "categories": ["plates"]}
-    values["findings"]["leakage"] = "quarantine"
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    command = [sys.executable, "-m", "pipelines.prepare", "--category", "plates"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    index = pd.read_csv(tmp_path / "data/prepared/plates.csv")
-    assert "train/good/leak.png" not in set(index["image_path"])
-    assert len(index) == 36
-    (row,) = json.loads((tmp_path / "data/prepared/plates.findings.json").read_text())
-    assert (row["policy"], row["kind"], row["image"]) == ("quarantine", "leakage", "train/good/leak.png")
-    assert "left out" in done.stdout

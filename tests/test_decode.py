@@ -76,6 +76,68 @@ def test_resizing_is_by_height_and_width(tmp_path: Path) -> None:
     assert (image == (10, 200, 90)).all()
 
 
+MARKED = np.zeros((8, 8), bool)
+MARKED[2:4, 3:6] = True
+
+
+def channels(*values: float, rest: tuple[int, ...] = (), dtype: type = np.uint8) -> Image.Image:
+    """An image with `values` where MARKED is true, and `rest`, or zeros, elsewhere."""
+    pixels: np.ndarray = np.where(MARKED[..., None], values, rest or 0).astype(dtype)
+    return Image.fromarray(pixels[..., 0] if len(values) == 1 else pixels)
+
+
+def palette(*colours: int) -> Image.Image:
+    image = Image.fromarray(MARKED.astype(np.uint8)).convert("P")
+    image.putpalette(colours)
+    return image
+
+
+MASKS = {
+    "one bit": (Image.fromarray(MARKED), "png"),
+    "faint grey": (channels(1), "png"),
+    "faint blue": (channels(0, 0, 1), "png"),
+    "faint red": (channels(1, 0, 0), "png"),
+    "label number of 16 bits": (channels(1, dtype=np.uint16), "png"),
+    "label number of 32 bits": (channels(70_000, dtype=np.int32), "tiff"),
+    "float": (channels(0.001, dtype=np.float32), "tiff"),
+    "float above 1": (channels(7.0, dtype=np.float32), "tiff"),
+    "palette, dark red": (palette(0, 0, 0, 1, 0, 0), "png"),
+    "white drawn on transparent white": (channels(255, 255, 255, 255, rest=(255, 255, 255, 0)), "png"),
+    "grey drawn on transparent white": (channels(255, 255, rest=(255, 0)), "png"),
+    "lossless WEBP": (channels(1, 0, 0), "webp"),
+}
+
+
+@pytest.mark.parametrize("case", MASKS)
+def test_a_mask_marks_what_shows_on_black(tmp_path: Path, case: str) -> None:
+    image, suffix = MASKS[case]
+    options = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    assert np.array_equal(read_mask(save(image, tmp_path / f"mask.{suffix}", **options)), MARKED)
+
+
+def test_a_mask_of_black_marks_nothing_whatever_its_palette_numbers_or_alpha(tmp_path: Path) -> None:
+    assert not read_mask(save(palette(0, 0, 0, 0, 0, 0), tmp_path / "index.png")).any()
+    assert not read_mask(save(channels(0, 0, 0, 255), tmp_path / "opaque.png")).any()
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0])
+def test_a_mask_without_meaning_is_refused(tmp_path: Path, value: float) -> None:
+    with pytest.raises(BadImage, match=r"mask\.tiff: a mask with NaN or numbers below 0; allowed: 0"):
+        read_mask(save(channels(value, dtype=np.float32), tmp_path / "mask.tiff"))
+
+
+@pytest.mark.parametrize(("form", "options"), [("JPEG", {}), ("WEBP", {}), ("TIFF", {"compression": "jpeg"})])
+def test_the_content_of_a_lossy_mask_decides_not_its_name(tmp_path: Path, form: str, options: dict[str, str]) -> None:
+    """Around sharp edges lossy formats leave grey levels that nobody drew."""
+    truth = np.zeros((64, 64), bool)
+    truth[9:30, 13:22] = True
+    path = save(
+        Image.fromarray(truth.astype(np.uint8) * 255), tmp_path / "mask.png", format=form, quality=60, **options
+    )
+    assert not np.array_equal(read_image(path).max(axis=2) > 0, truth)
+    assert np.array_equal(read_mask(path), truth)
+
+
 def test_mask_is_by_area_and_a_thin_defect_survives(tmp_path: Path) -> None:
     block = np.zeros((64, 64), np.uint8)
     block[:32, :24] = 255

@@ -1,6 +1,7 @@
 """Decoding over modes, depths, sizes and damage: 8-bit RGB of the right shape and value, or a BadImage by name."""
 
 import io
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 
-from fastflow.decode import BadImage, open_image, read_image, read_mask, resize_mask
+from fastflow.decode import BadImage, _coverage, open_image, read_image, read_mask, resize_mask
 from fastflow.features import predict
 from fastflow.maps import resize_map
 from fastflow.model import FastFlow
@@ -157,6 +159,36 @@ def test_no_mask_ever_vanishes_and_resizing_follows_area(seed: int, size: tuple[
     mask = np.random.default_rng(seed).random((40, 56)) < density
     assert resize_mask(mask, size).any() == mask.any()
     assert np.array_equal(resize_mask(np.ones((40, 56), bool), size), np.ones(size, bool))
+
+
+def by_definition(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`resize_mask` as it is said: a look at the whole image for each region."""
+    resized = _coverage(mask, size) >= 0.5
+    regions, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    for number in range(1, count + 1):
+        touched = _coverage(regions == number, size) > 0
+        if not (touched & resized).any():
+            resized |= touched
+    return resized
+
+
+SIDES = st.tuples(st.integers(1, 70), st.integers(1, 70))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1000), SIDES, SIDES, st.sampled_from([0.01, 0.05, 0.3, 1.0]))
+def test_resizing_is_the_definition(seed: int, size: tuple[int, int], new: tuple[int, int], density: float) -> None:
+    mask = np.random.default_rng(seed).random(size) < density
+    assert np.array_equal(resize_mask(mask, new), by_definition(mask, new) if size != new else mask)
+
+
+def test_ten_thousand_regions_cost_what_their_pixels_cost() -> None:
+    mask = np.zeros((1024, 1024), bool)
+    mask[::10, ::10] = True
+    start = time.process_time()
+    small = resize_mask(mask, (256, 256))
+    assert small.sum() == 103 * 103
+    assert time.process_time() - start < 5  # a look at the image for each region would be 40
 
 
 def test_a_mask_and_a_map_come_back_at_the_size_of_the_image(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +123,66 @@ def test_what_a_person_put_there_is_never_lost(here: Path, archive: Path) -> Non
     assert (TARGET / "train/good/mine.png").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("record", ["{", "{}", "[]", '{"files": 3}', "\x00", '{"files": {}}'])
+def test_a_damaged_record_is_not_whole_and_nothing_of_a_person_is_lost(here: Path, archive: Path, record: str) -> None:
+    source = source_of(archive)
+    provide(TINY, "plates", source, archive=archive, target=TARGET)
+    before = tree(TARGET)
+    (TARGET / "source.json").write_text(record)
+    if record != '{"files": {}}':  # which is a record, of no file: all that is there is a stranger
+        provide(TINY, "plates", source, archive=archive, target=TARGET)
+        assert tree(TARGET) == before
+        (TARGET / "source.json").write_text(record)
+    (TARGET / "train/good/mine.png").write_bytes(b"mine")
+    with pytest.raises(BadData, match=r"not downloaded \(.*\.png"):
+        provide(TINY, "plates", source, archive=archive, target=TARGET)
+    assert (TARGET / "train/good/mine.png").read_bytes() == b"mine"
+    assert [p.name for p in TARGET.parent.iterdir()] == ["plates"]
+
+
+@pytest.mark.parametrize("when", ["before the new one is placed", "before the old one is removed"])
+def test_killed_while_placing_the_next_call_leaves_one_whole_category(
+    here: Path, archive: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    source = source_of(archive)
+    provide(TINY, "plates", source, archive=archive, target=TARGET)
+    before = tree(TARGET)
+    (TARGET / "test/good/000.png").unlink()
+    spoiled, old = tree(TARGET), TARGET.with_name(".plates.old")
+    place, name = (Path, "rename") if when.startswith("before the new") else (shutil, "rmtree")
+    usual = getattr(place, name)
+
+    def die(*args: Any, **options: Any) -> None:
+        if old.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        usual(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, die)
+        settings = {"archive": archive, "target": TARGET}
+        process = get_context("fork").Process(target=provide, args=(TINY, "plates", source), kwargs=settings)
+        process.start()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert tree(old) == spoiled
+    assert TARGET.exists() == when.startswith("before the old")
+    if when.startswith("before the new"):
+        with pytest.raises(BadData, match="absent"):  # what was there is there again, archive or not
+            provide(TINY, "plates", source, archive=here / "absent", target=TARGET)
+        assert tree(TARGET) == spoiled
+    provide(TINY, "plates", source, archive=archive, target=TARGET)
+    assert tree(TARGET) == before
+    assert [p.name for p in TARGET.parent.iterdir()] == ["plates"]
+
+
+def test_two_at_once_of_one_category_both_end_well(here: Path, archive: Path, server: str) -> None:
+    both = [start("plates", source_of(archive, f"{server}/slow")) for _ in range(2)]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert len(tree(TARGET)) == 22
+
+
 def test_a_wrong_archive_is_found_at_every_use(here: Path, archive: Path, server: str) -> None:
     source = source_of(archive, f"{server}/good")
     other = here / "other.tar.xz"
@@ -128,7 +190,7 @@ def test_a_wrong_archive_is_found_at_every_use(here: Path, archive: Path, server
     with pytest.raises(BadData, match=r"other\.tar\.xz has the sha256 .*, expected"):
         provide(TINY, "plates", source, archive=other, target=TARGET)
     stored = download.STORE / f"{source.sha256}.tar"
-    stored.parent.mkdir()
+    stored.parent.mkdir(exist_ok=True)
     stored.write_bytes(archive.read_bytes()[:-100])
     provide(TINY, "plates", source, archive=None, target=TARGET)
     assert stored.read_bytes() == archive.read_bytes()

@@ -82,6 +82,6 @@ def test_images_are_those_that_were_checked(plates: Path) -> None:
     content[len(content) // 2] ^= 1
     changed.write_bytes(content)
     (plates / "test/square/001.png").unlink()
-    with pytest.raises(BadData, match=r"2 images.*train/good/002\.png is not what it was") as raised:
+    with pytest.raises(BadData, match=r"(?s)2 images.*train/good/002\.png is not what it was") as raised:
         verify_images(index, plates)
     assert "test/square/001.png is missing" in str(raised.value)

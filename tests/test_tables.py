@@ -88,6 +88,22 @@ def test_files_hold_every_metric_interval_and_defect_type(tmp_path: Path) -> Non
         assert len(pd.read_csv(tmp_path / f"{curve}.csv")) > 2
 
 
+@pytest.mark.parametrize(("label", "rate", "why"), [(0, "miss_rate", "defective"), (1, "false_reject_rate", "good")])
+def test_each_null_of_metrics_json_says_why(tmp_path: Path, label: int, rate: str, why: str) -> None:
+    whole = evaluated()
+    chosen = np.flatnonzero(whole.images["gt_label"] == label)
+    index = whole.images.iloc[chosen].reset_index(drop=True)
+    maps, masks = [whole.maps[i] for i in chosen], [whole.masks[i] for i in chosen]
+    metrics = image_metrics(index, SCORES[chosen]) | pixel_values(index, maps, masks)
+    scores = score_table(index, SCORES[chosen], threshold=THRESHOLD)
+    found = Evaluated(index, scores, maps, masks, metrics, intervals(index, SCORES[chosen], maps, masks))
+    tradeoff = tradeoff_table(np.linspace(0, 0.5, 50), scores, bounds=(0, 1))
+    write_tables(tmp_path, "plates", found, facts={}, threshold={"image": THRESHOLD}, tradeoff=tradeoff)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["undefined"][rate] == f"no {why} image"
+    assert set(written["undefined"]) == {name for name, value in written.items() if value is None}
+
+
 def test_trade_off_rejects_fewer_good_and_misses_more_as_the_rate_falls() -> None:
     scores = evaluated().scores
     table = tradeoff_table(np.linspace(0, 1, 1000), scores, bounds=(0, 1))

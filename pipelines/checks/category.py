@@ -35,5 +35,7 @@ def check_category(
 
 
 def leave_out(index: pd.DataFrame, findings: Iterable[Finding]) -> pd.DataFrame:
-    """The index without the images that these findings speak of."""
-    return index[~index["image_path"].isin({f.image for f in findings})].reset_index(drop=True)
+    """The index without the images that these findings speak of; each speaks of one."""
+    gone = {f.image for f in findings}
+    assert gone <= set(index["image_path"]), gone
+    return index[~index["image_path"].isin(gone)].reset_index(drop=True)

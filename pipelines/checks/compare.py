@@ -55,13 +55,15 @@ def _copies(index: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _near(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding]:
-    """Training images that look like a test image, nearer than training images usually are to each other."""
+    """Training images that look like a test image, far nearer than two training images usually are.
+
+    Any two, not neighbours: where each training image has its twin, as in bursts, neighbours say nothing.
+    """
     train, test = (np.flatnonzero(index["split"] == split) for split in ("train", "test"))
     if len(train) < 2 or not len(test):
         return
-    among = rms(thumbnails[train], thumbnails[train])
-    np.fill_diagonal(among, np.inf)
-    limit = min(NEAR_RMS, float(np.median(among.min(axis=1))) / 2)
+    among = rms(thumbnails[train], thumbnails[train])[np.triu_indices(len(train), 1)]
+    limit = min(NEAR_RMS, float(np.median(among)) / 3)
     across = rms(thumbnails[train], thumbnails[test])
     for row, column in zip(*np.nonzero(across < limit), strict=True):
         one, other = index.iloc[int(train[row])], index.iloc[int(test[column])]

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from fastflow.files import printable
+
 
 class Finding(NamedTuple):
     """`path` is the file at fault, `image` the index's row to leave out where the kind is quarantined ("": none)."""
@@ -24,7 +26,8 @@ REMEDIES = {
     "extra_mask": "rename it to <image>_mask.png, or remove it",
     "mask_size": "redraw the mask",
     "empty_mask": "redraw it, or move the image to good",
-    "non_binary_mask": "any value above 0 counts as defect; save it with two values",
+    "full_mask": "redraw it, unless the whole image is defect",
+    "non_binary_mask": "any value above 0 counts as defect, in a lossy file from 128; save it with two values",
     "leakage": "remove one of the two: a test on training images says nothing",
     "duplicate": "remove one of the two",
     "near_identical": "look at both; remove one if they show the same shot",
@@ -39,4 +42,4 @@ REMEDIES = {
 
 
 def finding(kind: str, path: str, message: str, *, image: str = "") -> Finding:
-    return Finding(kind, path, message, REMEDIES[kind], image)
+    return Finding(kind, printable(path), printable(message), REMEDIES[kind], image)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import BadImage, open_image, to_rgb
+from fastflow.decode import BadImage, is_defect, mask_levels, open_image, to_rgb
 from pipelines.checks.finding import Finding, finding
 
 THUMBNAIL = 32
@@ -29,40 +29,55 @@ class Seen(NamedTuple):
 
 def look(folder: Path, image_path: str, mask_path: str) -> Seen:
     """Reads an image of a category folder, and its mask if there is one."""
+    digest, mode, size, thumbnail, findings = "", "", None, None, []
     try:
-        content = (folder / image_path).read_bytes()
-    except OSError as error:
-        why = f"cannot be read ({error.strerror})"
-        return Seen("", "", None, None, [finding("unreadable", image_path, why, image=image_path)])
-    digest = hashlib.sha256(content).hexdigest()
-    try:
-        image = open_image(io.BytesIO(content), name=image_path)
+        content = read_file(folder, image_path)
+        digest = hashlib.sha256(content).hexdigest()
+        image = open_whole(content, image_path)
         rgb = to_rgb(image, image_path)
-        if content.startswith(PNG_START) and PNG_END not in content[-TAIL:]:
-            raise BadImage(f"{image_path}: is cut off, its end is missing")
+        small = rgb.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX).convert("L")
+        mode, size, thumbnail = image.mode, (rgb.height, rgb.width), np.asarray(small, np.float32).ravel()
     except BadImage as error:
-        why = str(error).removeprefix(f"{image_path}: ").split("; ")[0]
-        return Seen(digest, "", None, None, [finding("unreadable", image_path, why, image=image_path)])
-    small = rgb.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX).convert("L")
-    size = (rgb.height, rgb.width)
-    thumbnail = np.asarray(small, np.float32).ravel()
-    mask_findings = look_at_mask(folder, mask_path, image_path, size) if mask_path else []
-    return Seen(digest, image.mode, size, thumbnail, mask_findings)
+        findings.append(unreadable(image_path, error, image_path))
+    if mask_path:
+        findings += look_at_mask(folder, mask_path, image_path, size)
+    return Seen(digest, mode, size, thumbnail, findings)
 
 
-def look_at_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int, int]) -> list[Finding]:
-    """A mask's faults: unreadable, of another size than its image, empty, or of more than two values."""
+def look_at_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int, int] | None) -> list[Finding]:
+    """A mask's faults, all of them; `size` is its image's, or None where that cannot be read."""
     try:
-        mask = np.asarray(open_image(folder / mask_path, name=mask_path).convert("L"))
+        mask = open_whole(read_file(folder, mask_path), mask_path)
+        levels = mask_levels(mask, mask_path)
     except BadImage as error:
-        why = str(error).removeprefix(f"{mask_path}: ").split("; ")[0]
-        return [finding("unreadable", mask_path, why, image=image_path)]
-    if mask.shape != size:
-        message = f"{mask.shape} pixels, its image has {size}"
-        return [finding("mask_size", mask_path, message, image=image_path)]
-    if not mask.any():
-        return [finding("empty_mask", mask_path, "the mask marks no pixel", image=image_path)]
-    values = int((np.bincount(mask.ravel(), minlength=256) > 0).sum())
-    if values > 2:
-        return [finding("non_binary_mask", mask_path, f"the mask has {values} values", image=image_path)]
-    return []
+        return [unreadable(mask_path, error, image_path)]
+    marked = is_defect(mask, levels)
+    values = len(np.unique(levels)) if levels.dtype != np.uint8 else int((np.bincount(levels.ravel()) > 0).sum())
+    faults = {
+        "mask_size": (size not in (None, levels.shape), f"{levels.shape} pixels, its image has {size}"),
+        "empty_mask": (not marked.any(), "the mask marks no pixel"),
+        "full_mask": (bool(marked.all()), "the mask marks every pixel"),
+        "non_binary_mask": (values > 2, f"the mask has {values} values"),
+    }
+    return [finding(kind, mask_path, text, image=image_path) for kind, (found, text) in faults.items() if found]
+
+
+def read_file(folder: Path, path: str) -> bytes:
+    """Raises BadImage where a file cannot be read, for one a link that leads nowhere."""
+    try:
+        return (folder / path).read_bytes()
+    except OSError as error:
+        raise BadImage(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def open_whole(content: bytes, name: str) -> Image.Image:
+    """A decoded image. Raises BadImage also where a PNG's pixels are there, but not its end."""
+    image = open_image(io.BytesIO(content), name=name)
+    if content.startswith(PNG_START) and PNG_END not in content[-TAIL:]:
+        raise BadImage(f"{name}: is cut off, its end is missing")
+    return image
+
+
+def unreadable(path: str, error: BadImage, image_path: str) -> Finding:
+    why = str(error).removeprefix(f"{path}: ").split("; ")[0]
+    return finding("unreadable", path, why, image=image_path)

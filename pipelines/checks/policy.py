@@ -29,11 +29,13 @@ def check_and_decide(folder: Path, policy: Findings) -> tuple[pd.DataFrame, Deci
 
 
 def decide(findings: Iterable[Finding], policy: Findings) -> Decided:
-    """The findings by policy. A layout that cannot be trained on is always refused."""
+    """The findings by policy. Always refused are a layout that cannot be used, and what is to be quarantined but speaks
+    of no image that could be left out."""
     table = policy.model_dump() | {"layout": "refuse"}
     decided: dict[str, list[Finding]] = {name: [] for name in POLICIES}
     for finding in findings:
-        decided[table[finding.kind]].append(finding)
+        chosen = table[finding.kind]
+        decided["refuse" if chosen == "quarantine" and not finding.image else chosen].append(finding)
     return decided
 
 
