@@ -116,6 +116,12 @@ def load_checkpoint(folder: Path) -> FastFlow:
     return model.eval()
 
 
+def read_sealed(folder: Path, name: str) -> bytes:
+    """A file beside the weights, as it was written. Raises BadCheckpoint if it is absent or another."""
+    verify(folder / name, read_config(folder)["sha256"].get(name))
+    return (folder / name).read_bytes()
+
+
 def verify(path: Path, expected: str | None) -> None:
     """Raises BadCheckpoint if a file is absent or has another sha256 than config.json says."""
     if not path.is_file():

@@ -1,6 +1,7 @@
 """One step of the optimiser, within the memory there is."""
 
 import logging
+import math
 
 import torch
 from torch import Tensor
@@ -34,7 +35,8 @@ class OptimizerStep:
                     raise
                 self.micro_batch = max(1, min(self.micro_batch, len(features[0])) // 2)
                 log.warning("out of memory: going on with %d images at once", self.micro_batch)
-        self.optimizer.step()
+        if math.isfinite(loss):  # else the weights stay as they were, to tell which images it came from
+            self.optimizer.step()
         return loss
 
     def _accumulate(self, features: list[Tensor]) -> float:

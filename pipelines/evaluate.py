@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from fastflow.checkpoint import load_checkpoint, read_config
+from fastflow.checkpoint import load_checkpoint, read_config, read_sealed
 from fastflow.data import read_masks
 from fastflow.decode import read_image
 from fastflow.evaluation import Scored, image_metrics, intervals, mask_paths, pixel_values, pixels, score_images
@@ -25,7 +25,7 @@ from pipelines.device import choose_device
 from pipelines.model_card import model_card
 from pipelines.normal_scores import normal_scores
 from pipelines.params import Params
-from pipelines.paths import index_file, model_folder, model_name, report_folder
+from pipelines.paths import RUN, index_file, model_folder, model_name, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import data_hash, provenance
 from pipelines.run import run_category_stage
@@ -92,7 +92,7 @@ def track(category: str, params: Params, found: Mapping[str, float | None]) -> s
     """Adds metrics and report to the training's run, and registers its model; says what it is registered as."""
     folder, report = model_folder(category), report_folder(category)
     numbers = {name: value for name, value in found.items() if value is not None}
-    key = json.loads((folder / "run.json").read_text())["run_key"]
+    key = json.loads(read_sealed(folder, RUN))["run_key"]
     origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
     with tracking.continued_run(key, f"{category} evaluated", tags=origin) as run:
         run.log_metrics(numbers)

@@ -5,13 +5,11 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from fastflow.checkpoint import read_config, verify
+from fastflow.checkpoint import read_sealed
 from pipelines.paths import NORMAL_SCORES, model_folder
 
 
 def normal_scores(category: str) -> NDArray[np.float64]:
     """Scores (N,) of the good training images that the category's threshold comes from. Raises BadCheckpoint."""
-    path = model_folder(category) / NORMAL_SCORES
-    verify(path, read_config(model_folder(category))["sha256"].get(NORMAL_SCORES))
-    table = json.loads(path.read_text())
+    table = json.loads(read_sealed(model_folder(category), NORMAL_SCORES))
     return np.asarray(table["pred_score"], np.float64)

@@ -29,7 +29,7 @@ from pipelines import tracking
 from pipelines.course import Course, code_sha256, train_settings
 from pipelines.device import choose_device, peak_memory
 from pipelines.params import PARAMS_FILE, Params
-from pipelines.paths import NORMAL_SCORES, STATE, index_file, model_folder, report_folder
+from pipelines.paths import NORMAL_SCORES, RUN, STATE, index_file, model_folder, report_folder
 from pipelines.provenance import DVC_LOCK, data_hash, provenance
 from pipelines.run import run_category_stage
 from pipelines.signals import deferred
@@ -117,12 +117,12 @@ def finish(
     """Writes the checkpoint, its training curve and the key of its run; logs them."""
     folder, report = model_folder(category), report_folder(category)
     table = json.dumps(scores.to_dict("list")) + "\n"
-    hashes = save_checkpoint(model, folder, files={NORMAL_SCORES: table.encode()}, **about)
+    files = {NORMAL_SCORES: table.encode(), RUN: json.dumps({"run_key": run.key}).encode()}
+    hashes = save_checkpoint(model, folder, files=files, **about)
     run.set_tags({f"sha256.{file}": digest for file, digest in hashes.items()})
     run.log_metrics({"train_seconds": float(str(about["train_seconds"]))})
     report.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(epochs).to_csv(report / "training.csv", index=False)
-    (folder / "run.json").write_text(json.dumps({"run_key": run.key}, indent=2) + "\n")
     log.info("%s: wrote %s, MLflow run %r", category, folder, run.name)
 
 

@@ -1,0 +1,85 @@
+"""Look at everything that a run stands on: versions, parameters, weights, locks, caches, data, models, stores, disk.
+
+python -m pipelines.doctor            one line a finding, with its remedy; exit code 1 if something is broken
+python -m pipelines.doctor --fix      cures what can be cured safely: damaged cache files, remnants, permissions
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from pipelines import diagnosis
+from pipelines.diagnosis import Remark
+from pipelines.dvc import DVC, stage_environment
+from pipelines.params import BadParams, read_params
+from pipelines.stage import Failed, exit_code
+
+
+def examine() -> Iterator[Remark]:
+    """All remarks, as they are found."""
+    yield from diagnosis.versions()
+    try:
+        params = read_params()
+    except BadParams as error:
+        yield Remark("fail", "params", str(error), "correct params.yaml")
+        return
+    yield Remark("ok", "params", "params.yaml")
+    for found in (
+        diagnosis.disk(params), diagnosis.weights(params), diagnosis.locks(), remotes(), diagnosis.cache(),
+        diagnosis.outputs(params), diagnosis.store(), diagnosis.remnants(),
+    ):  # fmt: skip
+        yield from found
+
+
+def remotes() -> Iterator[Remark]:
+    """DVC itself, and whether its default remote answers."""
+    done = _dvc("remote", "default")
+    name = done.stdout.strip()
+    if done.returncode not in (0, 251) and "No default remote" not in done.stdout + done.stderr:
+        yield Remark("fail", "DVC", done.stderr.strip()[-300:] or "does not run", "run from the project's folder")
+    elif not name or "No default remote" in name:
+        yield Remark("ok", "DVC remote", "none is set: data and models are on this disk alone")
+    else:
+        asked = _dvc("status", "--cloud", "--json", "--quiet")
+        lost = asked.returncode not in (0, 1)
+        yield (
+            Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; see that it is there")
+            if (lost)
+            else Remark("ok", "DVC remote", name)
+        )
+
+
+def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*DVC, *arguments], capture_output=True, text=True, env=stage_environment(), check=False)
+
+
+def doctor(*, fix: bool, as_json: bool) -> None:
+    """Prints the remarks. Raises Failed if something is broken and was not cured."""
+    broken, rows = 0, []
+    for remark in examine():
+        cured = fix and remark.cure is not None
+        if cured and remark.cure:
+            remark.cure()
+        broken += remark.level == "fail" and not cured
+        rows.append(remark._asdict() | {"cure": remark.cure is not None, "cured": cured})
+        if not as_json:
+            state = "cured" if cured else remark.level
+            print(f"{state:5}  {remark.about}: {remark.message}" + (f"\n       {remark.remedy}" * bool(remark.remedy)))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    if broken:
+        raise Failed(f"{broken} findings need a cure")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fix", action="store_true", help="cure what can be cured safely")
+    parser.add_argument("--json", action="store_true", help="a JSON list instead of text")
+    args = parser.parse_args()
+    doctor(fix=args.fix, as_json=args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,89 @@
+"""DVC killed in the middle of a training, and called again at once: one trainer at a time, and a clean end."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines import journal
+from tests.test_pipeline import change_params, dvc
+from tests.test_pipeline import project as project  # the fixture
+from tests.test_stages import write_tiny_params
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+class Watch(threading.Thread):
+    """Counts, all the time, the trainers at work: each holds the lock of its run's journal while it works."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.journals, self.most, self.over = folder / journal.JOURNALS, 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.02):
+            self.most = max(self.most, len(self.alive()))
+
+    def alive(self) -> list[Path]:
+        return [f for f in self.journals.glob("[0-9]*") if (f / "alive").exists() and journal.writer_lives(f)]
+
+
+def repro(folder: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DVC_SITE_CACHE_DIR": str(folder / ".dvc/site-cache"),
+        "PYTHONPATH": str(folder),
+        "FASTFLOW_SYNC": "later",
+    }
+    command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "train@plates"]
+    with (folder / "said.txt").open("ab") as said:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
+
+
+def test_killed_twenty_times_there_are_never_two_trainers_and_the_end_is_clean(project: Path) -> None:
+    write_tiny_params(project, epochs=1200, learning_rate=0.0005)
+    change_params(project, data={"root": "images", "categories": ["plates"]}, demo_categories=[])
+    dvc(project, "repro", "prepare@plates")
+    watch = Watch(project)
+    watch.start()
+    rng = random.Random(0)
+    for number in [signal.SIGKILL, signal.SIGTERM] * 10:
+        before = set(watch.alive())
+        process = repro(project)
+        end = time.monotonic() + 60
+        while not set(watch.alive()) - before and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.8))
+        assert process.poll() is None, (project / "said.txt").read_text()[-3000:]
+        process.send_signal(number)
+        process.wait()
+    assert repro(project).wait(300) == 0, (project / "said.txt").read_text()[-3000:]
+    watch.over.set()
+    watch.join()
+    assert watch.most == 1
+    assert not watch.alive()
+    assert "train@plates" not in dvc(project, "status", "train@plates")
+    assert written(project) == locked(project)
+    assert "going on after step" in (project / "said.txt").read_text()
+
+
+def written(project: Path) -> dict[str, str]:
+    files = sorted((project / "models/plates").iterdir())
+    return {p.name: hashlib.md5(p.read_bytes(), usedforsecurity=False).hexdigest() for p in files}
+
+
+def locked(project: Path) -> dict[str, str]:
+    """The files of the model by name, as dvc.lock and the cache know them."""
+    outs = yaml.safe_load((project / "dvc.lock").read_text())["stages"]["train@plates"]["outs"]
+    digest = next(out["md5"] for out in outs if out["path"] == "models/plates")
+    listing = json.loads((project / ".dvc/cache/files/md5" / digest[:2] / digest[2:]).read_text())
+    return {entry["relpath"]: entry["md5"] for entry in listing}
