@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import yaml
 
 from fastflow.files import file_sha256
+from pipelines import journal
 from tests.conftest import ROOT, SIZE, write_plates
 
 MODEL = Path("models/plates/flow.safetensors")
@@ -67,3 +69,18 @@ def finished(stage: str, folder: Path) -> int:
 
 def model_hash(folder: Path) -> str:
     return file_sha256(folder / MODEL)
+
+
+class Watch(threading.Thread):
+    """Counts, all the time, the trainers at work: each holds the lock of its run's journal while it works."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.journals, self.most, self.over = folder / journal.JOURNALS, 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.02):
+            self.most = max(self.most, len(self.alive()))
+
+    def alive(self) -> list[Path]:
+        return [f for f in self.journals.glob("[0-9]*") if (f / "alive").exists() and journal.writer_lives(f)]

@@ -7,34 +7,18 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from pipelines import journal
+from tests.faults.kit import Watch
 from tests.test_pipeline import change_params, dvc
 from tests.test_pipeline import project as project  # the fixture
 from tests.test_stages import write_tiny_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-class Watch(threading.Thread):
-    """Counts, all the time, the trainers at work: each holds the lock of its run's journal while it works."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(daemon=True)
-        self.journals, self.most, self.over = folder / journal.JOURNALS, 0, threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.02):
-            self.most = max(self.most, len(self.alive()))
-
-    def alive(self) -> list[Path]:
-        return [f for f in self.journals.glob("[0-9]*") if (f / "alive").exists() and journal.writer_lives(f)]
 
 
 def repro(folder: Path) -> subprocess.Popen[bytes]:
@@ -57,10 +41,14 @@ def test_killed_twenty_times_there_are_never_two_trainers_and_the_end_is_clean(p
     watch.start()
     rng = random.Random(0)
     for number in [signal.SIGKILL, signal.SIGTERM] * 10:
-        before = set(watch.alive())
+        orphans = set(watch.alive())
         process = repro(project)
+        end = time.monotonic() + 10
+        while orphans & set(watch.alive()):
+            assert time.monotonic() < end, "a trainer outlives its DVC"
+            time.sleep(0.01)
         end = time.monotonic() + 60
-        while not set(watch.alive()) - before and process.poll() is None and time.monotonic() < end:
+        while not watch.alive() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.8))
         assert process.poll() is None, (project / "said.txt").read_text()[-3000:]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.kit import LOG, MODEL, finished, model_hash, start, write_project
+from tests.faults.kit import LOG, MODEL, Watch, finished, model_hash, start, write_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -98,6 +98,25 @@ def test_damaged_and_torn_states_are_passed_over(reference: tuple[Path, str, flo
     said = (folder / LOG).read_text()
     assert "is damaged; going back to the state before it" in said
     assert "going on after step" in said
+    assert model_hash(folder) == expected
+
+
+def test_two_at_once_take_turns(reference: tuple[Path, str, float], tmp_path: Path) -> None:
+    source, expected, _ = reference
+    folder = tmp_path / "both"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(LOG.name))
+    watch = Watch(folder)
+    watch.start()
+    both = [start("train", folder) for _ in range(2)]
+    for process in both:
+        process.join(120)
+    watch.over.set()
+    watch.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert watch.most == 1
+    assert f"waiting for process {both[0].pid} " in (folder / LOG).read_text() or (
+        f"waiting for process {both[1].pid} " in (folder / LOG).read_text()
+    )
     assert model_hash(folder) == expected
 
 

@@ -1,0 +1,93 @@
+"""Break each remedy in a copy of the project, and see that the test of its fault fails: python -m tests.faults.mutate
+
+A test that cannot fail proves nothing. Prints a line a remedy; exit code 1 if a broken one goes unnoticed.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent.parent
+KILLS = "tests/faults/test_killed_training.py"
+ENDS = f"{KILLS}::test_every_rerun_ends_with_the_bits_of_the_uninterrupted_one"
+TERM, INT = f"{ENDS}[15-10]", f"{ENDS}[2-10]"
+DVC = "tests/faults/test_killed_dvc.py"
+RESOURCES = "tests/faults/test_resources.py"
+
+
+class Mutation(NamedTuple):
+    """`old` in `file` becomes `new`; then `test` must fail."""
+
+    remedy: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = [
+    Mutation("resume", "pipelines/course.py", "if state := saved.load():", "if state := None:", TERM),
+    Mutation("weights", "fastflow/train.py", 'parameter.copy_(state[f"parameter.{i}"])', "pass", TERM),
+    Mutation("optimiser's state", "fastflow/train.py", "            if kept:", "            if False:", TERM),
+    Mutation("random state", "fastflow/train.py", 'self.generator.set_state(state["generator"])', "pass", TERM),
+    Mutation("data order", "fastflow/train.py", 'int(step), state["order"]', "int(step), self.rows", TERM),
+    Mutation("finish the step, save", "pipelines/signals.py", "came.append(number)", "os._exit(0)", INT),
+    Mutation("key of the training", "fastflow/resume.py", ".get(KEY) != self.key", ".get(KEY) is None",
+             f"{KILLS}::test_another_seed_or_image_starts_anew_and_says_so"),
+    Mutation("hash of a state", "fastflow/resume.py", 'file_sha256(path) != path.name.split(".")[1]', "False",
+             f"{KILLS}::test_damaged_and_torn_states_are_passed_over"),
+    Mutation("one writer", "pipelines/lock.py", "fcntl.flock(file, fcntl.LOCK_EX)", "pass",
+             f"{KILLS}::test_two_at_once_take_turns"),
+    Mutation("dies with its parent", "pipelines/run.py", "    end_with_dvc()\n", "", DVC),
+    Mutation("megabytes told", "fastflow/files.py", "raise told_with_space(error, path, len(content))", "raise error",
+             f"{RESOURCES}::test_a_full_disk_is_told_in_megabytes_and_the_old_file_stays"),
+    Mutation("temporary name", "fastflow/files.py", 'part = path.with_name(f".{path.name}.part")', "part = path",
+             f"{RESOURCES}::test_a_full_disk_is_told_in_megabytes_and_the_old_file_stays"),
+    Mutation("old model kept", "fastflow/checkpoint.py", "    shutil.rmtree(part, ignore_errors=True)\n    try:",
+             "    shutil.rmtree(folder, ignore_errors=True)\n    try:",
+             f"{RESOURCES}::test_a_training_that_may_not_write_its_model_keeps_the_old_one"),
+    Mutation("seal of config.json", "fastflow/checkpoint.py", "if seal != _seal(config):", "if False:",
+             f"{RESOURCES}::test_a_flipped_bit_in_any_file_of_a_model_is_found"),
+    Mutation("hash of weights", "fastflow/checkpoint.py", "if got != expected:", "if False:",
+             f"{RESOURCES}::test_a_flipped_bit_in_any_file_of_a_model_is_found"),
+    Mutation("hash of images", "fastflow/index.py", "elif file_sha256(root / path) != sha256:", "elif False:",
+             f"{RESOURCES}::test_a_flipped_bit_in_an_image_or_the_index_ends_a_training_before_it_begins"),
+    Mutation("non-finite loss", "fastflow/train.py", "if not math.isfinite(loss):", "if False:",
+             f"{RESOURCES}::test_a_loss_that_is_not_finite_fails_the_training_and_names_images"),
+    Mutation("images named", "fastflow/train.py", "return found or chosen.tolist()", "return chosen.tolist()",
+             f"{RESOURCES}::test_the_image_whose_features_are_not_finite_is_named"),
+]  # fmt: skip
+
+
+def noticed(mutation: Mutation) -> bool:
+    """Whether the test fails in a copy with the mutation."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "project"
+        ignored = shutil.ignore_patterns(".git", ".venv", ".mlflow", "models", "reports", "data", "__pycache__")
+        shutil.copytree(ROOT, copy, ignore=ignored)
+        file = copy / mutation.file
+        text = file.read_text()
+        assert text.count(mutation.old) >= 1, f"{mutation.file} has no {mutation.old!r}: the list is out of date"
+        file.write_text(text.replace(mutation.old, mutation.new))
+        command = [sys.executable, "-m", "pytest", "-x", "-m", "slow or not slow", mutation.test]
+        return subprocess.run(command, cwd=copy, capture_output=True, check=False).returncode == 1
+
+
+def main() -> int:
+    only = sys.argv[1:]
+    missed = 0
+    for mutation in MUTATIONS:
+        if not only or mutation.remedy in only:
+            found = noticed(mutation)
+            missed += not found
+            print(
+                f"{'noticed' if found else 'MISSED':8} {mutation.remedy:24} {mutation.test.split('::')[-1]}", flush=True
+            )
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
