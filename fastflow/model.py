@@ -18,7 +18,7 @@ from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
 from fastflow.fused import forward_positions
-from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_nll, position_score
+from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_score, total_nll
 from fastflow.weights import load_weights
 
 
@@ -85,8 +85,7 @@ class FastFlow(nn.Module):
 
         A density's: it may be negative, and less is better.
         """
-        nats = sum(position_nll(z, log_det).sum() * z.shape[1] for z, log_det in self.latents(features))
-        assert isinstance(nats, Tensor)
+        nats = torch.stack([total_nll(z, log_det) for z, log_det in self.latents(features)]).sum()
         return nats / sum(f.numel() for f in features) / math.log(2)
 
     def score(self, features: list[Tensor]) -> Prediction:

@@ -9,7 +9,10 @@ from torch import Tensor
 from fastflow.model import FastFlow
 from fastflow.precision import in_bfloat16
 
-ACTIVATION_BYTES = 2**31  # what a micro-batch may take where no size is given
+# What a micro-batch may take where no size is given. On CPUs, larger ones are also slower: their tensors exceed what
+# the C library's allocator keeps (32 MiB), and are given back and cleared at each use.
+ACTIVATION_BYTES = 2**30
+GPU_SHARE = 4
 _KEPT_PER_COUPLING = 4  # tensors as large as its features that a coupling keeps for the backward pass, about
 log = logging.getLogger(__name__)
 
@@ -52,11 +55,13 @@ class OptimizerStep:
 
 
 def fitting_micro_batch(model: FastFlow) -> int:
-    """How many images ACTIVATION_BYTES hold, by a count of what their couplings keep for the backward pass."""
+    """How many images ACTIVATION_BYTES, or a quarter of a GPU, hold, by a count of what their couplings keep."""
     sizes = zip(model.backbone.channels, model.backbone.feature_sizes, strict=True)
     values = sum(channels * height * width for channels, (height, width) in sizes)
     kept = 4 * values * _KEPT_PER_COUPLING * model.config.flow_steps * model.config.couplings
-    return max(1, ACTIVATION_BYTES // kept)
+    device = model.mean.device
+    gpu = torch.cuda.get_device_properties(device).total_memory // GPU_SHARE if device.type == "cuda" else 0
+    return max(1, max(ACTIVATION_BYTES, gpu) // kept)
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
 from fastflow.model import FastFlow, normalise_features
 from fastflow.presets import PRESETS, preset
-from fastflow.score import SCORES, NormalRange, blur, image_score, merge_scales, position_nll, position_score
+from fastflow.score import SCORES, NormalRange, blur, image_score, merge_scales, position_score, total_nll
 from tests.conftest import SIZE, shake, tiny_config
 
 
@@ -63,10 +63,10 @@ def test_feature_norms_have_the_stated_moments() -> None:
     assert normalise_features(features, kind="none") is features
 
 
-def test_position_nll_is_the_negative_log_density_per_dimension() -> None:
+def test_total_nll_is_the_negative_log_density() -> None:
     z, log_det = torch.randn(2, 6, 3, 3), torch.randn(2, 3, 3)
     density = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=1) + log_det
-    torch.testing.assert_close(position_nll(z, log_det), -density / 6)
+    torch.testing.assert_close(total_nll(z, log_det), -density.sum())
 
 
 def test_paper_score_is_as_published_and_ignores_the_determinant() -> None:
