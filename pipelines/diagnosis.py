@@ -1,8 +1,10 @@
 """What `doctor` looks at: each check yields what it found, with a remedy, and for safe cures a function that cures."""
 
 import hashlib
+import importlib.util
 import json
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -22,6 +24,7 @@ LOCKFILE = Path("requirements.lock")
 CACHE = Path(".dvc/cache/files/md5")
 RWLOCK = Path(".dvc/tmp/rwlock")
 PACKAGES = ("torch", "timm", "numba", "numpy", "dvc", "mlflow", "prefect", "fastapi", "sqlalchemy")
+_REVISIONS = ("revision", "down_revision")
 LEAST_FREE = 2 * 10**9
 
 
@@ -142,15 +145,28 @@ def store() -> Iterator[Remark]:
         try:
             with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
                 verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
+                schema = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
         except sqlite3.DatabaseError as error:
-            verdict = str(error)
+            verdict, schema = str(error), ""
         if verdict != "ok":
             yield Remark("fail", "MLflow store", f"{database}: {verdict}", "restore it from a backup, or move it away")
+        elif schema not in _schema_heads():
+            remedy = f"copy {database}, then: mlflow db upgrade sqlite:///{database}"
+            yield Remark("fail", "MLflow store", f"{database} has the schema {schema} of another MLflow", remedy)
         else:
             yield Remark("ok", "MLflow store", str(database))
     waiting = [f for f in journal.pending() if not journal.writer_lives(f)]
     if waiting:
         yield Remark("warn", "MLflow store", f"{len(waiting)} runs wait to be sent", "python -m pipelines.sync")
+
+
+def _schema_heads() -> set[str]:
+    """The newest schema of the installed MLflow: the migration that no other one follows."""
+    spec = importlib.util.find_spec("mlflow")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    texts = [p.read_text() for place in places for p in Path(place).glob("store/db_migrations/versions/*.py")]
+    named = {key: set(re.findall(rf'^{key} = "(\w+)"', "\n".join(texts), re.MULTILINE)) for key in _REVISIONS}
+    return named["revision"] - named["down_revision"]
 
 
 def remnants() -> Iterator[Remark]:

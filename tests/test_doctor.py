@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from fastflow.checkpoint import save_checkpoint
 from fastflow.files import write_text
 from fastflow.index import scan_category, write_index
 from fastflow.model import FastFlow
-from pipelines import doctor, journal
+from pipelines import doctor, journal, store
 from pipelines.diagnosis import Remark
 from tests.conftest import ROOT, write_plates
 from tests.test_stages import write_tiny_params
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations
 
 
 @pytest.fixture
@@ -104,3 +107,14 @@ def test_what_is_safe_is_cured_and_the_rest_is_left(sound: Path, capsys: pytest.
 def test_runs_that_wait_for_a_server_are_told(sound: Path) -> None:
     journal.Journal("bottle", key="k", name="bottle", tags={}, time=0).close(status="FINISHED")
     assert [r.remedy for r in remarks("warn") if r.about == "MLflow store"] == ["python -m pipelines.sync"]
+
+
+def test_a_store_of_another_mlflow_is_named(sound: Path) -> None:
+    store.connect()
+    assert [r.message for r in remarks("ok") if r.about == "MLflow store"] == [".mlflow/mlflow.db"]
+    with sqlite3.connect(".mlflow/mlflow.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
+    connection.close()
+    (found,) = remarks("fail")
+    assert "has the schema 0a8213491aaa of another MLflow" in found.message
+    assert "mlflow db upgrade" in found.remedy
