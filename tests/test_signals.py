@@ -71,3 +71,4 @@ def test_a_stage_ends_with_its_dvc_whether_or_not_a_shell_is_between_them(shell:
     begin = time.monotonic()
     assert dvc.stdout.read() == ""  # until all that hold it are gone: the child, and the shell
     assert time.monotonic() - begin < 5
+    dvc.stdout.close()
