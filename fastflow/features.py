@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fastflow.data import read_images
+from fastflow.files import told_with_space
 from fastflow.model import FastFlow, Prediction
 
 
@@ -70,8 +71,12 @@ def _make_room(shapes: list[tuple[int, ...]], room: Room, device: torch.device) 
 def _mapped(shape: tuple[int, ...], room: Room) -> Tensor:
     """A tensor in a file that has lost its name: the disk gives the space back however this process ends."""
     count = math.prod(shape)
+    needed = count * room.dtype.itemsize
     with tempfile.NamedTemporaryFile(prefix=".features-", dir=room.folder) as file:
-        os.posix_fallocate(file.fileno(), 0, count * room.dtype.itemsize)  # a full disk is told now, not by SIGBUS
+        try:
+            os.posix_fallocate(file.fileno(), 0, needed)  # a full disk is told now, and not by SIGBUS
+        except OSError as error:
+            raise told_with_space(error, Path(file.name), needed) from error
         return torch.from_file(file.name, shared=True, size=count, dtype=room.dtype).view(shape)
 
 

@@ -91,7 +91,7 @@ def test_a_full_disk_is_an_error_and_not_a_crash(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     room = Room(memory_bytes=0, folder=tmp_path / "plates")
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device; 1 MB are needed"):
         extract_features(tiny_model, paths_of(plates), batch_size=3, device=CPU, room=room)
 
 

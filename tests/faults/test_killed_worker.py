@@ -1,0 +1,67 @@
+"""The process that carries a run to MLflow is killed: the training neither fails nor hangs, and nothing is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from pipelines import journal
+from pipelines.sync import sync
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("folder"),
+    pytest.mark.filterwarnings("ignore"),  # MLflow's own deprecations are not ours to fix
+]
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from pipelines import tracking
+from pipelines.stage import exit_code
+
+def work():
+    with tracking.new_run("carried", tags={}) as run:
+        print("begun", flush=True)
+        while not Path("go").exists():
+            time.sleep(0.05)
+        run.log_metrics({"loss": 1.5}, step=1)
+
+sys.exit(exit_code(work))
+"""
+
+
+def carriers(folder: Path) -> list[int]:
+    """The processes that carry this journal."""
+    done = subprocess.run(["pgrep", "-f", f"pipelines.sync --follow .*{folder.name}"], capture_output=True, text=True)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def test_a_run_whose_carrier_is_killed_ends_well_and_is_sent_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FASTFLOW_SYNC")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    (pending,) = journal.pending()
+    end = time.monotonic() + 30
+    while not carriers(pending) and time.monotonic() < end:
+        time.sleep(0.05)
+    (carrier,) = carriers(pending)
+    os.kill(carrier, signal.SIGKILL)
+    (folder / "go").touch()
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "WARNING: MLflow has not got all of this run" in said
+    assert "python -m pipelines.sync" in said
+    sync()
+    (run,) = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["loss"] == 1.5
