@@ -66,7 +66,7 @@ def noticed(mutation: Mutation) -> bool:
     """Whether the test fails in a copy with the mutation."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "project"
-        ignored = shutil.ignore_patterns(".git", ".venv", ".mlflow", "models", "reports", "data", "__pycache__")
+        ignored = shutil.ignore_patterns(".git", ".venv", ".mlflow", "models", "reports", "data")
         shutil.copytree(ROOT, copy, ignore=ignored)
         file = copy / mutation.file
         text = file.read_text()
