@@ -48,7 +48,7 @@ MUTATIONS = [
              f"{RESOURCES}::test_a_full_disk_is_told_in_megabytes_and_the_old_file_stays"),
     Mutation("old model kept", "fastflow/checkpoint.py", "    shutil.rmtree(part, ignore_errors=True)\n    try:",
              "    shutil.rmtree(folder, ignore_errors=True)\n    try:",
-             f"{RESOURCES}::test_a_training_that_may_not_write_its_model_keeps_the_old_one"),
+             f"{RESOURCES}::test_a_checkpoint_that_does_not_fit_leaves_the_older_one"),
     Mutation("seal of config.json", "fastflow/checkpoint.py", "if seal != _seal(config):", "if False:",
              f"{RESOURCES}::test_a_flipped_bit_in_any_file_of_a_model_is_found"),
     Mutation("hash of weights", "fastflow/checkpoint.py", "if got != expected:", "if False:",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from fastflow.checkpoint import BadCheckpoint, load_checkpoint
+from fastflow.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
 from fastflow.errors import NonFiniteLoss
 from fastflow.files import require_space, write_bytes
 from fastflow.model import FastFlow
@@ -59,6 +59,14 @@ def test_a_full_disk_is_told_in_megabytes_and_the_old_file_stays(small_disk: Pat
     assert [(p.name, p.read_bytes()) for p in small_disk.iterdir()] == [("file", b"old")]
     with pytest.raises(OSError, match=r"a model will not fit; 5 MB are needed, 1 MB are free"):
         require_space(small_disk, 5_000_000, "a model")
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_older_one(small_disk: Path, tiny_model: FastFlow) -> None:
+    (small_disk / "model").mkdir()
+    (small_disk / "model/old").write_bytes(b"old")
+    with pytest.raises(OSError, match="MB are needed"):
+        save_checkpoint(tiny_model, small_disk / "model")
+    assert [p.relative_to(small_disk).as_posix() for p in small_disk.rglob("*")] == ["model", "model/old"]
 
 
 def test_a_device_that_is_full_is_told_too(tmp_path: Path) -> None:
