@@ -17,7 +17,7 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fastflow.files import file_sha256, write_bytes
+from fastflow.files import write_bytes
 
 KEPT = 2
 KEY = "training_key"
@@ -52,11 +52,11 @@ class Saved:
     def load(self) -> dict[str, Tensor] | None:
         """The newest whole state of this training; None where there is none. What belongs to another is deleted."""
         for path in self._files():
-            if file_sha256(path) != path.name.split(".")[1]:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != path.name.split(".")[1]:
                 log.warning("%s is damaged; going back to the state before it", path)
                 path.unlink()
                 continue
-            content = path.read_bytes()
             if _header(content).get(KEY) != self.key:
                 log.info("%s is of another training (images, parameters or code have changed); starting anew", path)
                 break

@@ -41,14 +41,10 @@ def remotes() -> Iterator[Remark]:
         yield Remark("fail", "DVC", done.stderr.strip()[-300:] or "does not run", "run from the project's folder")
     elif not name or "No default remote" in name:
         yield Remark("ok", "DVC remote", "none is set: data and models are on this disk alone")
+    elif _dvc("status", "--cloud", "--json", "--quiet").returncode in (0, 1):
+        yield Remark("ok", "DVC remote", name)
     else:
-        asked = _dvc("status", "--cloud", "--json", "--quiet")
-        lost = asked.returncode not in (0, 1)
-        yield (
-            Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; see that it is there")
-            if (lost)
-            else Remark("ok", "DVC remote", name)
-        )
+        yield Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; see that it is there")
 
 
 def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -43,14 +43,15 @@ def train(category: str, params: Params) -> None:
     config = preset(params.model.preset, **params.model.overrides)
     model = build_model(config, weights=params.model.weights, seed=params.seed).to(device)
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
-    tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights_tag(params.model.weights)
+    weights = weights_tag(params.model.weights)
+    tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
     with tracking.new_run(name, tags=tags) as run, naming_images(index):
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         run.log_params(flat(params.model_dump(include={"seed", "model"}) | settings))
         root = Path(params.data.root) / category
         verify_images(index, root)
-        course = Course(params, STATE / category, key_of(category, params, settings))
+        course = Course(params, STATE / category, key_of(category, params, settings | weights))
         STATE.mkdir(exist_ok=True)
         require_space(STATE, course.space(model), f"the state and the model of {category}")
         course.embed(model, [root / path for path in index["image_path"]])
@@ -76,8 +77,7 @@ def key_of(category: str, params: Params, settings: dict[str, Any]) -> str:
     """What an interrupted training must have in common with this one to be gone on with."""
     kept = params.model_dump(include={"seed": True, "train": True, "threshold": {"folds"}, "model": {"weights"}})
     images = file_sha256(index_file(category))  # each image's hash is in it
-    weights = weights_tag(params.model.weights)
-    return training_key(images=images, code=code_sha256(), params=kept, settings=settings, weights=weights)
+    return training_key(images=images, code=code_sha256(), params=kept, settings=settings)
 
 
 @contextmanager

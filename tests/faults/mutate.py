@@ -37,7 +37,7 @@ MUTATIONS = [
     Mutation("finish the step, save", "pipelines/signals.py", "came.append(number)", "os._exit(0)", INT),
     Mutation("key of the training", "fastflow/resume.py", ".get(KEY) != self.key", ".get(KEY) is None",
              f"{KILLS}::test_another_seed_or_image_starts_anew_and_says_so"),
-    Mutation("hash of a state", "fastflow/resume.py", 'file_sha256(path) != path.name.split(".")[1]', "False",
+    Mutation("hash of a state", "fastflow/resume.py", 'hexdigest() != path.name.split(".")[1]', "hexdigest() is None",
              f"{KILLS}::test_damaged_and_torn_states_are_passed_over"),
     Mutation("one writer", "pipelines/lock.py", "fcntl.flock(file, fcntl.LOCK_EX)", "pass",
              f"{KILLS}::test_two_at_once_take_turns"),
