@@ -1,5 +1,6 @@
 """Training: repeatable, honest about non-finite losses, and it finds a defect it has never seen."""
 
+import copy
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from fastflow.crossfit import score_normal
 from fastflow.data import read_images
@@ -18,7 +20,7 @@ from fastflow.index import scan_category
 from fastflow.model import FastFlow
 from fastflow.operating import operating_point
 from fastflow.score import SCORES
-from fastflow.train import calibrate, rate_factor, train_epochs
+from fastflow.train import Training, calibrate, rate_factor, train_epochs
 from tests.conftest import tiny_config, write_plates
 
 CPU = torch.device("cpu")
@@ -72,6 +74,28 @@ def test_the_number_of_decoding_threads_changes_nothing(plates: Path, workers: i
     for image, path in zip(images, paths, strict=True):
         expected = Image.open(path).convert("RGB").resize((40, 48), Image.Resampling.BILINEAR)
         assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(expected))
+
+
+def test_a_training_taken_up_after_any_step_ends_with_the_bits_of_one_that_was_not_interrupted(
+    plates: Path, tiny_model: FastFlow
+) -> None:
+    features = extract_features(tiny_model, sorted((plates / "train/good").iterdir()), batch_size=8, device=CPU)
+    settings = SETTINGS | {"batch_size": 3, "epochs": 2, "seed": 0}  # 8 images: steps of 3, 3 and 2
+
+    def begun() -> Training:
+        return Training(copy.deepcopy(tiny_model), torch.arange(8), **settings)  # type: ignore[arg-type]
+
+    states: list[dict[str, Tensor]] = []
+    whole = begun()
+    list(whole.run(features, on_step=lambda: states.append({k: v.clone() for k, v in whole.state().items()})))
+    assert len(states) == 6
+    for state in states[:-1]:
+        resumed = begun()
+        resumed.restore(state)
+        list(resumed.run(features))
+        for a, b in zip(resumed.parameters, whole.parameters, strict=True):
+            assert torch.equal(a, b), state["numbers"]
+        assert [e.loss for e in resumed.done] == [e.loss for e in whole.done]
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:

@@ -22,13 +22,13 @@ SERVER.set_forkserver_preload(["tests.faults.kit", "pipelines.train"])
 
 
 def write_project(folder: Path) -> None:
-    """A tiny category and its parameters: a model and two folds, 12 and 6 steps each."""
+    """A tiny category and its parameters: a model and two folds, 3 epochs each, of 4 and 2 steps."""
     write_plates(folder / "images/plates")
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["data"] = {"root": "images", "categories": ["plates"]}
     values["demo"]["categories"] = ["weave"]
     values["model"]["overrides"] = {"image_size": [SIZE, SIZE], "layers": [1, 2], "flow_steps": 2}
-    values["train"] |= {"epochs": 6, "batch_size": 4, "augment": ["hflip"]}
+    values["train"] |= {"epochs": 3, "batch_size": 2, "augment": ["hflip"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 
 

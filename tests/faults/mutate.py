@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
+TAKEN_UP = (
+    "tests/test_train.py::test_a_training_taken_up_after_any_step_ends_with_the_bits_of_one_that_was_not_interrupted"
+)
 KILLS = "tests/faults/test_killed_training.py"
 ENDS = f"{KILLS}::test_every_rerun_ends_with_the_bits_of_the_uninterrupted_one"
 TERM, INT = f"{ENDS}[15-10]", f"{ENDS}[2-10]"
@@ -34,6 +37,9 @@ MUTATIONS = [
     Mutation("optimiser's state", "fastflow/train.py", "            if kept:", "            if False:", TERM),
     Mutation("random state", "fastflow/train.py", 'self.generator.set_state(state["generator"])', "pass", TERM),
     Mutation("data order", "fastflow/train.py", 'int(step), state["order"]', "int(step), self.rows", TERM),
+    Mutation(
+        "data order, each step", "fastflow/train.py", 'int(step), state["order"]', "int(step), self.rows", TAKEN_UP
+    ),
     Mutation("finish the step, save", "pipelines/signals.py", "came.append(number)", "os._exit(0)", INT),
     Mutation("key of the training", "fastflow/resume.py", ".get(KEY) != self.key", ".get(KEY) is None",
              f"{KILLS}::test_another_seed_or_image_starts_anew_and_says_so"),
