@@ -34,6 +34,7 @@ from pipelines.provenance import DVC_LOCK, data_hash, provenance
 from pipelines.run import run_category_stage
 from pipelines.signals import deferred
 from pipelines.stage import log
+from pipelines.system_metrics import watched
 
 
 def train(category: str, params: Params) -> None:
@@ -45,7 +46,7 @@ def train(category: str, params: Params) -> None:
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
-    with tracking.new_run(name, tags=tags) as run, naming_images(index):
+    with tracking.new_run(name, tags=tags) as run, watched(run, device), naming_images(index):
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         run.log_params(flat(params.model_dump(include={"seed", "model"}) | settings))

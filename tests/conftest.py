@@ -22,8 +22,10 @@ SIZE = 64
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> None:
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's seed and store are not those that the test before it left."""
     torch.manual_seed(0)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 def draw_square(*, seed: int, defect: bool, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -61,7 +63,6 @@ def plates(tmp_path: Path) -> Path:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory with a store of its own, to which nothing is sent until the test says so."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("FASTFLOW_SYNC", "later")
     return tmp_path
 

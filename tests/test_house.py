@@ -30,6 +30,7 @@ ALLOWED = {  # the longest match decides
     "pipelines/reproduce.py": PIPELINE | {"mlflow"},
     "pipelines/promote.py": PIPELINE | {"mlflow"},
     "pipelines/registered.py": PIPELINE | {"mlflow"},
+    "pipelines/system_metrics.py": PIPELINE | {"psutil"},
     "pipelines/pictures.py": PIPELINE | {"matplotlib"},
     "pipelines/charts.py": PIPELINE | {"matplotlib"},
     "pipelines/report_page.py": PIPELINE | {"jinja2", "markupsafe"},

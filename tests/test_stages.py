@@ -47,7 +47,6 @@ def write_tiny_params(folder: Path, **train: object) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with tiny parameters and a drawn category, as the current directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow leaves the last test's there
     monkeypatch.setenv("FASTFLOW_SYNC", "later")  # these tests sync themselves, here: a process more costs seconds
     write_plates(tmp_path / "images/plates")
     write_tiny_params(tmp_path)
