@@ -19,6 +19,8 @@ from fastflow.model import FastFlow
 
 ROOT = Path(__file__).parent.parent
 SIZE = 64
+FULL = os.environ.get("FASTFLOW_FULL") == "1"
+"""Whether tests of chance make all their trials: 50 kills where CI makes 16; docs/reliability.md."""
 
 
 @pytest.fixture(autouse=True)

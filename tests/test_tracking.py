@@ -18,6 +18,7 @@ from pipelines import journal, store
 from pipelines.stage import TERMINATED, ServerAway
 from pipelines.sync import sync
 from tests.bad_server import bad_server
+from tests.conftest import FULL
 
 pytestmark = [
     pytest.mark.usefixtures("folder"),
@@ -228,7 +229,7 @@ def start_server(folder: Path, port: int) -> subprocess.Popen[bytes]:
     raise AssertionError((folder / "server.log").read_text()[-2000:])
 
 
-TRIALS = int(os.environ.get("FASTFLOW_TRIALS", "5"))  # 6 s of CPU each; 20 were run for docs/tracking.md
+TRIALS = 20 if FULL else 4  # 6 s of CPU each
 WRITERS = """
 import os, sys
 from pathlib import Path

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import FULL
 from tests.faults.kit import LOG, MODEL, Watch, finished, model_hash, start, write_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
@@ -34,11 +35,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, floa
     return folder, hashes.pop(), seconds
 
 
-@pytest.mark.parametrize(("number", "times"), [(signal.SIGKILL, 30), (signal.SIGTERM, 10), (signal.SIGINT, 10)])
+TIMES = {signal.SIGKILL: (8, 30), signal.SIGTERM: (4, 10), signal.SIGINT: (4, 10)}
+
+
+@pytest.mark.parametrize("number", TIMES, ids=lambda number: number.name)
 def test_every_rerun_ends_with_the_bits_of_the_uninterrupted_one(
-    reference: tuple[Path, str, float], tmp_path: Path, number: signal.Signals, times: int
+    reference: tuple[Path, str, float], tmp_path: Path, number: signal.Signals
 ) -> None:
-    source, expected, seconds = reference
+    (source, expected, seconds), times = reference, TIMES[number][FULL]
     rng = random.Random(int(number))
     landed = resumed = 0
     for turn in range(3 * times):
