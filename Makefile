@@ -19,7 +19,7 @@ DATA ?= data/demo
 CATEGORY ?= weave
 WEIGHTS ?= random
 
-.PHONY: help setup demo retrain ui mlflow-server test test-slow bench-accuracy lint lock clean
+.PHONY: help setup demo retrain up down deploy serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,18 @@ demo: setup  ## draw, train, evaluate and report three small categories: minutes
 retrain: setup  ## the same stages as a Prefect flow
 	python -m pipelines.flows
 
+up: setup  ## Prefect, MLflow and a worker that retrains nightly, on 127.0.0.1; prints what to open
+	python -m pipelines.services up
+
+down: setup  ## end exactly what `make up` started
+	python -m pipelines.services down
+
+deploy: setup  ## apply prefect.yaml after a change of it
+	python -m pipelines.services deploy
+
+serve-schedule: setup  ## the deployments of prefect.yaml by this terminal's process, without work pool and worker
+	python -m pipelines.schedule
+
 ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000
 	mkdir -p -m 700 .mlflow
 	mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///.mlflow/mlflow.db --artifacts-destination .mlflow/artifacts
@@ -53,7 +65,7 @@ mlflow-server: setup  ## the same as a hardened server, for several writers: see
 	  --backend-store-uri "$${MLFLOW_BACKEND:-sqlite:///.mlflow/mlflow.db}" --artifacts-destination .mlflow/artifacts
 
 test: setup  ## the fast tests
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
 
 test-slow: setup  ## the slow tests
 	python -m pytest -m slow

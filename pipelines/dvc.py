@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ Outcome = Literal["ran", "restored", "unchanged"]
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 _KEPT_LINES = 300
 _GRACE_SECONDS = 10
+TIMED_OUT = 124  # as coreutils' timeout says it
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -46,19 +48,29 @@ class StageFailed(Failed):
 
 
 def run_stage(
-    stage: str, *, on_line: Callable[[str], None], force: bool = False, environment: Mapping[str, str] = NOTHING
+    stage: str,
+    *,
+    on_line: Callable[[str], None],
+    force: bool = False,
+    environment: Mapping[str, str] = NOTHING,
+    seconds: float | None = None,
 ) -> Outcome:
     """Runs one stage if it is stale, without its upstream; `on_line` gets each line of output as it comes.
 
     Raises:
-        StageFailed: the stage or DVC ended with an error.
+        StageFailed: the stage or DVC ended with an error, or took longer than `seconds` and was ended.
     """
-    command = [*DVC, "repro", "--single-item", stage]
-    return run_command(stage, command + ["--force"] * force, on_line=on_line, environment=environment)
+    command = [*DVC, "repro", "--single-item", stage] + ["--force"] * force
+    return run_command(stage, command, on_line=on_line, environment=environment, seconds=seconds)
 
 
 def run_command(
-    stage: str, command: list[str], *, on_line: Callable[[str], None], environment: Mapping[str, str] = NOTHING
+    stage: str,
+    command: list[str],
+    *,
+    on_line: Callable[[str], None],
+    environment: Mapping[str, str] = NOTHING,
+    seconds: float | None = None,
 ) -> Outcome:
     """Runs a command as stages are run; `stage` is its name. Raises StageFailed."""
     said: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -72,6 +84,15 @@ def run_command(
         start_new_session=True,
     )
     assert process.stdout is not None
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        end_group(process)
+
+    limit = threading.Timer(seconds or 0, end)
+    if seconds:
+        limit.start()
     try:
         for line in map(str.rstrip, process.stdout):
             if line:
@@ -80,11 +101,23 @@ def run_command(
             outcome = _outcome(line) or outcome
         code = process.wait()
     finally:
+        limit.cancel()
         end_group(process)
         process.stdout.close()
+    if code and seconds and late.is_set():
+        raise StageFailed(stage, TIMED_OUT, f"error: it was ended after {seconds / 60:g} minutes: retrain.minutes")
     if code:
         raise StageFailed(stage, _exit_code(said, code), "\n".join(said))
     return outcome
+
+
+def stale_stages(stages: list[str]) -> set[str]:
+    """Those of the stages that are stale by themselves; what follows from them is not named.
+
+    Raises:
+        StageFailed: DVC ended with an error.
+    """
+    return set(json.loads(_dvc("status", "--json", *stages, of=", ".join(stages)) or "{}")) & set(stages)
 
 
 def is_up_to_date(stage: str) -> bool:
@@ -93,7 +126,7 @@ def is_up_to_date(stage: str) -> bool:
     Raises:
         StageFailed: DVC ended with an error.
     """
-    return not json.loads(_dvc("status", "--json", stage, of=stage) or "{}")
+    return not stale_stages([stage])
 
 
 def accept(stage: str) -> None:

@@ -8,33 +8,58 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from pipelines.stage import log
+from pipelines.stage import Failed, log
+
+
+class Held(Failed):
+    """Another process has the lock; the message names it."""
 
 
 @contextmanager
-def locked(path: Path, *, what: str = "") -> Iterator[None]:
-    """Waits for its turn at the lock file `path`, whose folder must exist; where `what` is given, names the holder."""
+def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> Iterator[dict[str, Any]]:
+    """Waits for its turn at the lock file `path`, whose folder must exist; where `what` is given, names the holder.
+
+    Yields what the last holder wrote of itself (`about`, pid, host, since) if it died with the lock, else nothing.
+
+    Raises:
+        Held: another process has it, and `wait` is false.
+    """
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not wait:
+                raise Held(f"{what}: {named(_read(file))}") from None
             if what:
-                log.info("%s: waiting for %s", what, holder(file))
+                log.info("%s: waiting for %s", what, named(_read(file)))
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
+        dead = _read(file)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now}))
-        file.flush()
-        yield
+        _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now} | about))
+        try:
+            yield dead
+        finally:
+            _write(file, "")
 
 
-def holder(file: IO[str]) -> str:
-    """Who has the lock, as it wrote of itself."""
+def named(holder: dict[str, Any]) -> str:
+    """A holder in words, from what it wrote of itself."""
+    if not {"pid", "host", "since"} <= holder.keys():
+        return "another process"
+    return f"process {holder['pid']} on {holder['host']}, which has it since {holder['since']}"
+
+
+def _read(file: IO[str]) -> dict[str, Any]:
     file.seek(0)
     try:
-        about = json.loads(file.read())
-        return f"process {about['pid']} on {about['host']}, which has it since {about['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+        return dict(json.loads(file.read()))
+    except (ValueError, TypeError):  # empty, or half-written
+        return {}
+
+
+def _write(file: IO[str], text: str) -> None:
+    file.truncate(0)
+    file.write(text)
+    file.flush()

@@ -17,6 +17,7 @@ from pipelines.aliases import CHALLENGER, CHAMPION
 from pipelines.candidates import EvaluationSet
 from pipelines.decision import write_decision
 from pipelines.gate import Measured, Rule, first_rules, rules_against
+from pipelines.notify import notify
 from pipelines.params import Params, read_params
 from pipelines.paths import model_name, report_folder
 from pipelines.registry import Opened
@@ -76,6 +77,9 @@ def _decide(
         raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {text}")
     aliases.crown(client, category, challenger)
     log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
+    notify(
+        "promoted", f"{category}: version {challenger} is champion now ({verdict}), before it was {champion or 'none'}"
+    )
 
 
 def _opened(client: mlflow.MlflowClient, category: str, version: str) -> tuple[Opened | None, list[Rule]]:

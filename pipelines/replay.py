@@ -79,7 +79,7 @@ class Replay:
             tags = tags | {MLFLOW_PARENT_RUN_ID: self._parent(header).info.run_id}
         known = store.find_run(self.client, header["key"])
         run = known or store.run_of(self.client, header["key"], name=header["name"], start=header["time"], tags=tags)
-        self.result["run_id"] = run.info.run_id
+        self.result |= {"run_id": run.info.run_id, "experiment_id": run.info.experiment_id}
         if known and header.get("continued"):
             self.client.update_run(self.run_id, status="RUNNING")
         elif known:  # begun by a child that came first, or by an attempt whose answer was lost

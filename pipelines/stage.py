@@ -58,3 +58,9 @@ def exit_code(work: Callable[[], None]) -> int:
 def _say(error: object, code: int) -> int:
     print(f"error: {error}", file=sys.stderr, flush=True)
     return code
+
+
+def without_secrets(uri: str) -> str:
+    """An address without its user and password."""
+    scheme, separator, rest = uri.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]

@@ -19,7 +19,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pipelines.journal import STORE, store_lock
-from pipelines.stage import ServerAway
+from pipelines.stage import ServerAway, without_secrets
 
 EXPERIMENT = "fastflow"
 KEY = "run_key"
@@ -80,8 +80,3 @@ def run_of(client: mlflow.MlflowClient, key: str, *, name: str, start: int, tags
         return find_run(client, key) or client.create_run(
             experiment_id(client), start_time=start, run_name=name, tags={**tags, KEY: key}
         )
-
-
-def without_secrets(uri: str) -> str:
-    scheme, separator, rest = uri.partition("://")
-    return scheme + separator + rest.rpartition("@")[2]

@@ -1,0 +1,127 @@
+"""The tasks of the flows: DVC's stages and our commands, each a process of its own, its output in the task's log."""
+
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from pipelines.dvc import TIMED_OUT, StageFailed, run_command, run_stage
+from pipelines.flow_artifacts import EpochProgress, Result, show_category
+from pipelines.params import Params, read_params
+from pipelines.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
+
+CATEGORY_STAGES = ("prepare", "train", "evaluate")
+LASTING = (FAILED, USAGE, BAD_DATA, TIMED_OUT)  # exit codes of faults that a retry cannot cure
+BACK_OFF = [5.0, 30.0, 120.0, 600.0]  # seconds before each retry
+OUTCOMES = {"ran": "trained", "restored": "restored", "unchanged": "up to date"}
+
+
+def can_pass(task: Any, run: Any, state: Any) -> bool:
+    """A retry is for faults that can pass: a lock, a disk, a server, a kill. Bad data stays bad, and NaN stays NaN."""
+    error = state.result(raise_on_failure=False)
+    return not (isinstance(error, StageFailed) and error.exit_code in LASTING)
+
+
+@task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_delay_seconds=BACK_OFF, retry_condition_fn=can_pass)
+def stage_task(stage: str, *, force: bool, environment: Mapping[str, str], minutes: float) -> str:
+    """One DVC stage, ended after `minutes`; returns ran, restored or unchanged. A training shows its epochs."""
+    log, progress = get_run_logger(), EpochProgress(f"training-{stage.partition('@')[2]}", stage)
+
+    def on_line(line: str) -> None:
+        log.info(line)
+        progress.read(line)
+
+    return run_stage(stage, on_line=on_line, force=force, environment=environment, seconds=60 * minutes)
+
+
+@task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
+def gate_task(category: str) -> str:
+    """The gate after an evaluation; a refusal, or a store that is away, keeps the champion and is no failure."""
+    command = [sys.executable, "-m", "pipelines.promote", "--category", category]
+    try:
+        run_command(f"gate@{category}", command, on_line=get_run_logger().info)
+    except StageFailed as error:
+        if error.exit_code not in (REFUSED, SERVER_AWAY):
+            raise
+        return error.reason
+    return ""
+
+
+@task(task_run_name="champion@{category}", cache_policy=NO_CACHE)
+def champion_task(category: str) -> None:
+    """The champion on today's images."""
+    command = [sys.executable, "-m", "pipelines.champion", "--category", category]
+    run_command(f"champion@{category}", command, on_line=get_run_logger().info)
+
+
+class Places:
+    """Room for `parallel` categories at once, each with the GPU or the cores that are its own while it is at work."""
+
+    def __init__(self, params: Params) -> None:
+        self.count = params.retrain.parallel
+        self._free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+        gpus = usable_gpus() if params.device in ("auto", "cuda") else []
+        cores = max(1, (os.cpu_count() or 1) // self.count)
+        for number in range(self.count):
+            alone = self.count == 1 or "OMP_NUM_THREADS" in os.environ
+            threads = {} if alone else {"OMP_NUM_THREADS": str(cores)}
+            self._free.put({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else threads)
+
+    @contextmanager
+    def taken(self) -> Iterator[dict[str, str]]:
+        """Environment of one place, until it is given back."""
+        place = self._free.get()
+        try:
+            yield place
+        finally:
+            self._free.put(place)
+
+
+def usable_gpus() -> list[str]:
+    """Names of the GPUs that this process may use; asked of the driver: importing PyTorch here would cost seconds."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name]
+    try:
+        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+@task(task_run_name="{category}", cache_policy=NO_CACHE)
+def category_task(
+    category: str, *, places: Places, force: bool, promote: bool, environment: Mapping[str, str]
+) -> Result:
+    """prepare, train, evaluate and gate of one category, in order; raises StageFailed where one fails."""
+    start, outcomes, limits = time.perf_counter(), {}, read_params().retrain
+    staged = stage_task.with_options(retries=limits.retries)
+    with places.taken() as place:
+        for stage in stages_of(category):
+            outcomes[stage] = staged(
+                stage,
+                force=force and stage.startswith("train@"),
+                environment={**environment, **place},
+                minutes=limits.minutes,
+            )
+        changed = outcomes[f"evaluate@{category}"] != "unchanged"
+        refused = gate_task(category) if changed and promote else ""
+        show_category(category)
+    return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)
+
+
+def stages_of(category: str) -> list[str]:
+    """A category's DVC stages in order; the demo's own are drawn first, a public data set's are downloaded."""
+    params = read_params()
+    root = Path(params.data.root)
+    drawn = root == Path("data/demo") and category in params.demo.categories
+    fetched = root == Path("data") / params.download.source and category in params.download.categories
+    first = ["draw"] * drawn + ["download"] * fetched
+    return [f"{stage}@{category}" for stage in [*first, *CATEGORY_STAGES]]
