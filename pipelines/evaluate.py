@@ -25,7 +25,7 @@ from pipelines.device import choose_device
 from pipelines.model_card import model_card
 from pipelines.normal_scores import normal_scores
 from pipelines.params import Params
-from pipelines.paths import RUN, about_file, index_file, model_folder, model_name, report_folder
+from pipelines.paths import RUN, index_file, model_folder, model_name, report_folder
 from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import data_hash, provenance
 from pipelines.run import run_category_stage
@@ -107,8 +107,7 @@ def track(category: str, params: Params, found: Mapping[str, float | None]) -> s
         run.log_model(folder, category=category, example=example, tags=tags | {"example_pred_score": repr(score)})
     name = model_name(category)
     registered = f"{name} version {run.result['version']}" if run.result else f"{name}, not sent yet"
-    place = f"experiments/{run.result['experiment_id']}/runs/{run.result['run_id']}" if run.result else "not sent yet"
-    write_about(category, params, run_key=key, registered=registered, place=place)
+    write_about(category, params, run_key=key, registered=registered)
     return registered
 
 
@@ -130,7 +129,7 @@ def example_of(category: str, params: Params) -> tuple[str, float]:
     return base64.b64encode(file.getvalue()).decode(), float(score)
 
 
-def write_about(category: str, params: Params, *, run_key: str, registered: str, place: str = "") -> None:
+def write_about(category: str, params: Params, *, run_key: str, registered: str) -> None:
     """about.json: what the report's header shows of where this model comes from."""
     config = read_config(model_folder(category))
     model, threshold = config["model"], config["threshold"]
@@ -146,11 +145,10 @@ def write_about(category: str, params: Params, *, run_key: str, registered: str,
         "training time": f"{config['train_seconds']:.0f} s",
         "images from": params.data.root,
         "registered as": registered,
-        "MLflow run": place,
         "MLflow run_key": run_key,
     }
     text = json.dumps(about | provenance(category), indent=2)
-    about_file(category).write_text(text + "\n")
+    (report_folder(category) / "about.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a retraining shows in Prefect's pages while it runs and when it is done."""
 
+import json
 import os
 import re
 import time
@@ -16,7 +17,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from pipelines.paths import read_about, read_metrics, report_folder
+from pipelines import journal
+from pipelines.paths import RUN, model_folder, read_metrics, report_folder
 from pipelines.stage import without_secrets
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro")
@@ -73,18 +75,19 @@ def show_results(results: list[Result], *, report: str) -> None:
 
 def show_category(category: str) -> None:
     """A category's metrics; where an MLflow server has its run, a link to that and its first picture."""
-    metrics, about = read_metrics(category), read_about(category)
+    metrics = read_metrics(category)
+    sent = journal.result_of(json.loads((model_folder(category) / RUN).read_text())["run_key"])
     numbers = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if metrics.get(name) is not None)
-    server, place = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"), about.get("MLflow run", "")
-    if not (server.startswith("http") and place.startswith("experiments/")):
+    server = without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"))
+    if not (server.startswith("http") and sent):
         text = f"**{category}**: {numbers or 'no metric is defined'}. Pictures: `{report_folder(category)}/pictures`"
         create_markdown_artifact(text, key=f"metrics-{slug(category)}")
         return
-    link = f"{without_secrets(server)}/#/{place}"
+    link = f"{server}/#/experiments/{sent['experiment_id']}/runs/{sent['run_id']}"
     create_link_artifact(link, link_text=f"{category} in MLflow", key=f"mlflow-{slug(category)}", description=numbers)
     for picture in sorted((report_folder(category) / "pictures").glob("*.jpg"))[:1]:
-        asked = urlencode({"run_uuid": place.rpartition("/")[2], "path": f"report/pictures/{picture.name}"})
-        address = f"{without_secrets(server)}/get-artifact?{asked}"
+        asked = urlencode({"run_uuid": sent["run_id"], "path": f"report/pictures/{picture.name}"})
+        address = f"{server}/get-artifact?{asked}"
         create_image_artifact(address, key=f"picture-{slug(category)}", description=f"{category}, {picture.stem}")
 
 

@@ -132,6 +132,14 @@ def result(folder: Path) -> Entry | None:
     return None
 
 
+def result_of(key: str) -> Entry | None:
+    """That of the newest replayed journal of the run of that key."""
+    for folder in sorted(DONE.glob("[0-9]*"), reverse=True):
+        if read(folder)[0]["key"] == key:
+            return result(folder)
+    return None
+
+
 @contextmanager
 def store_lock(name: str) -> Iterator[None]:
     """One process of this folder at a time."""

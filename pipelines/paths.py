@@ -31,17 +31,7 @@ def model_name(category: str) -> str:
     return f"fastflow-{category}"
 
 
-def about_file(category: str) -> Path:
-    return report_folder(category) / "about.json"
-
-
 def read_metrics(category: str) -> dict[str, Any]:
     """The metrics that the category's last evaluation left; empty where there is none."""
     path = report_folder(category) / "metrics.json"
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
-
-
-def read_about(category: str) -> dict[str, str]:
-    """Where the category's model comes from, as its last evaluation told it; empty where there is none."""
-    path = about_file(category)
     return dict(json.loads(path.read_text())) if path.is_file() else {}
