@@ -1,15 +1,18 @@
 """The wrapper around DVC: whose exit code it reports, and that nothing outlives it."""
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines import dvc
-from pipelines.dvc import StageFailed, end_group, run_stage, stage_environment
+from pipelines.dvc import StageFailed, end_group, run_stage, stage_environment, stale_stages
 
 FAKE = """
 import sys
@@ -108,3 +111,35 @@ def test_an_error_while_streaming_ends_the_stage(fake_dvc: Path, monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         run_stage("a", on_line=refuse)
     assert started[0].returncode is not None
+
+
+@pytest.mark.slow
+def test_eight_categories_four_at_once_five_times_leave_the_lock_file_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stages as ours are: of a matrix, with an input of their own and one in common; each time all are stale."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], check=True)
+    names = [f"c{i}" for i in range(8)]
+    stage = {
+        "matrix": {"category": names},
+        "cmd": "cat in/${item.category} common > out-${item.category}",
+        "deps": ["in/${item.category}", "common"],
+        "outs": ["out-${item.category}"],
+    }
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"work": stage}}))
+    Path("in").mkdir()
+    Path("common").write_text("common\n")
+    for turn in range(5):
+        for name in names:
+            Path("in", name).write_text(f"{name} {turn}\n")
+        with ThreadPoolExecutor(4) as pool:
+            done = list(pool.map(lambda name: run_stage(f"work@{name}", on_line=lambda line: None), names))
+        assert done == ["ran"] * 8
+        stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"]
+        for name in names:
+            (out,) = stages[f"work@{name}"]["outs"]
+            content = f"{name} {turn}\ncommon\n".encode()
+            assert out["md5"] == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert stale_stages([f"work@{name}" for name in names]) == set()
