@@ -19,7 +19,7 @@ DATA ?= data/demo
 CATEGORY ?= weave
 WEIGHTS ?= random
 
-.PHONY: help setup demo retrain up down deploy serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock clean
+.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ down: setup  ## end exactly what `make up` started
 
 deploy: setup  ## apply prefect.yaml after a change of it
 	python -m pipelines.services deploy
+
+worker: setup  ## on another machine: train what the coordinator hands out; docs/machines.md
+	FASTFLOW_PROJECT="$(CURDIR)" prefect worker start --pool machines --type process --limit 1
 
 serve-schedule: setup  ## the deployments of prefect.yaml by this terminal's process, without work pool and worker
 	python -m pipelines.schedule

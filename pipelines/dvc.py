@@ -52,15 +52,18 @@ def run_stage(
     *,
     on_line: Callable[[str], None],
     force: bool = False,
+    pull: bool = False,
     environment: Mapping[str, str] = NOTHING,
     seconds: float | None = None,
 ) -> Outcome:
     """Runs one stage if it is stale, without its upstream; `on_line` gets each line of output as it comes.
 
+    `pull`: what another machine made of the same inputs is fetched from DVC's remote instead.
+
     Raises:
         StageFailed: the stage or DVC ended with an error, or took longer than `seconds` and was ended.
     """
-    command = [*DVC, "repro", "--single-item", stage] + ["--force"] * force
+    command = [*DVC, "repro", "--single-item", stage] + ["--force"] * force + ["--pull"] * pull
     return run_command(stage, command, on_line=on_line, environment=environment, seconds=seconds)
 
 

@@ -13,10 +13,12 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from pipelines.dvc import TIMED_OUT, StageFailed, run_command, run_stage
+from pipelines.dvc import DVC, NOTHING, TIMED_OUT, StageFailed, run_command, run_stage
+from pipelines.elsewhere import done_by_a_worker, git
 from pipelines.flow_artifacts import EpochProgress, Result, show_category
 from pipelines.params import Params, read_params
 from pipelines.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
+from pipelines.tracking import PARENT
 
 CATEGORY_STAGES = ("prepare", "train", "evaluate")
 LASTING = (FAILED, USAGE, BAD_DATA, TIMED_OUT)  # exit codes of faults that a retry cannot cure
@@ -31,7 +33,9 @@ def can_pass(task: Any, run: Any, state: Any) -> bool:
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_delay_seconds=BACK_OFF, retry_condition_fn=can_pass)
-def stage_task(stage: str, *, force: bool, environment: Mapping[str, str], minutes: float) -> str:
+def stage_task(
+    stage: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING, minutes: float
+) -> str:
     """One DVC stage, ended after `minutes`; returns ran, restored or unchanged. A training shows its epochs."""
     log, progress = get_run_logger(), EpochProgress(f"training-{stage.partition('@')[2]}", stage)
 
@@ -39,7 +43,7 @@ def stage_task(stage: str, *, force: bool, environment: Mapping[str, str], minut
         log.info(line)
         progress.read(line)
 
-    return run_stage(stage, on_line=on_line, force=force, environment=environment, seconds=60 * minutes)
+    return run_stage(stage, on_line=on_line, force=force, pull=pull, environment=environment, seconds=60 * minutes)
 
 
 @task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
@@ -66,7 +70,8 @@ class Places:
     """Room for `parallel` categories at once, each with the GPU or the cores that are its own while it is at work."""
 
     def __init__(self, params: Params) -> None:
-        self.count = params.retrain.parallel
+        elsewhere = params.retrain.where == "pool"  # how many at once is then for the workers to say
+        self.count = len(params.data.categories) if elsewhere else params.retrain.parallel
         self._free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         gpus = usable_gpus() if params.device in ("auto", "cuda") else []
         cores = max(1, (os.cpu_count() or 1) // self.count)
@@ -96,21 +101,43 @@ def usable_gpus() -> list[str]:
         return []
 
 
+def stages_task(
+    category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING
+) -> dict[str, str]:
+    """A category's stages in order, each a task; returns what came of each. Raises StageFailed where one fails."""
+    limits = read_params().retrain
+    staged = stage_task.with_options(retries=limits.retries)
+    return {
+        stage: staged(
+            stage,
+            force=force and stage.startswith("train@"),
+            pull=pull,
+            environment=environment,
+            minutes=limits.minutes,
+        )
+        for stage in stages_of(category)
+    }
+
+
+@task(task_run_name="{what}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=BACK_OFF)
+def dvc_task(what: str, *arguments: str) -> None:
+    """DVC's remote, asked for what a stage needs or given what it made."""
+    run_command(what, [*DVC, *arguments], on_line=get_run_logger().info)
+
+
 @task(task_run_name="{category}", cache_policy=NO_CACHE)
 def category_task(
     category: str, *, places: Places, force: bool, promote: bool, environment: Mapping[str, str]
 ) -> Result:
-    """prepare, train, evaluate and gate of one category, in order; raises StageFailed where one fails."""
-    start, outcomes, limits = time.perf_counter(), {}, read_params().retrain
-    staged = stage_task.with_options(retries=limits.retries)
+    """prepare, train, evaluate and gate of one category, here or by another machine."""
+    start, retrain = time.perf_counter(), read_params().retrain
     with places.taken() as place:
-        for stage in stages_of(category):
-            outcomes[stage] = staged(
-                stage,
-                force=force and stage.startswith("train@"),
-                environment={**environment, **place},
-                minutes=limits.minutes,
-            )
+        if retrain.where == "pool":
+            parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
+            done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
+            outcomes = stages_task(category, pull=True)
+        else:
+            outcomes = stages_task(category, force=force, environment={**environment, **place})
         changed = outcomes[f"evaluate@{category}"] != "unchanged"
         refused = gate_task(category) if changed and promote else ""
         show_category(category)

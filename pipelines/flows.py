@@ -26,8 +26,9 @@ from pydantic import Field
 
 from pipelines import tracking
 from pipelines.dvc import StageFailed, stale_stages
+from pipelines.elsewhere import images_file, refuse_changes, sign
 from pipelines.flow_artifacts import Progress, Result, show_results, summary_of
-from pipelines.flow_tasks import Places, category_task, champion_task, stage_task, stages_of
+from pipelines.flow_tasks import Places, category_task, champion_task, dvc_task, stage_task, stages_of, stages_task
 from pipelines.lock import Held
 from pipelines.notify import notify
 from pipelines.only_one import close_dead_runs, only_one
@@ -60,6 +61,8 @@ def retrain_all(
         with only_one([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
             close_dead_runs(dead)
             chosen = choose_categories(categories, read_params())
+            if read_params().retrain.where == "pool":
+                refuse_changes()
             if epochs is not None:
                 write_epochs(epochs)
             return Completed(message=_retrain(chosen, force=force, promote=promote))
@@ -80,6 +83,25 @@ def retrain(category: str, epochs: Epochs = None, force: bool = True, promote: b
     """
     state: State[Any] = retrain_all([category], epochs, force, promote, return_state=True)
     return state
+
+
+@flow(name="retrain-here")
+def retrain_here(category: str, commit: str, force: bool = False, parent: str = "") -> State[Any]:
+    """Train and evaluate one category on this machine of the pool, and push what came of it; see retrain.where.
+
+    Args:
+        category: A name listed in params.yaml under data.categories.
+        commit: What the clone is brought to first.
+        force: Train even where nothing has changed.
+        parent: The MLflow run of the retraining, as FASTFLOW_PARENT_RUN holds it.
+    """
+    sign(flow_run.get_id() or "")
+    images = images_file(read_params().data.root, category)
+    if images.is_file():
+        dvc_task("images", "pull", images.as_posix())
+    outcomes = stages_task(category, force=force, pull=not force, environment={PARENT: parent} if parent else {})
+    dvc_task("results", "push", "--run-cache", *outcomes)
+    return Completed(message=f"{category} {outcomes[f'train@{category}']} at {commit[:12]}")
 
 
 @flow(name="evaluate-champions")

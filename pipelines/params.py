@@ -110,6 +110,7 @@ class Gate(Section):
 
 
 class Retrain(Section):
+    where: Literal["here", "pool"]
     parallel: Count
     retries: Annotated[int, Field(ge=0)]
     minutes: Annotated[float, Field(gt=0)]

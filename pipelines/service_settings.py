@@ -10,7 +10,7 @@ from pipelines.paths import STATE
 from pipelines.stage import Failed
 
 ENVIRONMENT = STATE / "services.env"
-HOST, POOL = "127.0.0.1", "fastflow"
+HOST, POOL, MACHINES = "127.0.0.1", "fastflow", "machines"
 
 
 def settings(prefect_port: int, mlflow_port: int) -> dict[str, str]:

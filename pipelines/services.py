@@ -21,7 +21,16 @@ import psutil
 
 from fastflow.files import write_text
 from pipelines.paths import STATE
-from pipelines.service_settings import ENVIRONMENT, HOST, POOL, commands, read_environment, settings, write_environment
+from pipelines.service_settings import (
+    ENVIRONMENT,
+    HOST,
+    MACHINES,
+    POOL,
+    commands,
+    read_environment,
+    settings,
+    write_environment,
+)
 from pipelines.stage import Failed, exit_code, log
 
 RECORD, LOGS = STATE / "services.json", STATE / "services"
@@ -68,8 +77,9 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
 
 
 def deploy() -> None:
-    """Makes the work pool and applies prefect.yaml. Raises Failed with what Prefect says."""
-    for command in (["work-pool", "create", POOL, "--type", "process", "--overwrite"], ["deploy", "--all"]):
+    """Makes the work pools and applies prefect.yaml. Raises Failed with what Prefect says."""
+    pools = [["work-pool", "create", pool, "--type", "process", "--overwrite"] for pool in (POOL, MACHINES)]
+    for command in [*pools, ["deploy", "--all"]]:
         done = subprocess.run(
             [sys.executable, "-m", "prefect", "--no-prompt", *command],
             env=os.environ | read_environment(), capture_output=True, text=True, check=False,

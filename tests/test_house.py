@@ -24,6 +24,7 @@ ALLOWED = {  # the longest match decides
     "pipelines/flow_tasks.py": PIPELINE | {"prefect"},
     "pipelines/flow_artifacts.py": PIPELINE | {"prefect"},
     "pipelines/schedule.py": PIPELINE | {"prefect"},
+    "pipelines/elsewhere.py": PIPELINE | {"prefect"},
     "pipelines/only_one.py": PIPELINE | {"prefect"},
     "pipelines/store.py": PIPELINE | {"mlflow"},
     "pipelines/replay.py": PIPELINE | {"mlflow"},
