@@ -1,4 +1,4 @@
-"""Two workers in clones of their own share six categories; one dies in the middle; the coordinator has it all in the end.
+"""Two workers in clones of their own share six categories; one dies in the middle; the coordinator gets them all.
 
 Takes about ten minutes on two cores: FASTFLOW_FULL=1 python -m pytest -m slow tests/test_elsewhere.py
 """

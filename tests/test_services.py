@@ -31,7 +31,8 @@ from prefect.client.orchestration import get_client
 with get_client(sync_client=True) as client:
     if sys.argv[1] == "runs":
         found = [r for r in client.read_flow_runs(limit=200) if r.state_name != "Scheduled"]
-        print(json.dumps([[str(r.id), r.name, r.state_name, r.state.message or "", r.auto_scheduled, r.tags] for r in found]))
+        rows = [[str(r.id), r.name, r.state_name, r.state.message or "", r.auto_scheduled, r.tags] for r in found]
+        print(json.dumps(rows))
     elif sys.argv[1] == "artifacts":
         print(json.dumps([[a.key, a.type, str(a.data)] for a in client.read_artifacts(limit=200)]))
     else:
