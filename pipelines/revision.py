@@ -2,10 +2,13 @@
 
 import subprocess
 
+WRITTEN = ("dvc.lock", "reports")  # by the stages themselves: it is no change of the project while they run
+
 
 def project_version() -> dict[str, str]:
-    """The commit of this project, and whether tracked files differ from it."""
-    changes = _git("status", "--porcelain", "--untracked-files=no")
+    """The commit of this project, and whether tracked files differ from it, but for what stages write."""
+    but = [f":(exclude){path}" for path in WRITTEN]
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *but)
     dirty = changes if changes == "unknown" else str(bool(changes)).lower()
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": dirty}
 
