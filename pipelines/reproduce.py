@@ -1,55 +1,93 @@
 """How to make a registered version again, from its number alone: commit, images, parameters, commands.
 
-Run as: python -m pipelines.reproduce --category bottle --version 7
+Run as: python -m pipelines.reproduce --category bottle --version 7 > recipe.sh
 """
 
 import argparse
+import re
+import shlex
 import sys
+from collections.abc import Mapping
 
 import mlflow
 from mlflow.exceptions import MlflowException
 
 from pipelines import aliases, store
+from pipelines.params import CATEGORY_NAME
+from pipelines.paths import model_name
 from pipelines.stage import exit_code
 
 PARAMS_ARTIFACT = "source/params.yaml"
+WEIGHTS = "sha256.flow.safetensors"
+ALLOWED = {  # what a training writes of itself: nothing else that a store holds may reach a shell
+    "category": CATEGORY_NAME,
+    "version": "[0-9]+",
+    "git_commit": "[0-9a-f]{40}|[0-9a-f]{64}",
+    "git_dirty": "true|false|unknown",
+    "seed": "-?[0-9]+",
+    "params_sha256": "[0-9a-f]{64}",
+    "data_dvc_md5": r"[0-9a-f]{32}(\.dir)?|unknown",
+    "hardware": ".* [1-9][0-9]* threads.*",
+    WEIGHTS: "[0-9a-f]{64}",
+}
+CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal may obey these
 
 
 def recipe(category: str, version: str) -> str:
-    """Commands with comments, for a shell: run in a fresh clone they end with the printed weights hash.
+    """A script for a shell: run in a fresh clone it ends with the check of the weights' hash.
 
     Raises:
-        ValueError: no such version, or its run is not in this store.
+        ValueError: no such version, its run is not in this store, or what the store tells of it cannot be followed.
         ServerAway: the store does not answer.
     """
     client = store.connect()
     with store.answering():
         made = aliases.get_version(client, category, version)
-        tags = dict(made.tags)
-        params = _params(str(made.run_id))
-    threads = tags.get("hardware", "").partition(" threads")[0].rpartition(" ")[2]
-    dirty = tags.get("git_dirty") != "false"
+        tags, params = _training(str(made.run_id))
+    return script(category, str(made.version), tags | {WEIGHTS: made.tags.get(WEIGHTS, "unknown")}, params)
+
+
+def script(category: str, version: str, tags: Mapping[str, str], params: str) -> str:
+    """The commands. `tags` are those of the training's run: a version's may come from a later evaluation of it.
+
+    Raises:
+        ValueError: tags or parameters are not such as a training writes.
+    """
+    name = f"{model_name(category)} version {version}"
+    told = dict.fromkeys(ALLOWED, "unknown") | dict(tags) | {"category": category, "version": version}
+    for what, allowed in ALLOWED.items():
+        if not re.fullmatch(allowed, told[what]):
+            raise ValueError(f"{name} cannot be made again: its {what} is {told[what]!r}, which is not {allowed!r}")
+    if CONTROL.search(params):
+        raise ValueError(f"{name} cannot be made again: its {PARAMS_ARTIFACT} holds control characters")
+    commit, hardware = told["git_commit"], re.sub(r"[^\w ,./+-]", "?", told["hardware"], flags=re.ASCII)
+    clean = told["git_dirty"] == "false"
     lines = [
-        f"# {made.name} version {version}: seed {tags.get('seed')}, params.yaml {tags.get('params_sha256', '')[:12]}",
-        "# WARNING: it was made with uncommitted changes: the commit alone may differ" if dirty else "# clean commit",
-        f"git checkout {tags.get('git_commit')}",
-        "cat > params.yaml <<'END_OF_PARAMS'",
-        params.rstrip("\n"),
-        "END_OF_PARAMS",
-        f"# images: DVC knows them as {tags.get('data_dvc_md5')}; drawn or prepared ones need no pull",
-        "dvc pull --run-cache --allow-missing || true",
-        f"export OMP_NUM_THREADS={threads or 1}    # made on: {tags.get('hardware')}",
+        f"# {name}: seed {told['seed']}, params.yaml {told['params_sha256'][:12]}",
+        "# clean commit" if clean else "# WARNING: it was made with uncommitted changes: the commit alone may differ",
+        f"# first, in a fresh clone: git checkout {commit}; make setup; . .venv/bin/activate; then bash with this file",
+        "(  # what fails ends these parentheses, not the shell of whoever pasted them",
+        "set -eu",
+        "git diff --quiet HEAD -- params.yaml || { echo 'params.yaml was changed: use a fresh clone'; exit 1; } >&2",
+        f"git checkout --quiet --detach {commit}",
+        f"printf %s {shlex.quote(params)} > params.yaml",
+        'export DVC_SITE_CACHE_DIR="${DVC_SITE_CACHE_DIR:-$PWD/.dvc/site-cache}"',
+        f"# images: DVC knows them as {told['data_dvc_md5']}; drawn or prepared ones need no pull",
+        f"dvc pull --with-deps --allow-missing prepare@{category} || true",
+        f"export OMP_NUM_THREADS={re.findall('([0-9]+) threads', hardware)[0]}  # made on: {hardware}",
         f"dvc repro prepare@{category}",
         f"dvc repro --single-item --force train@{category}",
-        f"echo '{tags.get('sha256.flow.safetensors')}  models/{category}/flow.safetensors' | sha256sum --check",
+        f"echo '{told[WEIGHTS]}  models/{category}/flow.safetensors' | sha256sum --check",
+        ")",
     ]
     return "\n".join(lines)
 
 
-def _params(run_id: str) -> str:
+def _training(run_id: str) -> tuple[dict[str, str], str]:
+    """The tags and the params.yaml of a training's run."""
     try:
-        address = f"{mlflow.get_run(run_id).info.artifact_uri}/{PARAMS_ARTIFACT}"
-        return str(mlflow.artifacts.load_text(address))
+        run = mlflow.get_run(run_id)
+        return dict(run.data.tags), str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{PARAMS_ARTIFACT}"))
     except (MlflowException, OSError) as error:
         raise ValueError(f"run {run_id} or its {PARAMS_ARTIFACT} is not in this store") from error
 
