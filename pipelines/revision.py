@@ -2,13 +2,12 @@
 
 import subprocess
 
-WRITTEN = ("dvc.lock", "reports")  # by the stages themselves: it is no change of the project while they run
+WRITTEN = "dvc.lock"  # by DVC itself: it is no change of the project while stages run
 
 
 def project_version() -> dict[str, str]:
-    """The commit of this project, and whether tracked files differ from it, but for what stages write."""
-    but = [f":(exclude){path}" for path in WRITTEN]
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *but)
+    """The commit of this project, and whether tracked files differ from it, but for dvc.lock."""
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){WRITTEN}")
     dirty = changes if changes == "unknown" else str(bool(changes)).lower()
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": dirty}
 
