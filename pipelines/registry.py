@@ -16,7 +16,7 @@ from fastflow.files import folder_sha256
 from pipelines.aliases import CHALLENGER, CHAMPION, alias, get_version, versions
 from pipelines.journal import Entry, store_lock
 from pipelines.paths import model_name
-from pipelines.registered import open_model, write_model
+from pipelines.registered import Untrusted, open_model, write_model
 from pipelines.served_model import ServedModel
 
 CONTENT, EXAMPLE_SCORE = "model_sha256", "example_pred_score"
@@ -84,9 +84,12 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
     """Downloads, verifies and loads a version.
 
     Raises:
-        Untrusted, BadCheckpoint: its files are not those that were registered.
+        Untrusted, BadCheckpoint: its files are gone, or not those that were registered.
         ValueError: there is no such version.
     """
     made = get_version(client, category, version)
-    served = download(client.get_model_version_download_uri(made.name, made.version), made.tags)
+    source = client.get_model_version_download_uri(made.name, made.version)
+    if not mlflow.artifacts.list_artifacts(artifact_uri=source):  # of a store that is away, this raises
+        raise Untrusted(f"{made.name} version {version}: its files are gone from the store; restore them")
+    served = download(source, made.tags)
     return Opened(served, dict(made.tags))
