@@ -22,7 +22,10 @@ from pipelines.stage import REFUSED, USAGE, exit_code
 from tests.conftest import draw_square, write_plates
 from tests.test_stages import STAGE_NAMES, run, write_tiny_params
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # MLflow's own deprecations are not ours to fix
+]
 NAME = "fastflow-plates"
 QUALITY = {"image_auroc", "aupro", "defects"}
 REPORT = Path("reports/plates")
