@@ -71,7 +71,7 @@ test: setup  ## the fast tests
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
 
 test-slow: setup  ## the slow tests
-	python -m pytest -m slow
+	OMP_NUM_THREADS=1 python -m pytest -m slow -n 2 --dist loadfile --durations=25
 
 bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle WEIGHTS=file
 	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
