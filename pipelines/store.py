@@ -18,6 +18,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from pipelines import view
 from pipelines.journal import STORE, store_lock
 from pipelines.stage import ServerAway, without_secrets
 
@@ -39,9 +40,11 @@ def connect() -> mlflow.MlflowClient:
     with store_lock("init"):
         try:
             client = mlflow.MlflowClient()  # this alone creates the tables of a fresh store
-            if client.get_experiment_by_name(EXPERIMENT) is None:
+            if (experiment := client.get_experiment_by_name(EXPERIMENT)) is None:
                 place = (STORE / "artifacts").resolve().as_uri() if uri == local else None
-                client.create_experiment(EXPERIMENT, artifact_location=place)
+                client.create_experiment(EXPERIMENT, artifact_location=place, tags={view.TAG: view.SAVED})
+            elif view.TAG not in experiment.tags:  # a store from before there was one; a person's own stays
+                client.set_experiment_tag(experiment.experiment_id, view.TAG, view.SAVED)
             client.search_registered_models(max_results=1)  # the registry's tables, too
         except MlflowException as error:
             raise ServerAway(  # MLflow's own text may hold the address with its password: it stays in the chain

@@ -49,7 +49,8 @@ def train(category: str, params: Params) -> None:
     with tracking.new_run(name, tags=tags) as run, watched(run, device), naming_images(index):
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
-        run.log_params(flat(params.model_dump(include={"seed", "model"}) | settings))
+        chosen = params.model_dump(include={"seed": True, "model": {"preset", "weights"}})  # the config has overrides
+        run.log_params(flat(chosen | settings))
         root = Path(params.data.root) / category
         verify_images(index, root)
         course = Course(params, STATE / category, key_of(category, params, settings | weights))

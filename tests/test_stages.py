@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines import draw, evaluate, prepare, report, results, train
+from pipelines import draw, evaluate, prepare, report, results, train, view
 from pipelines.course import train_settings
 from pipelines.params import Params, read_params
 from pipelines.run import run_category_stage, run_stage
@@ -82,6 +82,10 @@ def test_a_category_goes_from_images_to_report_and_registry(project: Path, monke
     assert finished.data.params["train.epochs"] == "6"
     assert finished.data.metrics["image_auroc"] == pytest.approx(metrics["image_auroc"])
     assert {"git_commit", "data_dvc_md5", "seed", "torch", "sha256.flow.safetensors"} <= finished.data.tags.keys()
+    saved = mlflow.get_experiment(finished.info.experiment_id).tags[view.TAG]
+    columns = json.loads(json.loads(saved)["state"])["selectedColumns"]
+    kinds = (("metrics", finished.data.metrics), ("params", finished.data.params), ("tags", finished.data.tags))
+    assert set(columns) <= {f"{kind}.`{name}`" for kind, values in kinds for name in values}
     history = mlflow.MlflowClient().get_metric_history(run_id, "loss")
     curve = pd.read_csv(project / "reports/plates/training.csv")
     assert [m.value for m in history] == pytest.approx(curve["loss"].tolist())

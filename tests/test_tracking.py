@@ -14,7 +14,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipelines import journal, store
+from pipelines import journal, store, view
 from pipelines.stage import TERMINATED, ServerAway
 from pipelines.sync import sync
 from tests.bad_server import bad_server
@@ -293,3 +293,13 @@ def test_children_of_a_retraining_stand_below_it() -> None:
     below = [r.data.tags["category"] for r in runs if r.data.tags.get("mlflow.parentRunId") == above.info.run_id]
     assert sorted(below) == ["one", "two"]
     assert above.info.run_name == "retraining today"
+
+
+def test_the_view_comes_to_an_older_store_and_a_persons_own_stays() -> None:
+    client = store.connect()
+    number = store.experiment_id(client)
+    assert client.get_experiment(number).tags == {view.TAG: view.SAVED}
+    client.delete_experiment_tag(number, view.TAG)
+    assert store.connect().get_experiment(number).tags == {view.TAG: view.SAVED}
+    client.set_experiment_tag(number, view.TAG, "my own")
+    assert store.connect().get_experiment(number).tags == {view.TAG: "my own"}
