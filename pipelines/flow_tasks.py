@@ -101,7 +101,7 @@ def usable_gpus() -> list[str]:
         return []
 
 
-def stages_task(
+def run_stages(
     category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING
 ) -> dict[str, str]:
     """A category's stages in order, each a task; returns what came of each. Raises StageFailed where one fails."""
@@ -135,9 +135,9 @@ def category_task(
         if retrain.where == "pool":
             parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
             done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
-            outcomes = stages_task(category, pull=True)
+            outcomes = run_stages(category, pull=True)
         else:
-            outcomes = stages_task(category, force=force, environment={**environment, **place})
+            outcomes = run_stages(category, force=force, environment={**environment, **place})
         changed = outcomes[f"evaluate@{category}"] != "unchanged"
         refused = gate_task(category) if changed and promote else ""
         show_category(category)

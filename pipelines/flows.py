@@ -28,7 +28,7 @@ from pipelines import tracking
 from pipelines.dvc import StageFailed, stale_stages
 from pipelines.elsewhere import images_file, refuse_changes, sign
 from pipelines.flow_artifacts import Progress, Result, show_results, summary_of
-from pipelines.flow_tasks import Places, category_task, champion_task, dvc_task, stage_task, stages_of, stages_task
+from pipelines.flow_tasks import Places, category_task, champion_task, dvc_task, run_stages, stage_task, stages_of
 from pipelines.lock import Held
 from pipelines.notify import notify
 from pipelines.only_one import close_dead_runs, only_one
@@ -61,10 +61,10 @@ def retrain_all(
         with only_one([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
             close_dead_runs(dead)
             chosen = choose_categories(categories, read_params())
-            if read_params().retrain.where == "pool":
-                refuse_changes()
             if epochs is not None:
                 write_epochs(epochs)
+            if read_params().retrain.where == "pool":
+                refuse_changes()
             return Completed(message=_retrain(chosen, force=force, promote=promote))
     except Held as held:
         get_run_logger().warning("%s", held)
@@ -99,7 +99,7 @@ def retrain_here(category: str, commit: str, force: bool = False, parent: str = 
     images = images_file(read_params().data.root, category)
     if images.is_file():
         dvc_task("images", "pull", images.as_posix())
-    outcomes = stages_task(category, force=force, pull=not force, environment={PARENT: parent} if parent else {})
+    outcomes = run_stages(category, force=force, pull=not force, environment={PARENT: parent} if parent else {})
     dvc_task("results", "push", "--run-cache", *outcomes)
     return Completed(message=f"{category} {outcomes[f'train@{category}']} at {commit[:12]}")
 
@@ -131,7 +131,7 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
         environment = {PARENT: f"{run.key} {run.name}"}
         results = retrain_each(chosen, params, force=force, promote=promote, environment=environment)
         try:
-            written = stage_task("report", force=False, environment={}, minutes=params.retrain.minutes)
+            written = stage_task.with_options(retries=params.retrain.retries)("report", minutes=params.retrain.minutes)
         except StageFailed as error:
             written = "failed"
             results.append(Result("report", written, str(error), 0.0))
