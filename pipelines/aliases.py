@@ -26,6 +26,12 @@ def get_version(client: mlflow.MlflowClient, category: str, version: str) -> Mod
         raise ValueError(f"{name} has no version {version}; there are: {known or 'none'}") from error
 
 
+def files_of(client: mlflow.MlflowClient, version: ModelVersion) -> str | None:
+    """Where a version's files are; None where they are gone. A store that is away raises."""
+    source = str(client.get_model_version_download_uri(version.name, version.version))
+    return source if mlflow.artifacts.list_artifacts(artifact_uri=source) else None
+
+
 def run_status(client: mlflow.MlflowClient, version: ModelVersion) -> str:
     """FINISHED, FAILED, KILLED or RUNNING; `gone` where the store has no such run."""
     try:
@@ -79,13 +85,15 @@ def step_back(client: mlflow.MlflowClient, category: str) -> str:
     """Makes `previous` champion, then the former champion `previous`; returns the champion.
 
     Raises:
-        ValueError: there is no other version to go back to.
+        ValueError: there is no other version to go back to, or its files are gone.
     """
     name = model_name(category)
     with store_lock("registry"):
         now, before = alias(client, name, CHAMPION), alias(client, name, PREVIOUS)
         if before is None or before == now:
             raise ValueError(f"{name} has no previous champion; the champion is version {now or 'none'}")
+        if files_of(client, get_version(client, category, before)) is None:
+            raise ValueError(f"{name} version {before} has lost its files: version {now} stays champion; restore them")
         client.set_registered_model_alias(name, CHAMPION, before)
         if now is not None:
             client.set_registered_model_alias(name, PREVIOUS, now)

@@ -13,7 +13,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from fastflow.files import folder_sha256
-from pipelines.aliases import CHALLENGER, CHAMPION, alias, get_version, versions
+from pipelines.aliases import CHALLENGER, CHAMPION, alias, files_of, get_version, versions
 from pipelines.journal import Entry, store_lock
 from pipelines.paths import model_name
 from pipelines.registered import Untrusted, open_model, write_model
@@ -88,8 +88,8 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
         ValueError: there is no such version.
     """
     made = get_version(client, category, version)
-    source = client.get_model_version_download_uri(made.name, made.version)
-    if not mlflow.artifacts.list_artifacts(artifact_uri=source):  # of a store that is away, this raises
+    source = files_of(client, made)
+    if source is None:
         raise Untrusted(f"{made.name} version {version}: its files are gone from the store; restore them")
     served = download(source, made.tags)
     return Opened(served, dict(made.tags))

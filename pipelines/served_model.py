@@ -1,11 +1,12 @@
 """The registered model as an MLflow pyfunc: images in, `pred_score` and `pred_label` out.
 
-An image is a path, the bytes of an image file, their base64 (what `mlflow models serve` receives as JSON), or pixels,
-uint8 (H, W, 3). Several come as a list or as column `image` of a frame; arrays always in a frame.
+An image is a path, the bytes of an image file, their base64 (what `mlflow models serve` receives as JSON; it takes no
+paths), or pixels, uint8 (H, W, 3). Several come as a list or as column `image` of a frame; arrays always in a frame.
 """
 
 import base64
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,15 @@ from fastflow.checkpoint import load_checkpoint, read_config
 from fastflow.decode import read_image
 from fastflow.model import FastFlow
 
+SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it to "true" where a server asks for strangers
 LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error on some systems
+
+
+class Sent(io.BytesIO):
+    """The bytes of an image file, by a name that error messages can use."""
+
+    def __str__(self) -> str:
+        return "the image"
 
 
 class ServedModel:
@@ -51,7 +60,7 @@ def _source(value: object) -> Path | io.BytesIO:
     """Where the image file is: its bytes, a file, or what base64 stands for if it is longer than any path."""
     match value:
         case bytes():
-            return io.BytesIO(value)
+            return Sent(value)
         case np.ndarray():
             return _as_file(value)
         case Path():
@@ -65,7 +74,7 @@ def _as_file(pixels: NDArray[np.uint8]) -> io.BytesIO:
     """Lossless, so that arrays go the same way, with the same resizing, as files do."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"an image array is uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
-    file = io.BytesIO()
+    file = Sent()
     Image.fromarray(pixels).save(file, "PNG", compress_level=0)
     file.seek(0)
     return file
@@ -73,9 +82,10 @@ def _as_file(pixels: NDArray[np.uint8]) -> io.BytesIO:
 
 def _of_text(value: str) -> Path | io.BytesIO:
     try:
-        if len(value) <= LONGEST_PATH and Path(value).is_file():
+        here = os.environ.get(SERVING) != "true"  # a stranger has no business with this disk
+        if here and len(value) <= LONGEST_PATH and Path(value).is_file():
             return Path(value)
-        return io.BytesIO(base64.b64decode(value, validate=True))
+        return Sent(base64.b64decode(value, validate=True))
     except (OSError, ValueError) as error:  # binascii.Error is a ValueError
         raise ValueError(f"image {value[:60]!r} is neither an existing file nor base64") from error
 

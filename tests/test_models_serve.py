@@ -91,7 +91,8 @@ def framed(column: str, values: list[Any]) -> dict[str, Any]:
 
 NO_IMAGES = {  # what the answer says, and what was asked
     "image 'no image' is neither an existing file nor base64": framed("image", ["no image"]),
-    "not an image of the formats PNG": framed("image", [base64.b64encode(b"text").decode()]),
+    "image '/etc/hostname' is neither an existing file nor base64": framed("image", ["/etc/hostname"]),
+    "the image: not an image of the formats PNG": framed("image", [base64.b64encode(b"text").decode()]),
     "an image is a path, bytes, base64 or an array, got int": framed("image", [7]),
     "the input needs a column 'image' (path or base64), got ['picture']": framed("picture", [drawn(3, defect=False)]),
 }

@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipelines import aliases, promote, registry, store
 from pipelines.decision import decision_facts
+from pipelines.rollback import rollback
 from pipelines.stage import REFUSED, USAGE, exit_code
 from tests.conftest import draw_square, write_plates
 from tests.test_stages import STAGE_NAMES, run, write_tiny_params
@@ -227,6 +228,13 @@ def test_a_rollback_gives_the_champion_back_in_seconds(story: Story) -> None:
     if spent >= ROLLBACK_CPU_SECONDS:  # a crowded processor is slower: then a bare connection is, too
         connected, _ = python("-c", "from pipelines import store; store.connect()")
         assert spent < 2 * connected
+
+
+def test_a_rollback_to_a_version_without_files_is_refused(story: Story) -> None:
+    stand(champion="2", previous="1")
+    with removed("1"), pytest.raises(ValueError, match="version 1 has lost its files: version 2 stays champion"):
+        rollback("plates")
+    assert standing() == {"champion": "2", "previous": "1", "challenger": None}
 
 
 @contextmanager
