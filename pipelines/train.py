@@ -43,7 +43,7 @@ def train(category: str, params: Params) -> None:
     index = read_index(index_file(category), split="train")
     config = preset(params.model.preset, **params.model.overrides)
     model = build_model(config, weights=params.model.weights, seed=params.seed).to(device)
-    name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M')}"
+    name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
     with tracking.new_run(name, tags=tags) as run, watched(run, device), naming_images(index):

@@ -9,7 +9,7 @@ NAME = "comparison"
 TAG = f"mlflow.sharedViewState.{NAME}"
 LINK = f"#/experiments/{{experiment_id}}/runs?workflowType=machine_learning&viewStateShareKey={NAME}"
 WIDTHS = {  # in pixels, from left to right; the first three MLflow shows always
-    "attributes.`Run Name`": 248,
+    "attributes.`Run Name`": 262,
     "runDateAndNestInfo": 138,
     "duration": 76,
     "metrics.`image_auroc`": 98,
