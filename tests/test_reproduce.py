@@ -177,7 +177,6 @@ def test_an_old_version_is_made_again_from_its_number(tmp_path: Path, monkeypatc
     for stage in STAGE_NAMES:  # in this process: it is only to be another one
         assert run_here(stage, monkeypatch) == 0
     assert json.loads((project / "reports/plates/about.json").read_text())["git_dirty"] == "false"
-    commit(project)
     sync()
 
     clone = fresh_clone(project)

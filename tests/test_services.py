@@ -20,11 +20,15 @@ import yaml
 
 from pipelines.service_settings import read_environment
 from pipelines.services import recorded
-from tests.conftest import ROOT
+from tests.conftest import FULL, ROOT
 from tests.test_pipeline import CATEGORIES, dvc, run
 from tests.test_pipeline import project as project  # the fixture
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(not FULL, reason="takes seven minutes; FASTFLOW_FULL=1 runs it"),
+]
 ASK = """
 import json, sys
 from prefect.client.orchestration import get_client
@@ -135,7 +139,8 @@ def test_of_three_at_once_one_trains_and_two_end_as_skipped(services: tuple[Path
     ids = [ask("run", "retrain-all/nightly", forced) for _ in range(3)]
     states = until(lambda: ended(ask, *ids), 300).values()
     assert sorted(state for state, _ in states) == ["Completed", "Skipped", "Skipped"]
-    assert {message for state, message in states if state == "Completed"} == {"plates trained"}
+    (trained,) = [message for state, message in states if state == "Completed"]
+    assert trained.startswith("plates trained")  # what the gate says depends on how busy the machine is
     assert all("a retraining is under way: process" in message for state, message in states if state == "Skipped")
 
 
@@ -163,7 +168,7 @@ def test_strangers_are_turned_away_and_down_ends_exactly_what_was_started(
     project, _ = services
     settings, running = settings_of(project), services_of(project)
     curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"]
-    assert run(project, *curl, f"{settings['PREFECT_API_URL']}/flows/count", "-X", "POST").startswith("401")
+    assert run(project, *curl, f"{settings['PREFECT_API_URL']}/admin/settings").startswith("401")
     host = ["-H", "Host: evil.example"]
     assert run(project, *curl, *host, settings["MLFLOW_TRACKING_URI"]).startswith("403")
     assert (project / ".state/services.env").stat().st_mode & 0o777 == 0o600

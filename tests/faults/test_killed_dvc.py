@@ -35,7 +35,7 @@ def repro(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def test_killed_again_and_again_there_are_never_two_trainers_and_the_end_is_clean(project: Path) -> None:
-    write_tiny_params(project, epochs=800, learning_rate=0.0005)
+    write_tiny_params(project, epochs=800 if FULL else 240, learning_rate=0.0005)
     change_params(project, data={"root": "images", "categories": ["plates"]}, demo_categories=[])
     dvc(project, "repro", "prepare@plates")
     watch = Watch(project)
