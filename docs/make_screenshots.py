@@ -2,7 +2,7 @@
 
 The runs are real: the last commit's stages, in a clone in a temporary folder, on a small demo category.
 Needs Chromium, in PATH or named by CHROMIUM.
-Run as: python docs/make_screenshots.py         (three minutes on two CPU cores)
+Run as: python docs/make_screenshots.py         (three minutes on two idle CPU cores)
 """
 
 import io
@@ -107,7 +107,7 @@ def answers(address: str) -> bool:
 
 def run_ids(address: str) -> list[str]:
     """The experiment's runs, the oldest first."""
-    body = json.dumps({"experiment_ids": ["1"], "order_by": ["attributes.start_time"]}).encode()
+    body = json.dumps({"experiment_ids": [EXPERIMENT_ID], "order_by": ["attributes.start_time"]}).encode()
     asked = urllib.request.Request(
         f"{address}/api/2.0/mlflow/runs/search", data=body, headers={"Content-Type": "application/json"}
     )
@@ -144,7 +144,7 @@ def photograph_comparison(page: Page, address: str) -> bytes:
 
 
 def save(png: bytes, path: Path) -> None:
-    """In 256 colours: a third of the size, and nothing to be seen of it."""
+    """In 256 colours, to be small."""
     Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"wrote {path.relative_to(ROOT)}, {path.stat().st_size / 1000:.0f} kB")
 
