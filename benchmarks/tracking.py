@@ -98,17 +98,21 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="a .safetensors file; random if not given")
     parser.add_argument("--epochs", type=int, help="those of params.yaml if not given")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS[1:], default=KINDS[1:], help="which servers; all if not given"
+    )
     args = parser.parse_args()
-    spent: dict[str, list[Spent]] = {kind: [] for kind in KINDS}
+    kinds = (KINDS[0], *args.kinds)
+    spent: dict[str, list[Spent]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder, args)
         for turn in range(args.rounds):
-            for kind in KINDS:
+            for kind in kinds:
                 spent[kind].append(trained(kind, folder, args.category))
                 print(f"round {turn}  {kind:13}", "  ".join(f"{s:7.1f} s" for s in spent[kind][-1]), flush=True)
     whole = median(s.whole for s in spent[KINDS[0]])
-    for kind in KINDS[1:]:
+    for kind in kinds[1:]:
         after = median(s.after for s in spent[kind]) - median(s.after for s in spent[KINDS[0]])
         carrier = median(s.carrier for s in spent[kind])
         share = after / whole + carrier / whole / (os.cpu_count() or 1)
