@@ -23,7 +23,7 @@ from pipelines.stage import TERMINATED, Terminated, log
 PARENT = "FASTFLOW_PARENT_RUN"  # key and name of the retraining that a stage belongs to
 STARTING_SECONDS = 120  # for the carrier to import MLflow, on a busy machine
 LOCAL_SECONDS = 120  # for a store on this disk
-SERVER_SECONDS, SERVER_SHARE = 2.5, 0.04  # of the stage's time: what a server may cost at its end
+SERVER_SECONDS, SERVER_SHARE = 2.5, 0.03  # of the stage's time: what a server may cost at its end
 
 
 class TrackedRun:
