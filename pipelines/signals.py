@@ -6,9 +6,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from pipelines.stage import TERMINATED, Terminated, log
+from pipelines.stage import TERMINATED, Terminated
 
 WATCH_SECONDS = 0.2
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
@@ -27,7 +27,8 @@ def deferred() -> Iterator[Callable[[], None]]:
         if came:
             os._exit(128 + number)
         came.append(number)
-        log.warning("stopping after this step; once more, to stop at once")
+        with suppress(OSError):  # unbuffered: the signal may come in the middle of a print, where log would fail
+            os.write(1, b"stopping after this step; once more, to stop at once\n")
 
     def check() -> None:
         if came:

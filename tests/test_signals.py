@@ -36,7 +36,9 @@ def start(check: str) -> subprocess.Popen[str]:
 def test_the_first_waits_for_the_step_and_the_second_does_not(number: signal.Signals, code: int) -> None:
     process = start(check="pass")  # a step that does not end
     process.send_signal(number)
-    time.sleep(1.5)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "stopping after this step; once more, to stop at once\n"
+    time.sleep(0.5)
     assert process.poll() is None, "it did not wait"
     process.send_signal(number)
     assert process.wait(10) == code
