@@ -1,4 +1,4 @@
-"""Tell people: a JSON message to a webhook, where params.yaml names one."""
+"""Tell people: a JSON message to a webhook, where the environment names one."""
 
 import json
 import os

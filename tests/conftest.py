@@ -1,6 +1,7 @@
 """Small images and models, drawn in the test: no network, no weights, no GPU."""
 
 import os
+import socket
 from pathlib import Path
 
 # Read by the tools at import: nothing leaves this machine, and a busy one may start slowly.
@@ -28,6 +29,13 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's seed and store are not those that the test before it left."""
     torch.manual_seed(0)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def draw_square(*, seed: int, defect: bool, size: int = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

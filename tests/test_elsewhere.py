@@ -16,14 +16,14 @@ from typing import Any
 
 import psutil
 import pytest
-import yaml
 
 from pipelines import elsewhere
 from pipelines.elsewhere import refuse_changes
 from pipelines.stage import Failed
-from tests.conftest import FULL, ROOT, write_plates
+from tests.conftest import FULL, ROOT, free_port, write_plates
+from tests.test_data_tracking import change
 from tests.test_pipeline import change_params, dvc, run
-from tests.test_services import asking, free_port, settings_of, until
+from tests.test_services import asking, settings_of, until
 from tests.test_stages import write_tiny_params
 
 CATEGORIES = [f"part{i}" for i in range(6)]
@@ -39,9 +39,7 @@ def coordinator(tmp_path: Path) -> Iterator[Path]:
         shutil.copy(ROOT / name, folder)
     write_tiny_params(folder, epochs=1)
     change_params(folder, data={"root": "images", "categories": CATEGORIES}, demo_categories=[])
-    values = yaml.safe_load((folder / "params.yaml").read_text())
-    values["retrain"] |= {"where": "pool"}
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    change(folder, "retrain", where="pool")
     run(folder, "git", "init", "-q")
     dvc(folder, "init", "-q")
     dvc(folder, "remote", "add", "--default", "shared", str(tmp_path / "remote"))

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from fastflow.checkpoint import write_threshold
 from pipelines import aliases, store
 from pipelines.served_model import load_served
 from pipelines.sync import sync
-from tests.conftest import draw_square
+from tests.conftest import draw_square, free_port
 from tests.test_registry import NAME, checkpoint, told
 
 pytestmark = [
@@ -42,9 +41,7 @@ def drawn(seed: int, *, defect: bool) -> str:
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """The address of `mlflow models serve` on the champion; it and its children are gone afterwards."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@champion"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     environment = os.environ | {

@@ -6,7 +6,6 @@ import os
 import pickle
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import zipfile
@@ -30,7 +29,7 @@ from pipelines.registered import checkpoint_of, open_model, write_model
 from pipelines.rollback import rollback
 from pipelines.served_model import load_served
 from pipelines.sync import sync
-from tests.conftest import SIZE, draw_square, shake, tiny_config
+from tests.conftest import SIZE, draw_square, free_port, shake, tiny_config
 from tests.test_tracking import start_server
 
 pytestmark = [
@@ -196,9 +195,7 @@ def champion_scores() -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_registration_promotion_and_gc_go_through_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     server = start_server(folder, port)
     try:

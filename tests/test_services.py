@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import yaml
 
 from pipelines.service_settings import read_environment
 from pipelines.services import recorded
-from tests.conftest import FULL, ROOT
+from tests.conftest import FULL, ROOT, free_port
 from tests.test_pipeline import CATEGORIES, dvc, run
 from tests.test_pipeline import project as project  # the fixture
 
@@ -47,12 +46,6 @@ with get_client(sync_client=True) as client:
             made = client.create_flow_run_from_deployment(deployment.id, parameters=json.loads(sys.argv[3]))
             print(json.dumps(str(made.id)))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pipelines import journal, store, view
 from pipelines.stage import TERMINATED, ServerAway
 from pipelines.sync import sync
 from tests.bad_server import bad_server
-from tests.conftest import FULL
+from tests.conftest import FULL, free_port
 
 pytestmark = [
     pytest.mark.usefixtures("folder"),
@@ -185,9 +185,7 @@ def test_sync_names_a_server_that_is_away_without_its_password(monkeypatch: pyte
 def test_a_server_stopped_and_started_in_mid_run_ends_with_exactly_the_journal(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     server = start_server(folder, port)
     try:
