@@ -70,8 +70,7 @@ class Places:
     """Room for `parallel` categories at once, each with the GPU or the cores that are its own while it is at work."""
 
     def __init__(self, params: Params) -> None:
-        elsewhere = params.retrain.where == "pool"  # how many at once is then for the workers to say
-        self.count = len(params.data.categories) if elsewhere else params.retrain.parallel
+        self.count = params.retrain.parallel
         self._free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         gpus = usable_gpus() if params.device in ("auto", "cuda") else []
         cores = max(1, (os.cpu_count() or 1) // self.count)
@@ -131,13 +130,14 @@ def category_task(
 ) -> Result:
     """prepare, train, evaluate and gate of one category, here or by another machine."""
     start, retrain = time.perf_counter(), read_params().retrain
+    elsewhere = retrain.where == "pool"
+    if elsewhere:
+        parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
+        done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
     with places.taken() as place:
-        if retrain.where == "pool":
-            parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
-            done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
-            outcomes = run_stages(category, pull=True)
-        else:
-            outcomes = run_stages(category, force=force, environment={**environment, **place})
+        outcomes = run_stages(
+            category, force=force and not elsewhere, pull=elsewhere, environment={**environment, **place}
+        )
         changed = outcomes[f"evaluate@{category}"] != "unchanged"
         refused = gate_task(category) if changed and promote else ""
         show_category(category)

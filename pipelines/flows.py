@@ -152,7 +152,8 @@ def retrain_each(
     progress, places = Progress("retraining", ", ".join(categories)), Places(params)
     settings = {"places": places, "force": force, "promote": promote, "environment": environment}
     results = []
-    with ThreadPoolTaskRunner[Result](max_workers=places.count) as runner:
+    at_once = len(stale) if params.retrain.where == "pool" else places.count  # waiting for workers takes no place
+    with ThreadPoolTaskRunner[Result](max_workers=max(1, at_once)) as runner:
         futures = {c: runner.submit(category_task, {"category": c} | settings) for c in categories if c in stale}
         for category in categories:
             start = time.perf_counter()
