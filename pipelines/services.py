@@ -77,15 +77,23 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
 
 
 def deploy() -> None:
-    """Makes the work pools and applies prefect.yaml. Raises Failed with what Prefect says."""
-    pools = [["work-pool", "create", pool, "--type", "process", "--overwrite"] for pool in (POOL, MACHINES)]
-    for command in [*pools, ["deploy", "--all"]]:
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", *command],
-            env=os.environ | read_environment(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise Failed(f"prefect {' '.join(command)}: {(done.stdout + done.stderr).strip()[-2000:]}")
+    """Makes the work pools that are not there and applies prefect.yaml. Raises Failed with what Prefect says."""
+    for pool in (POOL, MACHINES):  # one of another type, as for Kubernetes, stays what it is
+        if prefect("work-pool", "inspect", pool).returncode:
+            must(prefect("work-pool", "create", pool, "--type", "process"))
+    must(prefect("deploy", "--all"))
+
+
+def prefect(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *command],
+        env=os.environ | read_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def must(done: subprocess.CompletedProcess[str]) -> None:
+    if done.returncode:
+        raise Failed(f"{' '.join(done.args[2:])}: {(done.stdout + done.stderr).strip()[-2000:]}")
 
 
 def down() -> None:
