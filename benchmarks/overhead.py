@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CATEGORIES = ["weave", "label", "gear"]
 SMALL = {
     "data": {"categories": CATEGORIES},
-    "demo": {"categories": CATEGORIES, "image_size": 128, "num_train": 16, "num_good": 4, "num_per_defect": 2},
+    "demo": {"categories": CATEGORIES, "image_size": 64, "num_train": 16, "num_good": 4, "num_per_defect": 2},
     "train": {"epochs": 1},
 }
 WARM = """
@@ -55,6 +55,7 @@ def prepare(folder: Path) -> None:
     values = yaml.safe_load((folder / "params.yaml").read_text())
     for section, changes in SMALL.items():
         values[section] |= changes
+    values["model"]["overrides"] = {"image_size": [64, 64], "flow_steps": 2}
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     run(folder, "compileall", "-q", "fastflow", "pipelines")
     run(folder, "pipelines.flows")
@@ -101,6 +102,12 @@ def measure(folder: Path) -> dict[str, float]:
     }
 
 
+def sizes(folder: Path) -> dict[str, float]:
+    """kB of each database."""
+    stores = {"MLflow": folder / ".mlflow/mlflow.db", "Prefect": folder / ".prefect/prefect.db"}
+    return {name: path.stat().st_size / 1e3 for name, path in stores.items()}
+
+
 def last_tasks(database: Path) -> dict[str, float]:
     """Seconds of each task of the latest flow run, by name."""
     asked = (
@@ -121,16 +128,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "fastflow"
         prepare(folder)
-        measured = [measure(folder) for _ in range(args.repeats)]
+        before, measured = sizes(folder), [measure(folder) for _ in range(args.repeats)]
+        after = sizes(folder)
     found = {name: median(m[name] for m in measured) for name in measured[0]}
     print(f"\nTrain and evaluate of one category, medians of {args.repeats}, {os.cpu_count()} cores")
-    before = 0.0
+    so_far = 0.0
     for name, what in SHELLS.items():
-        print(f"{found[name] - before:8.1f} s   {what}")
-        before = found[name]
+        print(f"{found[name] - so_far:8.1f} s   {what}")
+        so_far = found[name]
     print(f"{found['flow'] - found['work']:8.1f} s   train and evaluate together, everything but their own work")
     print(f"{found['once']:8.1f} s   once a retraining: Prefect's private server, what is stale, the report")
     print(f"{found['nothing']:8.1f} s   a flow that finds nothing to do")
+    trainings = {"MLflow": 2 + 1 + 1 + len(CATEGORIES), "Prefect": len(CATEGORIES)}  # of one repeat
+    for name, size in after.items():
+        growth = (size - before[name]) / args.repeats / trainings[name]
+        print(f"{growth:8.0f} kB  {name}'s database, a category")
     if args.json:
         args.json.write_text(json.dumps(measured, indent=2) + "\n")
 

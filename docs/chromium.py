@@ -88,13 +88,14 @@ class Page:
             code = KEY_CODES[key]
             self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
-    def picture(self, *, height: int | None = None, quiet: float = 2, seconds: float = 60) -> bytes:
-        """The page, or its upper part, as PNG, once two pictures, `quiet` seconds apart, are equal."""
+    def picture(self, *, height: int | None = None, still: bool = True, quiet: float = 2, seconds: float = 60) -> bytes:
+        """The page, or its upper part, as PNG, once two pictures, `quiet` seconds apart, are equal; one that is never
+        `still` after that time."""
         clip = {"clip": {"x": 0, "y": 0, "width": self._width, "height": height, "scale": 1}} if height else {}
         end, last = time.monotonic() + seconds, b""
         while True:
             now = base64.b64decode(self._send("Page.captureScreenshot", format="png", **clip)["data"])
-            if now == last:
+            if now == last or (last and not still):
                 return now
             assert time.monotonic() < end, f"the page still moves after {seconds} s"
             last = now

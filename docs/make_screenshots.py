@@ -78,9 +78,7 @@ def write_params(folder: Path, *, seed: int, flow_steps: int) -> None:
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """The address of an MLflow server on the folder's store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     store = ["--backend-store-uri", "sqlite:///.mlflow/mlflow.db", "--artifacts-destination", ".mlflow/artifacts"]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     process = subprocess.Popen([*command, *store], cwd=folder, env=environment(folder), start_new_session=True)
@@ -95,6 +93,12 @@ def server(folder: Path) -> Iterator[str]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def answers(address: str) -> bool:

@@ -1,0 +1,115 @@
+"""Photograph Prefect's pages of a retraining: docs/prefect_run.png while it runs, docs/prefect_artifacts.png when it is
+done, docs/prefect_deployments.png; for docs/scheduling.md.
+
+The retraining is real: the last commit, in a clone in a temporary folder, its services up, on three small demo
+categories. Needs Chromium, in PATH or named by CHROMIUM.
+Run as: python docs/make_prefect_screenshots.py         (four minutes on two idle CPU cores)
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from chromium import Page
+from make_screenshots import ROOT, environment, free_port, save
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+from pipelines.service_settings import read_environment
+
+CATEGORIES = ["weave", "label", "gear"]
+SMALL = {
+    "data": {"categories": CATEGORIES},
+    "demo": {"categories": CATEGORIES, "image_size": 128, "num_train": 32, "num_good": 8, "num_per_defect": 4},
+    "train": {"epochs": 30},
+}
+NIGHT = "retrain-all/nightly"
+SECONDS = 600
+
+
+def make_project(folder: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    for section, changes in SMALL.items():
+        values[section] |= changes
+    values["model"]["overrides"] = {"image_size": [128, 128]}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+@contextmanager
+def services(folder: Path) -> Iterator[dict[str, str]]:
+    """The clone's services, and what their clients must know."""
+    own = {name: value for name, value in environment(folder).items() if name != "FASTFLOW_SYNC"}
+
+    def run(*command: str) -> None:
+        subprocess.run([sys.executable, "-m", "pipelines.services", *command], cwd=folder, env=own, check=True)
+
+    run("up", "--prefect-port", str(free_port()), "--mlflow-port", str(free_port()))
+    try:
+        with chdir(folder):
+            yield read_environment()
+    finally:
+        run("down")
+
+
+def until(what: Callable[[], Any]) -> None:
+    end = time.monotonic() + SECONDS
+    while not what():
+        assert time.monotonic() < end, f"not within {SECONDS} s"
+        time.sleep(1)
+
+
+def artifacts(client: SyncPrefectClient) -> dict[str, Any]:
+    return {a.key: a.data for a in client.read_artifacts(limit=200) if a.key}
+
+
+def half_done(client: SyncPrefectClient) -> bool:
+    """Whether the first category has its results, and the second one's training is in the middle."""
+    shown = artifacts(client)
+    return f"metrics-{CATEGORIES[0]}" in shown or (
+        f"mlflow-{CATEGORIES[0]}" in shown and float(shown.get(f"training-{CATEGORIES[1]}") or 0) > 30
+    )
+
+
+def photograph(folder: Path, settings: Mapping[str, str]) -> None:
+    pages = settings["PREFECT_API_URL"].removesuffix("/api")
+    login = base64.b64encode(settings["PREFECT_API_AUTH_STRING"].encode()).decode()
+    script = f"localStorage.setItem('prefect-password', {json.dumps(login)})"
+    with get_client(sync_client=True) as client, Page(folder / "browser", script=script, seconds=900) as page:
+        run = client.create_flow_run_from_deployment(client.read_deployment_by_name(NIGHT).id)
+        address = f"{pages}/runs/flow-run/{run.id}"
+        until(lambda: half_done(client))
+        page.open(f"{address}?tab=Artifacts", width=1400, height=1000)
+        page.wait("document.body.innerText.includes('training-label')")
+        save(page.picture(still=False), ROOT / "docs/prefect_run.png")
+        until(lambda: client.read_flow_run(run.id).state.is_final())
+        page.open(f"{address}?tab=Artifacts", width=1400, height=1400)
+        page.wait("document.body.innerText.includes('summary')")
+        save(page.picture(), ROOT / "docs/prefect_artifacts.png")
+        page.open(f"{pages}/deployments", width=1400, height=700)
+        page.wait("document.body.innerText.includes('nightly')")
+        save(page.picture(), ROOT / "docs/prefect_deployments.png")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "fastflow"
+        make_project(folder)
+        with services(folder) as settings:
+            own = {PREFECT_API_URL: settings["PREFECT_API_URL"], PREFECT_API_AUTH_STRING: settings["PREFECT_API_AUTH_STRING"]}
+            with temporary_settings(own):
+                photograph(Path(scratch), settings)
+
+
+if __name__ == "__main__":
+    os.environ["DO_NOT_TRACK"] = "true"
+    main()
