@@ -1,8 +1,8 @@
 """What a retraining costs beside the stages' own work: python -m benchmarks.overhead
 
 The last commit, in a clone in a temporary folder with compiled bytecode, retrains three small demo categories. Train
-and evaluate of one are timed in four shells, in turns, each adding one thing: the work in a process that has done it
-before; processes of their own; DVC; the Prefect flow. The differences of the medians are what each thing costs. Also
+and evaluate of one are timed in five shells, in turns, each adding one thing: the work in a process that has done it
+before; processes of their own; MLflow; DVC; the Prefect flow. The differences of the medians are what each costs. Also
 timed: a flow that finds nothing to do.
 """
 
@@ -43,6 +43,7 @@ print("seconds", time.perf_counter() - start)
 SHELLS = {
     "work": "the stages' own work",
     "process": "interpreter and imports, two processes",
+    "sent": "MLflow: the run and the version, sent by a process of its own",
     "dvc": "DVC, asked twice",
     "flow": "Prefect: tasks, logs, progress",
     "category": "up-to-date check of prepare, the gate, artifacts",
@@ -77,16 +78,21 @@ def run(folder: Path, *command: str, environment: Mapping[str, str] | None = Non
     return done.stdout
 
 
-def seconds(folder: Path, *command: str) -> float:
+def seconds(folder: Path, *command: str, environment: Mapping[str, str] | None = None) -> float:
     start = time.perf_counter()
-    run(folder, *command)
+    run(folder, *command, environment=environment)
     return time.perf_counter() - start
+
+
+def processes(folder: Path, *, sync: str) -> float:
+    stages, environment = ("train", "evaluate"), {"FASTFLOW_SYNC": sync}
+    return sum(seconds(folder, f"pipelines.{s}", "--category", "weave", environment=environment) for s in stages)
 
 
 def measure(folder: Path) -> dict[str, float]:
     """Seconds of train and evaluate of one category in each shell, of its whole task, and of a flow without news."""
     warm = run(folder, "-c", WARM, environment={"FASTFLOW_SYNC": "later"})
-    process = sum(seconds(folder, f"pipelines.{stage}", "--category", "weave") for stage in ("train", "evaluate"))
+    process, sent = processes(folder, sync="later"), processes(folder, sync="now")
     stages = [f"{stage}@weave" for stage in ("train", "evaluate")]
     dvc = sum(seconds(folder, "dvc", "repro", "--single-item", "--force", stage) for stage in stages)
     whole = seconds(folder, "pipelines.flows", "--force")
@@ -94,6 +100,7 @@ def measure(folder: Path) -> dict[str, float]:
     return {
         "work": float(warm.rpartition("seconds ")[2]),
         "process": process,
+        "sent": sent,
         "dvc": dvc,
         "flow": sum(median(tasks[f"{stage}@{c}"] for c in CATEGORIES) for stage in ("train", "evaluate")),
         "category": median(tasks[c] for c in CATEGORIES),
@@ -139,7 +146,7 @@ def main() -> None:
     print(f"{found['flow'] - found['work']:8.1f} s   train and evaluate together, everything but their own work")
     print(f"{found['once']:8.1f} s   once a retraining: Prefect's private server, what is stale, the report")
     print(f"{found['nothing']:8.1f} s   a flow that finds nothing to do")
-    trainings = {"MLflow": 2 + 1 + 1 + len(CATEGORIES), "Prefect": len(CATEGORIES)}  # of one repeat
+    trainings = {"MLflow": 2 + 2 + 1 + len(CATEGORIES), "Prefect": len(CATEGORIES)}  # of one repeat
     for name, size in after.items():
         growth = (size - before[name]) / args.repeats / trainings[name]
         print(f"{growth:8.0f} kB  {name}'s database, a category")

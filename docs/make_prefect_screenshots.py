@@ -105,7 +105,10 @@ def main() -> None:
         folder = Path(scratch) / "fastflow"
         make_project(folder)
         with services(folder) as settings:
-            own = {PREFECT_API_URL: settings["PREFECT_API_URL"], PREFECT_API_AUTH_STRING: settings["PREFECT_API_AUTH_STRING"]}
+            own = {
+                PREFECT_API_URL: settings["PREFECT_API_URL"],
+                PREFECT_API_AUTH_STRING: settings["PREFECT_API_AUTH_STRING"],
+            }
             with temporary_settings(own):
                 photograph(Path(scratch), settings)
 

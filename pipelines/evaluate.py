@@ -32,9 +32,24 @@ from pipelines.run import run_category_stage
 from pipelines.served_model import load_served
 from pipelines.stage import log
 from pipelines.tables import Evaluated, score_table, tradeoff_table, write_tables
+from pipelines.tracking import TrackedRun
 
 
 def evaluate(category: str, params: Params) -> None:
+    folder = model_folder(category)
+    key = json.loads(read_sealed(folder, RUN))["run_key"]
+    origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
+    # opened first: what carries the run to MLflow starts while images are scored
+    with tracking.continued_run(key, f"{category} evaluated", tags=origin) as run:
+        text = scored_and_told(category, params, run, key=key, origin=origin)
+    name = model_name(category)
+    registered = f"{name} version {run.result['version']}" if run.result else f"{name}, not sent yet"
+    write_about(category, params, run_key=key, registered=registered)
+    log.info("%s: %s, registered as %s", category, text, registered)
+
+
+def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str, origin: Mapping[str, str]) -> str:
+    """Writes the category's report and tells the run; returns the metrics in words."""
     device = choose_device(params.device)
     model = load_checkpoint(model_folder(category)).to(device)
     root, folder = Path(params.data.root) / category, report_folder(category)
@@ -48,9 +63,8 @@ def evaluate(category: str, params: Params) -> None:
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, index, scored, root, threshold=threshold)
-    registered = track(category, params, numbers)
-    text = ", ".join(f"{n} {'undefined' if v.value is None else f'{v.value:.4f}'}" for n, v in found.metrics.items())
-    log.info("%s: %s, registered as %s", category, text, registered)
+    track(category, params, run, numbers, key=key, origin=origin)
+    return ", ".join(f"{n} {'undefined' if v.value is None else f'{v.value:.4f}'}" for n, v in found.metrics.items())
 
 
 def evaluated(index: pd.DataFrame, scored: Scored, root: Path, *, threshold: float, original_size: bool) -> Evaluated:
@@ -88,27 +102,28 @@ def write_cases(
     write_pictures(folder / "pictures", cases=cases, low=threshold["low"], threshold=threshold["pixel"])
 
 
-def track(category: str, params: Params, found: Mapping[str, float | None]) -> str:
-    """Adds metrics and report to the training's run, and registers its model; says what it is registered as."""
-    folder, report = model_folder(category), report_folder(category)
+def track(
+    category: str,
+    params: Params,
+    run: TrackedRun,
+    found: Mapping[str, float | None],
+    *,
+    key: str,
+    origin: Mapping[str, str],
+) -> None:
+    """Adds metrics and report to the training's run, and has its model registered."""
+    folder = model_folder(category)
     numbers = {name: value for name, value in found.items() if value is not None}
-    key = json.loads(read_sealed(folder, RUN))["run_key"]
-    origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
-    with tracking.continued_run(key, f"{category} evaluated", tags=origin) as run:
-        run.log_metrics(numbers)
-        run.set_tags({"mlflow.note.content": model_card(category, numbers)})
-        rows = int(numbers["num_good"] + numbers["num_defective"])
-        source = (Path(params.data.root) / category).as_posix()
-        run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
-        write_about(category, params, run_key=key, registered="see the model registry")
-        run.log_files(report, under="report")
-        example, score = example_of(category, params)
-        tags = {name: f"{value:.6g}" for name, value in numbers.items()} | origin | model_tags(folder)
-        run.log_model(folder, category=category, example=example, tags=tags | {"example_pred_score": repr(score)})
-    name = model_name(category)
-    registered = f"{name} version {run.result['version']}" if run.result else f"{name}, not sent yet"
-    write_about(category, params, run_key=key, registered=registered)
-    return registered
+    run.log_metrics(numbers)
+    run.set_tags({"mlflow.note.content": model_card(category, numbers)})
+    rows = int(numbers["num_good"] + numbers["num_defective"])
+    source = (Path(params.data.root) / category).as_posix()
+    run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
+    write_about(category, params, run_key=key, registered="see the model registry")
+    run.log_files(report_folder(category), under="report")
+    example, score = example_of(category, params)
+    tags = {name: f"{value:.6g}" for name, value in numbers.items()} | dict(origin) | model_tags(folder)
+    run.log_model(folder, category=category, example=example, tags=tags | {"example_pred_score": repr(score)})
 
 
 def model_tags(folder: Path) -> dict[str, str]:

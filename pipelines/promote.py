@@ -12,7 +12,7 @@ from typing import Any
 import mlflow
 
 from fastflow.errors import BadData
-from pipelines import aliases, registry, store
+from pipelines import aliases, registered, registry, store
 from pipelines.aliases import CHALLENGER, CHAMPION
 from pipelines.candidates import EvaluationSet
 from pipelines.decision import write_decision
@@ -92,7 +92,7 @@ def _opened(client: mlflow.MlflowClient, category: str, version: str) -> tuple[O
     except BadData as error:
         return None, [*rules, Rule("artifact", False, str(error))]
     text = "downloaded again: its content has the recorded hash, its example the recorded score"
-    return opened, [*rules, Rule("artifact", True, text, {"sha256": opened.tags[registry.CONTENT]})]
+    return opened, [*rules, Rule("artifact", True, text, {"sha256": opened.tags[registered.CONTENT]})]
 
 
 def _measured(

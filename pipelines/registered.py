@@ -1,11 +1,9 @@
-"""A registered model's files: written as data alone, and opened only if they are nothing else.
+"""A registered model's files: written as data alone, and trusted only if they are nothing else.
 
 MLflow runs what a model folder names (a loader, a `code` folder, a pickle). Ours names the installed
 `pipelines.served_model` and holds JSON and safetensors; whatever differs is refused before anything is imported.
 """
 
-import base64
-import json
 import warnings
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -19,7 +17,6 @@ from mlflow.types.schema import AnyType
 from fastflow.errors import BadData
 from fastflow.files import folder_sha256
 from pipelines.params import read_yaml
-from pipelines.served_model import ServedModel, load_served
 
 LOADER = "pipelines.served_model"
 SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a list of paths or bytes has none
@@ -27,8 +24,8 @@ SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a 
     outputs=Schema([ColSpec(DataType.double, "pred_score"), ColSpec(DataType.long, "pred_label")]),
 )
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
+CONTENT = "model_sha256"  # the tag of a version that says what its files are
 SUFFIXES = {".json", ".safetensors"}
-RELATIVE_TOLERANCE = 1e-4
 
 
 class Untrusted(BadData):
@@ -77,27 +74,14 @@ def checkpoint_of(folder: Path) -> Path:
     return checkpoint
 
 
-def open_model(folder: Path, *, sha256: str, example_score: float | None) -> ServedModel:
-    """The model of a downloaded folder, if its content is the one recorded and it predicts as it did when registered.
-
-    `example_score`: what it gave then for its input example; None where that was not recorded.
+def verified_checkpoint(folder: Path, *, sha256: str) -> Path:
+    """The checkpoint inside a downloaded model folder, if its content is the one recorded.
 
     Raises:
-        Untrusted: not data alone, another content, or another prediction.
-        BadCheckpoint: weights that are not those of its config.json.
+        Untrusted: not data alone, or another content.
     """
     checkpoint = checkpoint_of(folder)
     got = folder_sha256(checkpoint)
     if got != sha256:
         raise Untrusted(f"{folder}: its sha256 is {got}, registered was {sha256}; the artifact was changed or damaged")
-    served = load_served(checkpoint)
-    if example_score is not None:
-        found = float(served.predict(_example(folder))["pred_score"].iloc[0])
-        if abs(found - example_score) > RELATIVE_TOLERANCE * max(1.0, abs(example_score)):
-            raise Untrusted(f"{folder}: its example scores {found:.6g}, recorded was {example_score:.6g}")
-    return served
-
-
-def _example(folder: Path) -> pd.DataFrame:
-    text: str = json.loads((folder / "input_example.json").read_text())["data"][0][0]
-    return pd.DataFrame({"image": [base64.b64decode(text)]})
+    return checkpoint

@@ -1,25 +1,21 @@
-"""Models into the registry, and out of it again: verified both ways.
+"""Models out of the registry: downloaded, verified, tried."""
 
-A version is made, and an alias moved, when all it points at is there and was tried: a kill at any point leaves the
-champion as it was.
-"""
-
+import base64
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import mlflow
-from mlflow.exceptions import MlflowException
+import pandas as pd
 
-from fastflow.files import folder_sha256
-from pipelines.aliases import CHALLENGER, CHAMPION, alias, files_of, get_version, versions
-from pipelines.journal import Entry, store_lock
-from pipelines.paths import model_name
-from pipelines.registered import Untrusted, open_model, write_model
-from pipelines.served_model import ServedModel
+from pipelines.aliases import files_of, get_version
+from pipelines.registered import CONTENT, Untrusted, verified_checkpoint
+from pipelines.served_model import ServedModel, load_served
 
-CONTENT, EXAMPLE_SCORE = "model_sha256", "example_pred_score"
+EXAMPLE_SCORE = "example_pred_score"
+RELATIVE_TOLERANCE = 1e-4
 
 
 class Opened(NamedTuple):
@@ -27,49 +23,6 @@ class Opened(NamedTuple):
 
     served: ServedModel
     tags: dict[str, str]
-
-
-def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entry) -> str:
-    """The version of a journalled checkpoint, and its alias `challenger`. Equal content is one version, however often
-    it is evaluated; its tags become those of the last evaluation.
-
-    Raises:
-        Untrusted: what the store gives back is not what was sent; nothing is registered.
-    """
-    name, checkpoint = model_name(entry["category"]), folder / entry["source"]
-    digest = folder_sha256(checkpoint)
-    tags = entry["tags"] | {CONTENT: digest}
-    with store_lock("registry"):
-        found = [v for v in versions(client, name) if v.tags.get(CONTENT) == digest]
-        if found:
-            version = found[0]
-            for key, value in tags.items():
-                client.set_model_version_tag(name, version.version, key, value)
-        else:
-            source = _upload(client, run_id, checkpoint, entry["example"], digest)
-            download(source, tags)
-            _make_model(client, entry["category"])
-            version = client.create_model_version(name, source, run_id=run_id, tags=tags)
-        if alias(client, name, CHAMPION) != str(version.version):
-            client.set_registered_model_alias(name, CHALLENGER, version.version)
-    return str(version.version)
-
-
-def _upload(client: mlflow.MlflowClient, run_id: str, checkpoint: Path, example: str, digest: str) -> str:
-    """Into a place named by the content: one upload never overwrites another's."""
-    place = f"model-{digest[:8]}"
-    with tempfile.TemporaryDirectory() as scratch:
-        write_model(checkpoint, Path(scratch) / place, example=example)
-        client.log_artifacts(run_id, str(Path(scratch) / place), artifact_path=place)
-    return f"{client.get_run(run_id).info.artifact_uri}/{place}"
-
-
-def _make_model(client: mlflow.MlflowClient, category: str) -> None:
-    try:
-        client.create_registered_model(model_name(category), description=f"FastFlow, {category}: see docs/tracking.md")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
 
 
 def download(source: str, tags: Mapping[str, str]) -> ServedModel:
@@ -93,3 +46,25 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
         raise Untrusted(f"{made.name} version {version}: its files are gone from the store; restore them")
     served = download(source, made.tags)
     return Opened(served, dict(made.tags))
+
+
+def open_model(folder: Path, *, sha256: str, example_score: float | None) -> ServedModel:
+    """The model of a downloaded folder, if its content is the one recorded and it predicts as it did when registered.
+
+    `example_score`: what it gave then for its input example; None where that was not recorded.
+
+    Raises:
+        Untrusted: not data alone, another content, or another prediction.
+        BadCheckpoint: weights that are not those of its config.json.
+    """
+    served = load_served(verified_checkpoint(folder, sha256=sha256))
+    if example_score is not None:
+        found = float(served.predict(_example(folder))["pred_score"].iloc[0])
+        if abs(found - example_score) > RELATIVE_TOLERANCE * max(1.0, abs(example_score)):
+            raise Untrusted(f"{folder}: its example scores {found:.6g}, recorded was {example_score:.6g}")
+    return served
+
+
+def _example(folder: Path) -> pd.DataFrame:
+    text: str = json.loads((folder / "input_example.json").read_text())["data"][0][0]
+    return pd.DataFrame({"image": [base64.b64decode(text)]})

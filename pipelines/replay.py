@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipelines import journal, store
+from pipelines import journal, registration, store
 from pipelines.journal import Entry
 
 _BATCH = 500  # entities a request; MLflow allows 1000, of which 100 parameters and 100 tags
@@ -65,9 +65,7 @@ class Replay:
             case "dataset":
                 self.client.log_inputs(self.run_id, datasets=[_dataset(first)])
             case "model":
-                from pipelines import registry
-
-                self.result["version"] = registry.register(self.client, self.run_id, self.folder, first)
+                self.result["version"] = registration.register(self.client, self.run_id, self.folder, first)
             case "end":
                 self.client.set_terminated(self.run_id, first["status"], end_time=first["time"])
             case unknown:

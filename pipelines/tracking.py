@@ -74,7 +74,7 @@ def new_run(name: str, *, tags: Mapping[str, str], live: bool = True) -> Iterato
 @contextmanager
 def continued_run(key: str, name: str, *, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
     """The run of that key again. A store that does not know it (another machine's, or deleted) gets one of `tags`."""
-    with _told(key, name, dict(tags) | {"adopted_from": key}, live=False, continued=True) as run:
+    with _told(key, name, dict(tags) | {"adopted_from": key}, live=True, continued=True) as run:
         yield run
 
 

@@ -29,6 +29,7 @@ ALLOWED = {  # the longest match decides
     "pipelines/store.py": PIPELINE | {"mlflow"},
     "pipelines/replay.py": PIPELINE | {"mlflow"},
     "pipelines/sync.py": PIPELINE | {"mlflow"},
+    "pipelines/registration.py": PIPELINE | {"mlflow"},
     "pipelines/registry.py": PIPELINE | {"mlflow"},
     "pipelines/aliases.py": PIPELINE | {"mlflow"},
     "pipelines/gc.py": PIPELINE | {"mlflow"},

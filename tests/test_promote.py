@@ -16,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines import aliases, promote, registry, store
+from pipelines import aliases, promote, registered, store
 from pipelines.decision import decision_facts
 from pipelines.rollback import rollback
 from pipelines.stage import REFUSED, USAGE, exit_code
@@ -261,7 +261,7 @@ def removed(version: str) -> Iterator[None]:
 
 
 def artifact(version: str) -> Path:
-    (place,) = Path(".mlflow/artifacts").glob(f"*/artifacts/model-{tags(version)[registry.CONTENT][:8]}")
+    (place,) = Path(".mlflow/artifacts").glob(f"*/artifacts/model-{tags(version)[registered.CONTENT][:8]}")
     return place
 
 

@@ -25,7 +25,8 @@ from fastflow.errors import BadData
 from fastflow.files import folder_sha256
 from pipelines import aliases, registry, store, tracking
 from pipelines.gc import gc
-from pipelines.registered import checkpoint_of, open_model, write_model
+from pipelines.registered import checkpoint_of, write_model
+from pipelines.registry import open_model
 from pipelines.rollback import rollback
 from pipelines.served_model import load_served
 from pipelines.sync import sync
