@@ -54,7 +54,7 @@ class Backbone(nn.Module):
             )
             return blocks
         channels = self.body.feature_info.channels()  # type: ignore[operator, union-attr]
-        return [_channels_first(f, c) for f, c in zip(self.body(images), channels, strict=True)]
+        return [channels_first(f, c) for f, c in zip(self.body(images), channels, strict=True)]
 
     def _shapes(self) -> tuple[list[int], list[tuple[int, int]]]:
         """Channels and (height, width) of each layer's features."""
@@ -133,7 +133,7 @@ def _patch_size(body: nn.Module) -> tuple[int, int]:
     return int(vertical), int(horizontal)
 
 
-def _channels_first(features: Tensor, channels: int) -> Tensor:
+def channels_first(features: Tensor, channels: int) -> Tensor:
     """Swin and its like answer (B, H, W, C)."""
     return features if features.shape[1] == channels else features.permute(0, 3, 1, 2)
 

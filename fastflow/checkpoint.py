@@ -8,7 +8,6 @@ The folder holds all that prediction needs.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,17 +17,11 @@ import torch
 from safetensors.torch import load_file, save
 
 from fastflow.config import FastFlowConfig
-from fastflow.errors import BadData
-from fastflow.files import file_sha256, sync_folder, write_bytes, write_text
+from fastflow.files import sync_folder, write_bytes, write_text
 from fastflow.model import FastFlow
+from fastflow.sealed import BACKBONE, CONFIG, FLOW, read_config, sealed, verify
 
-CONFIG, FLOW, BACKBONE = "config.json", "flow.safetensors", "backbone.safetensors"
-SEAL = "config_sha256"
 _PREFIX = "backbone."
-
-
-class BadCheckpoint(BadData):
-    """A checkpoint folder that cannot be trusted; the message names the file and what is wrong."""
 
 
 def save_checkpoint(
@@ -54,49 +47,13 @@ def save_checkpoint(
         for name, content in contents.items():
             write_bytes(part / name, content)
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-        write_text(part / CONFIG, _sealed({"model": model.config.to_dict(), "sha256": hashes, **about}))
+        write_text(part / CONFIG, sealed({"model": model.config.to_dict(), "sha256": hashes, **about}))
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     sync_folder(folder.parent)
     return hashes
-
-
-def _sealed(config: dict[str, Any]) -> str:
-    """config.json's text, with the hash of all the rest of it."""
-    config = {key: value for key, value in config.items() if key != SEAL}
-    return json.dumps(config | {SEAL: _seal(config)}, indent=2) + "\n"
-
-
-def _seal(config: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json as it is. Raises BadCheckpoint if it is absent or not a checkpoint's."""
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text())
-        config["model"], config["sha256"]
-        seal = config.pop(SEAL)
-    except FileNotFoundError as error:
-        raise BadCheckpoint(f"{folder} is not a checkpoint: it has no {CONFIG}; train the category first") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadCheckpoint(f"{path} is damaged ({error!r}); restore it or train again") from error
-    assert isinstance(config, dict)
-    if seal != _seal(config):
-        raise BadCheckpoint(f"{path} is damaged: its content is not what was written; restore it or train again")
-    return config
-
-
-def write_threshold(folder: Path, threshold: dict[str, Any]) -> None:
-    """Replaces the threshold in config.json at once; the weights stay as they are.
-
-    Raises:
-        BadCheckpoint: as `read_config`.
-    """
-    write_text(folder / CONFIG, _sealed(read_config(folder) | {"threshold": threshold}))
 
 
 def load_checkpoint(folder: Path) -> FastFlow:
@@ -114,20 +71,3 @@ def load_checkpoint(folder: Path) -> FastFlow:
     state |= {_PREFIX + key: value for key, value in load_file(folder / BACKBONE).items()}
     model.load_state_dict(state)
     return model.eval()
-
-
-def read_sealed(folder: Path, name: str) -> bytes:
-    """A file beside the weights, as it was written. Raises BadCheckpoint if it is absent or another."""
-    verify(folder / name, read_config(folder)["sha256"].get(name))
-    return (folder / name).read_bytes()
-
-
-def verify(path: Path, expected: str | None) -> None:
-    """Raises BadCheckpoint if a file is absent or has another sha256 than config.json says."""
-    if not path.is_file():
-        raise BadCheckpoint(f"{path} is missing; restore it or train again")
-    got = file_sha256(path)
-    if got != expected:
-        raise BadCheckpoint(
-            f"{path} is damaged: its sha256 is {got}, recorded was {expected}; restore it or train again"
-        )

@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from fastflow.checkpoint import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
 from fastflow.errors import BadData
 from fastflow.index import read_index, verify_images
+from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
 from pipelines import journal
 from pipelines.params import Params
 from pipelines.paths import STATE, index_file, model_folder

@@ -15,11 +15,12 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from fastflow.checkpoint import load_checkpoint, read_config, read_sealed
+from fastflow.checkpoint import load_checkpoint
 from fastflow.data import read_masks
 from fastflow.decode import read_image
 from fastflow.evaluation import Scored, image_metrics, intervals, mask_paths, pixel_values, pixels, score_images
 from fastflow.index import read_index, verify_images
+from fastflow.sealed import read_config, read_sealed
 from pipelines import tracking
 from pipelines.device import choose_device
 from pipelines.model_card import model_card

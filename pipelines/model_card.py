@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastflow.checkpoint import read_config
+from fastflow.sealed import read_config
 from pipelines.paths import model_folder
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro", "num_train", "num_good", "num_defective", "milliseconds_per_image")

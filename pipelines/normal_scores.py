@@ -5,7 +5,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from fastflow.checkpoint import read_sealed
+from fastflow.sealed import read_sealed
 from pipelines.paths import NORMAL_SCORES, model_folder
 
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastflow.checkpoint import read_config, write_threshold
 from fastflow.config import FastFlowConfig
 from fastflow.operating import guarantee
 from fastflow.score import SCORES
+from fastflow.sealed import read_config, write_threshold
 from fastflow.threshold import threshold_for
 from pipelines import dvc
 from pipelines.normal_scores import normal_scores

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastflow.checkpoint import BACKBONE, CONFIG, FLOW, BadCheckpoint, load_checkpoint, save_checkpoint
+from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.model import FastFlow
+from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint
 from tests.conftest import SIZE, shake, tiny_config
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fastflow.checkpoint import write_threshold
+from fastflow.sealed import write_threshold
 from pipelines import aliases, store
 from pipelines.served_model import load_served
 from pipelines.sync import sync

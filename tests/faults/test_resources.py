@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from fastflow.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.errors import NonFiniteLoss
 from fastflow.files import require_space, write_bytes
 from fastflow.model import FastFlow
+from fastflow.sealed import BadCheckpoint
 from fastflow.train import train_epochs
 from pipelines.stage import BAD_DATA, FAILED, SERVER_AWAY
 from tests.conftest import tiny_config
@@ -100,7 +101,7 @@ def test_a_training_that_may_not_write_its_model_keeps_the_old_one(project: Path
 
 
 def test_a_flipped_bit_in_any_file_of_a_model_is_found(trained: Path, tmp_path: Path) -> None:
-    from fastflow.checkpoint import read_sealed
+    from fastflow.sealed import read_sealed
 
     for name in MODEL_FILES:
         for place in (0.1, 0.5, 0.9):

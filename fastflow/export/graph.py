@@ -1,0 +1,203 @@
+"""A trained model as one graph for inference: pixels in, score, verdict and map out, with all that is constant folded.
+
+What training keeps apart is one here: the pixels' normalisation is a multiply-add; the subnet's damping and the global
+affine are in its second convolution; what is after the last step's permutation is a sum over channels, so that falls
+away; the log-determinant is summed only where the score asks for it; upsampling, mean over scales and blur are linear
+and separable, so they are one matrix per scale and axis. `fastflow.model` is the definition; `fastflow.export.parity`
+holds this to it.
+"""
+
+import contextlib
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
+from torch.nn import functional
+
+from fastflow.backbone import Backbone, channels_first
+from fastflow.flow import SUBNET_GAIN, Coupling, Flow, FlowStep
+from fastflow.model import FastFlow
+from fastflow.score import blur, image_score, raw_score
+
+
+class Verdict(NamedTuple):
+    """pred_score (B,); pred_label (B,) int64, 1 above the threshold; anomaly_map (B, 1, H, W)."""
+
+    pred_score: Tensor
+    pred_label: Tensor
+    anomaly_map: Tensor
+
+
+class FoldedCoupling(nn.Module):
+    """An affine coupling and the global affine after it: x2 becomes (x2 * e) * exp(s) + t, x1 becomes x1 * c + d.
+
+    e, c, d are the global affine's; its share of t is in the second convolution.
+    """
+
+    def __init__(self, coupling: Coupling, scale: Tensor, offset: Tensor) -> None:
+        super().__init__()
+        self.sizes, self.first_conditions = coupling.sizes, coupling.first_conditions
+        self.clamp, self.clip = coupling.clamp, coupling.conditioner_clip
+        self.subnet = copy.deepcopy(coupling.subnet)
+        kept, changed = self._split(scale)
+        kept_offset, changed_offset = self._split(offset)
+        self.register_buffer("kept_scale", kept.clone())
+        self.register_buffer("kept_offset", kept_offset.clone())
+        self.register_buffer("changed_scale", changed.clone())
+        count = changed.shape[1]
+        gain = torch.full((2 * count,), SUBNET_GAIN)
+        gain[count:] *= changed.flatten()
+        weight, bias = self.subnet[2].get_parameter("weight"), self.subnet[2].get_parameter("bias")
+        weight.mul_(gain.view(-1, 1, 1, 1))
+        bias.mul_(gain)
+        bias[count:].add_(changed_offset.flatten())
+
+    kept_scale: Tensor
+    kept_offset: Tensor
+    changed_scale: Tensor
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = torch.split(x, self.sizes, dim=1)
+        return (first, second) if self.first_conditions else (second, first)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) to the same shape, and s (B, C2, H, W)."""
+        kept, changed = self._split(x)
+        seen = kept if self.clip is None else kept.clamp(-self.clip, self.clip)
+        s, t = self.subnet(seen).chunk(2, dim=1)
+        s = self.clamp * torch.tanh(s)
+        changed = changed * self.changed_scale * s.exp() + t
+        kept = kept * self.kept_scale + self.kept_offset
+        return torch.cat((kept, changed) if self.first_conditions else (changed, kept), dim=1), s
+
+
+class FoldedFlow(nn.Module):
+    """A flow's steps, to what its raw score needs: z and, where the score asks for it, the log-determinant."""
+
+    def __init__(self, flow: Flow, *, log_det: bool) -> None:
+        super().__init__()
+        self.log_det = log_det
+        self.couplings = nn.ModuleList()
+        constant = torch.zeros(())
+        orders: list[Tensor | None] = []
+        for step in flow.steps:
+            assert isinstance(step, FlowStep)
+            scale, offset = step.scale().detach(), step.global_offset.detach()
+            constant = constant + scale.log().sum()
+            last = len(step.couplings) - 1
+            for number, coupling in enumerate(step.couplings):
+                assert isinstance(coupling, Coupling)
+                ends = number == last
+                one, none = torch.ones_like(scale), torch.zeros_like(offset)
+                self.couplings.append(FoldedCoupling(coupling, scale if ends else one, offset if ends else none))
+                orders.append(step.permutation if ends else None)
+        self.orders = [*orders[:-1], None]  # the sum of squares over channels does not ask for their order
+        self.register_buffer("constant", constant)
+
+    constant: Tensor
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, C, h, w) to z, its channels in any order, and the log-determinant (B, h, w) or zero."""
+        log_det_jacobian = self.constant
+        for coupling, order in zip(self.couplings, self.orders, strict=True):
+            x, s = coupling(x)
+            if self.log_det:
+                log_det_jacobian = log_det_jacobian + s.sum(dim=1)
+            if order is not None:
+                x = x.index_select(1, order)
+        return x, log_det_jacobian
+
+
+class ScoringGraph(nn.Module):
+    """uint8 images (B, 3, H, W), 0..255, of the configured size, to a `Verdict`; the batch may have any size.
+
+    `threshold`: of pred_score; above it an image is anomalous.
+    """
+
+    def __init__(self, model: FastFlow, *, threshold: float) -> None:
+        super().__init__()
+        config = model.config
+        self.rule, self.threshold, self.feature_norm = model.rule, threshold, config.feature_norm
+        self.register_buffer("pixel_scale", 1 / (255 * model.std))
+        self.register_buffer("pixel_offset", -model.mean / model.std)
+        self.backbone = folded_backbone(model.backbone)
+        self.affines = copy.deepcopy(model.affines)
+        log_det = model.rule.log_det_weight != 0 and model.rule.compress != "exp"
+        with torch.no_grad():
+            self.flows = nn.ModuleList(FoldedFlow(flow, log_det=log_det) for flow in model.flows)  # type: ignore[arg-type]
+        self.register_buffer("center", model.normal_center.clone())
+        self.register_buffer("spread", model.normal_spread.clone())
+        smoothing = model.rule.smoothing * config.image_size[0]
+        for scale, size in enumerate(model.backbone.feature_sizes):
+            rows, columns = (enlargement(a, b, sigma=smoothing) for a, b in zip(size, config.image_size, strict=True))
+            self.register_buffer(f"rows_{scale}", (rows / len(self.flows)).float())
+            self.register_buffer(f"columns_{scale}", columns.T.float().contiguous())
+        self.requires_grad_(False).eval()
+
+    pixel_scale: Tensor
+    pixel_offset: Tensor
+    center: Tensor
+    spread: Tensor
+
+    def forward(self, images: Tensor) -> Verdict:
+        features = self.backbone(images.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_offset)
+        maps = [
+            self.get_buffer(f"rows_{scale}") @ self._position_score(scale, f) @ self.get_buffer(f"columns_{scale}")
+            for scale, f in enumerate(features)
+        ]
+        anomaly_map = torch.stack(maps).sum(dim=0)[:, None] if len(maps) > 1 else maps[0][:, None]
+        pred_score = image_score(anomaly_map, top_fraction=self.rule.top_fraction)
+        return Verdict(pred_score, (pred_score > self.threshold).long(), anomaly_map)
+
+    def _position_score(self, scale: int, features: Tensor) -> Tensor:
+        """As `fastflow.score.position_score`, (B, h, w)."""
+        z, log_det_jacobian = self.flows[scale](self.affines[scale](self._normalised(features)))
+        if self.rule.compress == "exp":
+            return torch.nan_to_num(-torch.exp(-z.square().mean(dim=1) / 2), nan=0.0)
+        raw = raw_score(z, log_det_jacobian, log_det_weight=self.rule.log_det_weight)
+        highest = torch.finfo(raw.dtype).max
+        raw = raw.nan_to_num(nan=highest, posinf=highest, neginf=highest)
+        if self.rule.compress == "sigmoid":
+            return torch.sigmoid((raw - self.center[scale]) / self.spread[scale])
+        return raw
+
+    def _normalised(self, features: Tensor) -> Tensor:
+        match self.feature_norm:
+            case "none":
+                return features
+            case "channel":
+                channels = features.shape[1]
+                return functional.layer_norm(features.movedim(1, -1), [channels], eps=1e-5).movedim(-1, 1)
+            case _:
+                return functional.layer_norm(features, features.shape[1:], eps=1e-5)
+
+
+class FoldedBackbone(nn.Module):
+    """A convolutional backbone whose batch norms are in the convolutions before them."""
+
+    def __init__(self, body: nn.Module, channels: list[int]) -> None:
+        super().__init__()
+        self.body, self.channels = body, channels
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [channels_first(f, c) for f, c in zip(self.body(images), self.channels, strict=True)]
+
+
+def folded_backbone(backbone: Backbone) -> nn.Module:
+    """A copy, its batch norms folded as far as torch.fx can follow the model; a runtime folds what is left."""
+    if not backbone.plain_transformer:
+        with contextlib.suppress(Exception):  # whatever stops the tracing of a model: it then stays as it is
+            return FoldedBackbone(fuse(backbone.body), backbone.channels)
+    return copy.deepcopy(backbone)
+
+
+def enlargement(size: int, new_size: int, *, sigma: float) -> Tensor:
+    """The matrix (new_size, size), float64, of what `fastflow.score.merge_scales` does to one axis: bilinear, blur."""
+    basis = torch.eye(size, dtype=torch.float64)[:, None, :]  # each position alone
+    wide = functional.interpolate(basis, size=new_size, mode="linear", align_corners=False)
+    if sigma:
+        line = wide[:, :, None, :].expand(-1, -1, 1, -1)
+        wide = blur(line, sigma=sigma)[:, :, 0]
+    return wide[:, 0].T

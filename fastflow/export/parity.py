@@ -1,0 +1,75 @@
+"""Whether an exported model says what the trained one says, image by image."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fastflow.errors import BadData
+from fastflow.export.runner import Images, Scores
+
+LEAST_IMAGES = 20
+
+
+class Tolerance(NamedTuple):
+    """What an export may differ by: of a score, relative to it; of an image's verdicts, as a share of the images."""
+
+    relative: float
+    flipped: float
+
+
+TOLERANCES = {
+    "fp32": Tolerance(relative=1e-4, flipped=0.0),
+    "bf16": Tolerance(relative=3e-2, flipped=0.0),
+    "int8": Tolerance(relative=1e-1, flipped=0.05),
+}
+
+
+class NotTheSame(BadData):
+    """An export that scores otherwise than the model it was made of."""
+
+
+def compare(
+    reference: Callable[[Images], Scores], exported: Callable[[Images], Scores], images: Images, *, batch_size: int = 8
+) -> pd.DataFrame:
+    """A row for each image (N, 3, H, W), uint8: pred_score and pred_label of the checkpoint and of the export, and the
+    relative difference of scores; the export is asked alone and in batches, and the worse answer counts."""
+    of_checkpoint = _in_batches(reference, images, batch_size)
+    alone, together = _in_batches(exported, images, 1), _in_batches(exported, images, batch_size)
+    scale = np.maximum(np.abs(of_checkpoint["pred_score"]), np.finfo(np.float32).tiny)
+    differences = [np.abs(found["pred_score"] - of_checkpoint["pred_score"]) / scale for found in (alone, together)]
+    flipped = [found["pred_label"] != of_checkpoint["pred_label"] for found in (alone, together)]
+    return pd.DataFrame(
+        {
+            "checkpoint_score": of_checkpoint["pred_score"],
+            "checkpoint_label": of_checkpoint["pred_label"],
+            "export_score": together["pred_score"],
+            "export_label": together["pred_label"],
+            "relative_difference": np.maximum(*differences),  # NaN stays NaN
+            "flipped": np.logical_or(*flipped),
+        }
+    )
+
+
+def require_parity(table: pd.DataFrame, *, precision: str) -> None:
+    """Raises NotTheSame where a table of `compare` is beyond the tolerance of its precision, or has too few images."""
+    tolerance = TOLERANCES[precision]
+    if len(table) < LEAST_IMAGES:
+        raise NotTheSame(f"{len(table)} images are too few to compare an export on; at least {LEAST_IMAGES} are needed")
+    largest, flipped = float(table["relative_difference"].max(skipna=False)), int(table["flipped"].sum())
+    if not largest <= tolerance.relative:
+        raise NotTheSame(
+            f"the export's scores differ by up to {largest:.2g} of the checkpoint's; allowed in {precision}: "
+            f"{tolerance.relative:g}. Nothing was written; try another format or precision"
+        )
+    if flipped > tolerance.flipped * len(table):
+        raise NotTheSame(
+            f"the export gives {flipped} of {len(table)} images another verdict; allowed in {precision}: "
+            f"{tolerance.flipped:.0%}. Nothing was written; try another format or precision"
+        )
+
+
+def _in_batches(run: Callable[[Images], Scores], images: Sequence[Images] | Images, size: int) -> dict[str, np.ndarray]:
+    parts = [run(np.asarray(images[first : first + size])) for first in range(0, len(images), size)]
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("pred_score", "pred_label")}

@@ -1,0 +1,83 @@
+"""A scoring graph to a file that other runtimes open: ONNX, OpenVINO's IR, torch.export's program."""
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import openvino
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import Tensor, nn
+
+from fastflow.export.graph import ScoringGraph
+from fastflow.export.runner import FILES, INPUT, OUTPUTS, Images
+
+
+def write_torch(graph: ScoringGraph, folder: Path, *, image_size: tuple[int, int]) -> None:
+    """`model.pt2`, a program of torch.export for any batch size."""
+    torch.export.save(_exported(graph, image_size), folder / FILES["torch"])
+
+
+def write_onnx(graph: ScoringGraph, folder: Path, *, image_size: tuple[int, int]) -> None:
+    """`model.onnx`, for any batch size: input `images`, outputs `pred_score`, `pred_label`, `anomaly_map`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own, about PyTorch's next versions
+        program = torch.onnx.export(
+            graph,
+            (_example(image_size),),
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(folder / FILES["onnx"])
+
+
+def write_openvino(folder: Path) -> None:
+    """`model.xml` and `model.bin` in place of the folder's `model.onnx`."""
+    source = folder / FILES["onnx"]
+    openvino.save_model(openvino.Core().read_model(source), folder / FILES["openvino"], compress_to_fp16=False)
+    source.unlink()
+
+
+def write_int8(folder: Path, images: Images) -> None:
+    """The folder's `model.onnx` with its convolutions in int8, their ranges taken from `images` (N, 3, H, W)."""
+    path = folder / FILES["onnx"]
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "prepared.onnx"
+        quant_pre_process(path, prepared)
+        quantize_static(
+            prepared,
+            path,
+            _Calibration(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    """One image at a time, as ONNX Runtime asks for them."""
+
+    def __init__(self, images: Images) -> None:
+        self._left = iter(images)
+
+    def get_next(self) -> dict[str, Images] | None:
+        image = next(self._left, None)
+        return None if image is None else {INPUT: image[None]}
+
+
+def _exported(graph: nn.Module, image_size: tuple[int, int]) -> torch.export.ExportedProgram:
+    return torch.export.export(
+        graph, (_example(image_size),), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
+    )
+
+
+def _example(image_size: tuple[int, int]) -> Tensor:
+    return torch.zeros(2, 3, *image_size, dtype=torch.uint8)

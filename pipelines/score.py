@@ -1,0 +1,159 @@
+"""Score photographs: python -m pipelines.score --model bottle photographs/ --to scores.csv
+
+--model: a category, an export's folder (the fastest), models:/fastflow-bottle@champion. Images: files, folders and what
+is below them, or - for paths on stdin, a line each. Results: CSV, or JSON lines where --to ends in .jsonl; on stdout
+without --to. A file that holds results already is gone on with. Exit code 3: some images could not be read; they are
+listed, and all others scored.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastflow.decode import read_image
+from fastflow.errors import BadData
+from fastflow.export.runner import Scores
+from fastflow.files import printable
+from pipelines.pictures import blend, heat_colours
+from pipelines.progress import progress
+from pipelines.results_file import ResultsFile, Row
+from pipelines.scorer import Scorer, open_scorer
+from pipelines.stage import exit_code, log
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+BATCH_SIZE = 8
+SHOWN = 20  # unreadable images that a message names
+
+
+class Unreadable(BadData):
+    """Images that could not be scored; all others were."""
+
+
+def score(
+    scorer: Scorer, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
+) -> None:
+    """Scores those of the paths that the results do not hold yet; files are read while others are scored.
+
+    Raises:
+        Unreadable: after all others were scored.
+    """
+    todo = [path for path in paths if printable(path) not in results.done]
+    if len(todo) < len(paths):
+        log.info("%d of %d images are in %s already", len(paths) - len(todo), len(paths), results.name)
+    refused: list[str] = []
+    with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
+        for batch in decoded(todo, scorer.image_size, batch_size, refused):
+            start = time.perf_counter()
+            found = scorer.run(np.stack([pixels.transpose(2, 0, 1) for _, pixels in batch]))
+            milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
+            results.add(rows(scorer, [path for path, _ in batch], found, milliseconds))
+            if overlays:
+                for number, (path, pixels) in enumerate(batch):
+                    write_overlay(scorer, overlays, path, pixels, found.anomaly_map[number, 0])
+            advance(len(batch))
+    if refused:
+        more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
+        listed = "\n  ".join([*refused[:SHOWN], *more])
+        raise Unreadable(f"{len(refused)} of {len(todo)} images could not be read, all others are scored:\n  {listed}")
+
+
+def rows(scorer: Scorer, paths: Sequence[str], found: Scores, milliseconds: float) -> list[Row]:
+    return [
+        Row(path, float(value), int(label), scorer.threshold, scorer.version, round(milliseconds, 2))
+        for path, value, label in zip(paths, found.pred_score, found.pred_label, strict=True)
+    ]
+
+
+def decoded(
+    paths: Sequence[str], image_size: tuple[int, int], batch_size: int, refused: list[str]
+) -> Iterator[list[tuple[str, NDArray[np.uint8]]]]:
+    """Batches of readable images, decoded by threads two batches ahead; messages of the others go to `refused`."""
+    batch: list[tuple[str, NDArray[np.uint8]]] = []
+    with ThreadPoolExecutor() as pool:
+        ahead: list[tuple[str, Future[NDArray[np.uint8]]]] = []
+        left = iter(paths)
+        while True:
+            for path in left:
+                ahead.append((path, pool.submit(read_image, Path(path), image_size=image_size)))
+                if len(ahead) > 2 * batch_size:
+                    break
+            if not ahead:
+                break
+            path, waiting = ahead.pop(0)
+            try:
+                batch.append((path, waiting.result()))
+            except (BadData, OSError) as error:
+                refused.append(str(error))
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def write_overlay(
+    scorer: Scorer, folder: Path, path: str, pixels: NDArray[np.uint8], anomaly_map: NDArray[np.float32]
+) -> None:
+    """The image with its heat, on the category's own scale: the same score is the same colour in every picture."""
+    colours = heat_colours(anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
+    name = "_".join(part for part in Path(path).parts if part not in ("..", "/")) + ".jpg"
+    Image.fromarray(blend(pixels, colours)).save(folder / name, quality=90)
+
+
+def named(arguments: Sequence[str]) -> list[str]:
+    """The image files that a person named, once each, folders in order of names.
+
+    Raises:
+        ValueError: a name is neither a file nor a folder, or there is no image at all.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        if argument == "-":
+            found |= dict.fromkeys(line.rstrip("\n") for line in sys.stdin if line.strip())
+        elif Path(argument).is_dir():
+            below = sorted(p for p in Path(argument).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            found |= dict.fromkeys(map(str, below))
+        elif Path(argument).is_file():
+            found[argument] = None
+        else:
+            raise ValueError(f"{argument}: neither a file nor a folder")
+    if not found:
+        raise ValueError(f"no image among {', '.join(arguments)}; looked for {', '.join(sorted(SUFFIXES))}")
+    return list(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="+", help="files, folders, or - for paths on stdin")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--to", type=Path, help="a .csv or .jsonl file; default: CSV on stdout")
+    parser.add_argument("--overlays", type=Path, help="a folder for pictures with heat maps")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--threads", type=int, help="of the processor; default: all cores")
+    args = parser.parse_args()
+    if args.to is None:  # stdout belongs to the results
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if args.batch_size < 1:
+        parser.error("--batch-size must be at least 1")
+
+    def work() -> None:
+        paths = named(args.images)
+        scorer = open_scorer(args.model, threads=args.threads)
+        if args.overlays:
+            args.overlays.mkdir(parents=True, exist_ok=True)
+        with ResultsFile(args.to, version=scorer.version) as results:
+            score(scorer, paths, results, overlays=args.overlays, batch_size=args.batch_size)
+
+    sys.exit(exit_code(work))
+
+
+if __name__ == "__main__":
+    main()

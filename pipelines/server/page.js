@@ -1,0 +1,73 @@
+"use strict";
+const at = (id) => document.getElementById(id);
+const headers = () => (at("token").value ? { Authorization: `Bearer ${at("token").value}` } : {});
+let shown = "";
+
+at("address").textContent = location.origin + "/";
+
+async function categories() {
+  const answer = await fetch("version", { headers: headers() });
+  at("secret").hidden = answer.status !== 401 && !at("token").value;
+  if (!answer.ok) return;
+  const names = Object.keys(await answer.json());
+  at("category").replaceChildren(...names.map((name) => new Option(name, name)));
+  at("choice").hidden = names.length < 2;
+}
+
+function complain(text) {
+  at("problem").textContent = text;
+  at("problem").hidden = false;
+  at("result").hidden = true;
+}
+
+async function score(file) {
+  at("problem").hidden = true;
+  at("drop").classList.add("busy");
+  try {
+    const asked = new URLSearchParams({ map: "true" });
+    if (at("category").value) asked.set("category", at("category").value);
+    const answer = await fetch(`score?${asked}`, { method: "POST", headers: headers(), body: file });
+    const found = await answer.json().catch(() => ({}));
+    if (answer.status === 401) at("secret").hidden = false;
+    if (!answer.ok) complain(typeof found.detail === "string" ? found.detail : `The server answers ${answer.status}.`);
+    else show(file, found);
+  } catch {
+    complain("The server does not answer.");
+  } finally {
+    at("drop").classList.remove("busy");
+  }
+}
+
+function show(file, found) {
+  const bad = found.pred_label === 1;
+  at("result").className = bad ? "bad" : "good";
+  at("label").textContent = bad ? "Anomalous" : "Good";
+  at("numbers").textContent = `score ${found.pred_score.toFixed(4)}, threshold ${found.threshold.toFixed(4)}, ` +
+    `${found.milliseconds.toFixed(0)} ms`;
+  const values = [found.pred_score, found.threshold];
+  const bounded = values.every((value) => value >= 0 && value <= 1);
+  const [low, high] = bounded ? [0, 1] : [Math.min(...values) - 0.1, Math.max(...values) + 0.1];
+  const place = (value) => `${(100 * (value - low)) / (high - low)}%`;
+  at("needle").style.left = place(found.pred_score);
+  at("limit").style.left = place(found.threshold);
+  URL.revokeObjectURL(shown);
+  shown = URL.createObjectURL(file);
+  at("image").src = shown;
+  at("heat").src = `data:image/png;base64,${found.anomaly_map}`;
+  at("model").textContent = `${found.category}, model ${found.model}`;
+  at("result").hidden = false;
+}
+
+at("drop").addEventListener("click", () => at("file").click());
+at("drop").addEventListener("keydown", (event) => event.key === "Enter" && at("file").click());
+at("file").addEventListener("change", () => at("file").files[0] && score(at("file").files[0]));
+for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
+document.addEventListener("dragover", () => at("drop").classList.add("over"));
+document.addEventListener("dragleave", () => at("drop").classList.remove("over"));
+document.addEventListener("drop", (event) => {
+  at("drop").classList.remove("over");
+  if (event.dataTransfer.files[0]) score(event.dataTransfer.files[0]);
+});
+at("opacity").addEventListener("input", () => { at("heat").style.opacity = at("opacity").value / 100; });
+at("token").addEventListener("change", categories);
+categories();

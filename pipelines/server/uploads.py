@@ -1,0 +1,53 @@
+"""An image from a stranger: read within limits, looked at before it is decoded."""
+
+import io
+
+import numpy as np
+from fastapi import HTTPException, Request
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from fastflow.decode import FORMATS, read_image
+from fastflow.errors import BadData
+
+MAX_BYTES, MAX_PIXELS = 32 * 2**20, 50_000_000
+
+
+class Sent(io.BytesIO):
+    """The bytes of an image file, by a name that error messages can use."""
+
+    def __str__(self) -> str:
+        return "the image"
+
+
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """Raises HTTPException: 413 as soon as it is too long, 400 where there is none."""
+    too_long = HTTPException(413, f"the image is longer than the {max_bytes:,} bytes that are allowed")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise too_long
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > max_bytes:
+            raise too_long
+    if not content:
+        raise HTTPException(400, "the body is empty; send the bytes of an image file")
+    return bytes(content)
+
+
+def decode(content: bytes, image_size: tuple[int, int], max_pixels: int) -> NDArray[np.uint8]:
+    """The image (H, W, 3) at a model's size. Raises HTTPException: 415 no image, 413 too many pixels, 400 damaged."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:  # the header alone
+            width, height = image.size
+    except UnidentifiedImageError as error:
+        raise HTTPException(415, f"this is no image; allowed are {', '.join(FORMATS)}") from error
+    except Exception as error:  # on damaged headers, decoders raise whatever comes
+        raise HTTPException(400, f"the image's header is damaged: {error}") from error
+    if width * height > max_pixels:
+        raise HTTPException(413, f"the image has {width}x{height} pixels; at most {max_pixels:,} are allowed")
+    try:
+        return read_image(Sent(content), image_size=image_size)
+    except BadData as error:
+        raise HTTPException(400, str(error)) from error
