@@ -67,7 +67,10 @@ def make_project(folder: Path, categories: list[str]) -> None:
     for stage in Repo(str(folder)).index.stages:
         for out in stage.outs:
             path = Path(str(out.fs_path))
-            write(path if path.suffix else path / "file", BYTES)
+            path = path if path.suffix else path / "file"
+            write(path, BYTES)
+            if path.suffix == ".json":
+                path.write_text("{}")
     dvc(folder, "commit", "--force")
 
 

@@ -30,7 +30,7 @@ CATEGORIES = ["weave", "label", "gear"]
 SMALL = {
     "data": {"categories": CATEGORIES},
     "demo": {"categories": CATEGORIES, "image_size": 128, "num_train": 32, "num_good": 8, "num_per_defect": 4},
-    "train": {"epochs": 30},
+    "train": {"epochs": 8},
 }
 NIGHT = "retrain-all/nightly"
 SECONDS = 600
@@ -41,7 +41,7 @@ def make_project(folder: Path) -> None:
     values = yaml.safe_load((folder / "params.yaml").read_text())
     for section, changes in SMALL.items():
         values[section] |= changes
-    values["model"]["overrides"] = {"image_size": [128, 128]}
+    values["model"]["overrides"] = {"image_size": [128, 128], "flow_steps": 4}
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
 

@@ -52,7 +52,7 @@ def checkpoint(folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
     model = FastFlow(tiny_config(flow_steps=1, layers=[1]))
     shake(model.flows, scale=0.02)
-    save_checkpoint(model, folder, seed=seed, threshold={"image": 0.5})
+    save_checkpoint(model, folder, seed=seed, threshold={"image": 0.5, "pixel": 0.6, "low": 0.1})
     return folder
 
 

@@ -9,7 +9,6 @@ holds this to it.
 
 import contextlib
 import copy
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +19,6 @@ from fastflow.backbone import Backbone, channels_first
 from fastflow.flow import SUBNET_GAIN, Coupling, Flow, FlowStep
 from fastflow.model import FastFlow
 from fastflow.score import blur, image_score, raw_score
-
-
-class Verdict(NamedTuple):
-    """pred_score (B,); pred_label (B,) int64, 1 above the threshold; anomaly_map (B, 1, H, W)."""
-
-    pred_score: Tensor
-    pred_label: Tensor
-    anomaly_map: Tensor
 
 
 class FoldedCoupling(nn.Module):
@@ -111,7 +102,8 @@ class FoldedFlow(nn.Module):
 
 
 class ScoringGraph(nn.Module):
-    """uint8 images (B, 3, H, W), 0..255, of the configured size, to a `Verdict`; the batch may have any size.
+    """uint8 images (B, 3, H, W), 0..255, of the configured size, to pred_score (B,), pred_label (B,) int64, 1 above the
+    threshold, and anomaly_map (B, 1, H, W); the batch may have any size.
 
     `threshold`: of pred_score; above it an image is anomalous.
     """
@@ -141,7 +133,7 @@ class ScoringGraph(nn.Module):
     center: Tensor
     spread: Tensor
 
-    def forward(self, images: Tensor) -> Verdict:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features = self.backbone(images.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_offset)
         maps = [
             self.get_buffer(f"rows_{scale}") @ self._position_score(scale, f) @ self.get_buffer(f"columns_{scale}")
@@ -149,7 +141,7 @@ class ScoringGraph(nn.Module):
         ]
         anomaly_map = torch.stack(maps).sum(dim=0)[:, None] if len(maps) > 1 else maps[0][:, None]
         pred_score = image_score(anomaly_map, top_fraction=self.rule.top_fraction)
-        return Verdict(pred_score, (pred_score > self.threshold).long(), anomaly_map)
+        return pred_score, (pred_score > self.threshold).long(), anomaly_map
 
     def _position_score(self, scale: int, features: Tensor) -> Tensor:
         """As `fastflow.score.position_score`, (B, h, w)."""

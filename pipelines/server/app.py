@@ -25,7 +25,6 @@ from pipelines.server.models import Models
 from pipelines.server.uploads import decode, read_body
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'"
-PAGES = {"page.js": "text/javascript", "page.css": "text/css"}
 
 
 class Limits(NamedTuple):
@@ -137,11 +136,13 @@ def build_app(models: Models, batcher: Batcher, *, limits: Limits, token: str = 
     async def page() -> HTMLResponse:
         return HTMLResponse(page_text("page.html"))
 
-    @app.get("/{name}", include_in_schema=False)
-    async def part(name: str) -> Response:
-        if name not in PAGES:
-            raise HTTPException(404, "there is no such page; / has the one there is, /openapi.json the rest")
-        return Response(page_text(name), media_type=PAGES[name])
+    @app.get("/page.js", include_in_schema=False)
+    async def script() -> Response:
+        return Response(page_text("page.js"), media_type="text/javascript")
+
+    @app.get("/page.css", include_in_schema=False)
+    async def style() -> Response:
+        return Response(page_text("page.css"), media_type="text/css")
 
     return app
 

@@ -43,6 +43,10 @@ def decode(content: bytes, image_size: tuple[int, int], max_pixels: int) -> NDAr
             width, height = image.size
     except UnidentifiedImageError as error:
         raise HTTPException(415, f"this is no image; allowed are {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours
+        raise HTTPException(
+            413, f"the image has too many pixels ({error}); at most {max_pixels:,} are allowed"
+        ) from error
     except Exception as error:  # on damaged headers, decoders raise whatever comes
         raise HTTPException(400, f"the image's header is damaged: {error}") from error
     if width * height > max_pixels:
