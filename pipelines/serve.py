@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 import uvicorn
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from fastflow.export.runner import ABOUT, read_about
 from fastflow.sealed import read_config
