@@ -77,6 +77,11 @@ class Page:
             assert time.monotonic() < end, f"after {seconds} s still not: {condition}"
             time.sleep(0.3)
 
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Gives a file to an input, as a person does by its dialogue."""
+        found = self._send("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
+        self._send("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
+
     def type(self, text: str) -> None:
         """Text and the return key, into what has the focus."""
         self._send("Input.insertText", text=text)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple
 import httpx
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from fastflow.checkpoint import save_checkpoint
@@ -28,7 +31,7 @@ from fastflow.model import FastFlow
 from pipelines import aliases, store
 from pipelines.scorer import open_scorer
 from pipelines.sync import sync
-from tests.conftest import SIZE, draw_square, free_port, shake, tiny_config
+from tests.conftest import FULL, SIZE, draw_square, free_port, shake, tiny_config
 from tests.test_registry import NAME, checkpoint, told
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("folder"), pytest.mark.filterwarnings("ignore")]
@@ -165,6 +168,42 @@ def test_what_was_taken_in_is_answered_and_what_is_too_much_is_refused(plates: P
         begun.send(image[1000:])
         assert begun.getresponse().status == 200
         assert server.process.wait(30) in (0, -signal.SIGTERM)
+
+
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+BODIES = st.one_of(
+    st.binary(max_size=300),
+    st.tuples(st.sampled_from(FORMATS), st.integers(0, 3), st.integers(0, 20_000), st.binary(max_size=40)).map(
+        lambda drawn: spoiled(plate(drawn[1], kind=drawn[0]), at=drawn[2], by=drawn[3])
+    ),
+)
+TEXTS = st.one_of(st.none(), st.sampled_from(["plates", "true", "1", ""]), st.text(max_size=20))
+
+
+def spoiled(content: bytes, *, at: int, by: bytes) -> bytes:
+    """An image file, with other bytes somewhere in it; cut off there where `by` is empty."""
+    at %= len(content)
+    return content[:at] + by + content[at + len(by) :] if by else content[:at]
+
+
+def test_no_request_whatever_ends_in_an_error_of_ours(plates: Path) -> None:
+    with serving(plates, "--model", "plates") as server, httpx.Client(timeout=60) as client:
+        counted: Counter[int] = Counter()
+
+        @settings(
+            max_examples=6000 if FULL else 300, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
+        @given(body=BODIES, category=TEXTS, heat=TEXTS, kind=st.sampled_from(["image/png", "application/json", "a/b"]))
+        def fuzz(body: bytes, category: str | None, heat: str | None, kind: str) -> None:
+            query = {k: v for k, v in (("category", category), ("map", heat)) if v is not None}
+            answer = client.post(f"{server.address}/score", content=body, params=query, headers={"Content-Type": kind})
+            counted[answer.status_code] += 1
+            assert answer.status_code in (200, 400, 404, 413, 415, 422), (answer.text, body, query)
+            assert answer.json()
+
+        fuzz()
+        assert {200, 400, 404, 415, 422} <= set(counted)
+        assert server.score(plate(1)).status_code == 200
 
 
 def test_strangers_need_a_token(plates: Path) -> None:

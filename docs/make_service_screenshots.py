@@ -1,9 +1,9 @@
-"""Photograph Prefect's pages of a retraining: docs/prefect_run.png while it runs, docs/prefect_artifacts.png when it is
-done, docs/prefect_deployments.png; for docs/scheduling.md.
+"""Photograph Prefect's pages of a retraining, docs/prefect_*.png, for docs/scheduling.md; then the page of the scoring
+server with one of the models, docs/serve_page.png, for docs/serving.md.
 
 The retraining is real: the last commit, in a clone in a temporary folder, its services up, on three small demo
 categories. Needs Chromium, in PATH or named by CHROMIUM.
-Run as: python docs/make_prefect_screenshots.py         (four minutes on two idle CPU cores)
+Run as: python docs/make_service_screenshots.py         (five minutes on two idle CPU cores)
 """
 
 import base64
@@ -18,9 +18,10 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from chromium import Page
-from make_screenshots import ROOT, environment, free_port, save
+from make_screenshots import ROOT, answers, environment, free_port, save
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
@@ -32,6 +33,7 @@ SMALL = {
     "demo": {"categories": CATEGORIES, "image_size": 128, "num_train": 32, "num_good": 8, "num_per_defect": 4},
     "train": {"epochs": 8},
 }
+SERVED = "label"
 NIGHT = "retrain-all/nightly"
 SECONDS = 600
 
@@ -89,15 +91,40 @@ def photograph(folder: Path, settings: Mapping[str, str]) -> None:
         address = f"{pages}/runs/flow-run/{run.id}"
         until(lambda: half_done(client))
         page.open(f"{address}?tab=Artifacts", width=1400, height=1000)
-        page.wait("document.body.innerText.includes('training-label')")
+        page.wait("document.body?.innerText.includes('training-label')")
         save(page.picture(still=False), ROOT / "docs/prefect_run.png")
         until(lambda: client.read_flow_run(run.id).state.is_final())
         page.open(f"{address}?tab=Artifacts", width=1400, height=1400)
-        page.wait("document.body.innerText.includes('summary')")
+        page.wait("document.body?.innerText.includes('summary')")
         save(page.picture(), ROOT / "docs/prefect_artifacts.png")
         page.open(f"{pages}/deployments", width=1400, height=700)
-        page.wait("document.body.innerText.includes('nightly')")
+        page.wait("document.body?.innerText.includes('nightly')")
         save(page.picture(), ROOT / "docs/prefect_deployments.png")
+
+
+@contextmanager
+def scoring_server(folder: Path) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "pipelines.serve", "--model", SERVED, "--port", str(port)]
+    process = subprocess.Popen(command, cwd=folder, env=environment(folder))
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def photograph_verdict(folder: Path, address: str) -> None:
+    """The page, after the first defective test image was given to it."""
+    index = pd.read_csv(folder / "data/prepared" / f"{SERVED}.csv")
+    defective = index[(index["split"] == "test") & (index["gt_label"] == 1)]["image_path"].iloc[0]
+    with Page(folder.parent / "other", script="", seconds=120) as page:
+        page.open(address, width=900, height=860)
+        page.wait("document.querySelector('#drop')")
+        page.choose_file("#file", folder / "data/demo" / SERVED / defective)
+        page.wait("!document.querySelector('#result').hidden && document.querySelector('#heat').complete")
+        save(page.picture(), ROOT / "docs/serve_page.png")
 
 
 def main() -> None:
@@ -111,6 +138,8 @@ def main() -> None:
             }
             with temporary_settings(own):
                 photograph(Path(scratch), settings)
+        with scoring_server(folder) as address:
+            photograph_verdict(folder, address)
 
 
 if __name__ == "__main__":
