@@ -91,14 +91,15 @@ class FoldedFlow(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, C, h, w) to z, its channels in any order, and the log-determinant (B, h, w) or zero."""
-        log_det_jacobian = self.constant
+        scales: dict[int, Tensor] = {}  # added up by channel: one sum over them costs more than all additions
         for coupling, order in zip(self.couplings, self.orders, strict=True):
             x, s = coupling(x)
-            if self.log_det:
-                log_det_jacobian = log_det_jacobian + s.sum(dim=1)
+            scales[s.shape[1]] = scales[s.shape[1]] + s if s.shape[1] in scales else s
             if order is not None:
                 x = x.index_select(1, order)
-        return x, log_det_jacobian
+        if not self.log_det:
+            return x, self.constant
+        return x, self.constant + torch.stack([s.sum(dim=1) for s in scales.values()]).sum(dim=0)
 
 
 class ScoringGraph(nn.Module):
