@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 import yaml
@@ -35,7 +36,8 @@ SMALL = {
 }
 SERVED = "label"
 NIGHT = "retrain-all/nightly"
-SECONDS = 600
+SECONDS, STILL_SECONDS = 600, 4
+TAB = "[...document.querySelectorAll('*')].find(one => !one.children.length && one.textContent.trim() == 'Artifacts')"
 
 
 def make_project(folder: Path) -> None:
@@ -83,6 +85,7 @@ def half_done(client: SyncPrefectClient) -> bool:
 
 
 def photograph(folder: Path, settings: Mapping[str, str]) -> None:
+    """The run while it trains, with its bars; the same when it is done, with what came of it; the table of results."""
     pages = settings["PREFECT_API_URL"].removesuffix("/api")
     login = base64.b64encode(settings["PREFECT_API_AUTH_STRING"].encode()).decode()
     script = f"localStorage.setItem('prefect-password', {json.dumps(login)})"
@@ -90,16 +93,29 @@ def photograph(folder: Path, settings: Mapping[str, str]) -> None:
         run = client.create_flow_run_from_deployment(client.read_deployment_by_name(NIGHT).id)
         address = f"{pages}/runs/flow-run/{run.id}"
         until(lambda: half_done(client))
-        page.open(f"{address}?tab=Artifacts", width=1400, height=1000)
-        page.wait("document.body?.innerText.includes('training-label')")
+        open_artifacts(page, address, "training-label", height=1250)
         save(page.picture(still=False), ROOT / "docs/prefect_run.png")
-        until(lambda: client.read_flow_run(run.id).state.is_final())
-        page.open(f"{address}?tab=Artifacts", width=1400, height=1400)
-        page.wait("document.body?.innerText.includes('summary')")
-        save(page.picture(), ROOT / "docs/prefect_artifacts.png")
-        page.open(f"{pages}/deployments", width=1400, height=700)
-        page.wait("document.body?.innerText.includes('nightly')")
-        save(page.picture(), ROOT / "docs/prefect_deployments.png")
+        until(lambda: ended(client, run.id))
+        open_artifacts(page, address, "summary", height=2000)
+        save(page.picture(still=False), ROOT / "docs/prefect_done.png")
+        (table,) = (a for a in client.read_artifacts(limit=200) if a.key == "results")
+        page.open(f"{pages}/artifacts/artifact/{table.id}", width=1400, height=620)
+        page.wait("document.body?.innerText.includes('image_auroc')")
+        save(page.picture(still=False), ROOT / "docs/prefect_results.png")
+
+
+def open_artifacts(page: Page, address: str, key: str, *, height: int) -> None:
+    """A run's page with its tab of artifacts, once that shows one of them."""
+    page.open(address, width=1400, height=height)
+    page.wait(TAB)
+    page.value(f"{TAB}.click()")
+    page.wait(f"document.body.innerText.includes({json.dumps(key)})")
+    time.sleep(STILL_SECONDS)  # the timeline finds its place
+
+
+def ended(client: SyncPrefectClient, run: UUID) -> bool:
+    state = client.read_flow_run(run).state
+    return state is not None and state.is_final()
 
 
 @contextmanager

@@ -139,3 +139,17 @@ def test_a_clone_with_changes_of_its_own_is_refused(tmp_path: Path, monkeypatch:
         refuse_changes()
     with pytest.raises(Failed, match="git rev-parse nothing: fatal"):
         elsewhere.git("rev-parse", "nothing")
+
+
+def test_the_kubernetes_template_uses_what_it_asks_for() -> None:
+    template = json.loads((ROOT / "pipelines/pools/kubernetes.json").read_text())
+    asked = template["variables"]["properties"]
+    used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(template["job_configuration"])))
+    assert used == asked.keys()
+    assert set(template["variables"]["required"]) == {
+        name for name in used - {"labels"} if "default" not in asked[name]
+    }
+    folder = asked["env"]["default"]["FASTFLOW_PROJECT"]
+    image = (ROOT / "pipelines/pools/Dockerfile").read_text()
+    assert f"WORKDIR {folder}\n" in image
+    assert asked["command"]["default"].startswith(f"{folder}/.venv/bin/prefect ")
