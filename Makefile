@@ -83,4 +83,4 @@ lock: setup  ## requirements.lock from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:  ## what stages and tests made; not .venv, not the MLflow runs
-	rm -rf models reports data/demo data/prepared report.html .pytest_cache .mypy_cache .ruff_cache
+	rm -rf models reports exports data/demo data/prepared report.html .pytest_cache .mypy_cache .ruff_cache
