@@ -12,7 +12,8 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +57,25 @@ def export(category: str, params: Params, *, model: str, formats: list[str], pre
         rows, images = comparison_images(category, params, trained.config.image_size)
         calibration = training_images(category, params, trained.config.image_size) if precision == "int8" else None
         for runtime in formats:
-            folder = to / f"{runtime}-{precision}"
-            part = folder.with_name(f".{folder.name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            try:
+            with written_whole(to / f"{runtime}-{precision}") as part:
                 write_model(trained, part, threshold["image"], runtime=runtime, precision=precision, images=calibration)
                 about = {"format": runtime, "precision": precision, "threshold": threshold}
                 check(trained, part, named, about, rows, images)
-                shutil.rmtree(folder, ignore_errors=True)
-                part.replace(folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-            tell(named, folder)
+            tell(named, to / f"{runtime}-{precision}")
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """A folder beside it to write to, which takes its place at the end, or is gone after an error."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_model(

@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from fastflow.checkpoint import save_checkpoint
 from fastflow.export.graph import ScoringGraph, enlargement
 from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
 from fastflow.export.runner import ABOUT, FILES, BadExport, Scores, open_export, open_file
@@ -16,7 +18,11 @@ from fastflow.export.write import write_int8, write_onnx, write_openvino, write_
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.score import merge_scales
-from tests.conftest import SIZE, shake, tiny_config
+from pipelines import export, prepare
+from pipelines.params import read_params
+from pipelines.stage import exit_code
+from tests.conftest import SIZE, shake, tiny_config, write_plates
+from tests.test_stages import write_tiny_params
 
 VARIANTS: list[dict[str, object]] = [
     {},
@@ -177,3 +183,37 @@ def test_an_export_folder_that_was_changed_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(BadExport, match="is not an exported model"):
         open_export(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the exporters' own
+def test_the_command_writes_what_scores_equally_and_nothing_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny_params(folder, epochs=1)
+    write_plates(folder / "images/plates", num_train=18, num_test=4)
+    params = read_params(folder / "params.yaml")
+    params = params.model_copy(update={"data": params.data.model_copy(update={"root": "images"})})
+    monkeypatch.setattr(export, "read_params", lambda: params)
+    prepare.prepare("plates", params)
+    threshold = {"image": 0.5, "pixel": 0.6, "low": 0.1}
+    save_checkpoint(model_of(), Path("models/plates"), category="plates", threshold=threshold)
+
+    def command() -> int:
+        monkeypatch.setattr("sys.argv", ["export", "--category", "plates", "--format", "onnx"])
+        return exit_code(export.main)
+
+    assert command() == 0
+    made = Path("exports/plates/onnx-fp32")
+    opened = open_export(made)
+    assert (opened.about["category"], opened.about["parity"]["num_images"]) == ("plates", LEAST_IMAGES)
+    table = pd.read_csv(made / "parity.csv")
+    assert table["split"].value_counts().to_dict() == {"train": 12, "test": 8}
+    assert (table["export_score"] > 0).all()
+
+    before = (made / ABOUT).read_bytes()
+    monkeypatch.setattr(export, "open_file", lambda *a, **k: lambda images: opened.run(images[..., ::-1]))  # mirrored
+    assert command() == 3
+    assert "the export's scores differ by up to" in capsys.readouterr().err
+    assert [path.name for path in Path("exports/plates").iterdir()] == ["onnx-fp32"]
+    assert (made / ABOUT).read_bytes() == before
