@@ -1,8 +1,8 @@
-"""What grows with the number of categories and machines: python -m benchmarks.capacity
+"""What grows with the number of categories: python -m benchmarks.capacity
 
-DVC: in a project of so many categories, of 350 images each as MVTec AD's (here of 1 kB: DVC knows an unchanged file by
-its size and time), all up to date: seconds until that is known of all, and until one stage is found to have nothing to
-do. Prefect: polls a second that a server answers, each as a coordinator makes it that waits for a worker.
+In a project of so many categories, of 350 images each as MVTec AD's (here of 1 kB: DVC knows an unchanged file by
+its size and time), all up to date: seconds until DVC knows that of all, and until one stage is found to have nothing to
+do.
 """
 
 import argparse
@@ -10,10 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -23,24 +20,6 @@ from pipelines.dvc import stage_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN_IMAGES, TEST_IMAGES, BYTES = 240, 110, 1000
-POLLING_SECONDS = 20
-POLL = """
-import sys, time
-from uuid import UUID
-from prefect.client.orchestration import get_client
-run, end, count = UUID(sys.argv[1]), time.monotonic() + float(sys.argv[2]), 0
-while time.monotonic() < end:
-    with get_client(sync_client=True) as client:
-        client.read_flow_run(run)
-    count += 1
-print(count)
-"""
-START = """
-from prefect import flow
-from prefect.client.orchestration import get_client
-with get_client(sync_client=True) as client:
-    print(client.create_flow_run(flow(lambda: None, name="waiting")).id)
-"""
 
 
 def dvc(folder: Path, *arguments: str) -> float:
@@ -90,44 +69,6 @@ def measure_dvc(count: int) -> None:
     print(f"{count:5d} {all_of_them:12.1f} s {one:12.1f} s {size / 1e3:10.0f} kB", flush=True)
 
 
-@contextmanager
-def prefect_server(folder: Path) -> Iterator[dict[str, str]]:
-    """Environment of the clients of a server of its own, on SQLite as `make up` has it."""
-    port = "4799"
-    environment = os.environ | {
-        "PREFECT_HOME": str(folder),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield environment
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def measure_prefect(pollers: int) -> None:
-    with tempfile.TemporaryDirectory() as scratch, prefect_server(Path(scratch)) as environment:
-        run = ""
-        while not run:
-            asked = subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True)
-            run = asked.stdout.strip()
-        counts: list[int] = []
-
-        def poll() -> None:
-            command = [sys.executable, "-c", POLL, run, str(POLLING_SECONDS)]
-            counts.append(int(subprocess.run(command, env=environment, capture_output=True, check=True).stdout))
-
-        threads = [threading.Thread(target=poll) for _ in range(pollers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    print(f"{pollers} polling processes: {sum(counts) / POLLING_SECONDS:.0f} polls a second")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--categories", type=int, nargs="+", default=[15, 60, 240])
@@ -135,8 +76,6 @@ def main() -> None:
     print("categories  all known in  one known in   dvc.lock")
     for count in args.categories:
         measure_dvc(count)
-    for pollers in (1, 2, 4):
-        measure_prefect(pollers)
 
 
 if __name__ == "__main__":

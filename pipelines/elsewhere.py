@@ -8,6 +8,8 @@ dvc.lock. A worker that dies is noticed by its missing heartbeat, and its catego
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,7 +24,9 @@ from pipelines.stage import Failed, log
 
 DEPLOYMENT = "retrain-here/elsewhere"
 POLL_SECONDS, CLAIMED_SECONDS = 3.0, 180.0
+MOST_POLLS = 5  # a second, of all runs together
 _WORKER = "worker:"
+_watched: set[UUID] = set()
 
 
 class NobodyDid(Failed):
@@ -95,17 +99,32 @@ def done_by_a_worker(parameters: dict[str, Any], *, tries: int) -> str:
 def watched(run_id: UUID) -> Any:
     """The final state of a run; one whose worker has died is closed as crashed."""
     claimed = None
-    while True:
-        with get_client(sync_client=True) as client:
-            run = client.read_flow_run(run_id)
-            assert run.state is not None
-            if run.state.is_final():
-                return run.state
-            claimed = (claimed or time.monotonic()) if run.state.is_pending() else None
-            dead = (claimed and time.monotonic() - claimed > CLAIMED_SECONDS) or not worker_lives(client, run)
-            if dead:
-                client.set_flow_run_state(run_id, Crashed(message="its worker is gone"), force=True)
-        time.sleep(POLL_SECONDS)
+    with _counted(run_id):
+        while True:
+            with get_client(sync_client=True) as client:
+                run = client.read_flow_run(run_id)
+                assert run.state is not None
+                if run.state.is_final():
+                    return run.state
+                claimed = (claimed or time.monotonic()) if run.state.is_pending() else None
+                dead = (claimed and time.monotonic() - claimed > CLAIMED_SECONDS) or not worker_lives(client, run)
+                if dead:
+                    client.set_flow_run_state(run_id, Crashed(message="its worker is gone"), force=True)
+            time.sleep(pause(len(_watched)))
+
+
+def pause(watched: int) -> float:
+    """Seconds between two polls of a run: more where many are watched, so that the server has time for its work."""
+    return max(POLL_SECONDS, watched / MOST_POLLS)
+
+
+@contextmanager
+def _counted(run_id: UUID) -> Iterator[None]:
+    _watched.add(run_id)
+    try:
+        yield
+    finally:
+        _watched.discard(run_id)
 
 
 def worker_lives(client: SyncPrefectClient, run: FlowRun) -> bool:

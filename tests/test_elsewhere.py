@@ -141,6 +141,11 @@ def test_a_clone_with_changes_of_its_own_is_refused(tmp_path: Path, monkeypatch:
         elsewhere.git("rev-parse", "nothing")
 
 
+def test_however_many_categories_wait_the_server_is_asked_a_few_times_a_second() -> None:
+    assert elsewhere.pause(1) == elsewhere.pause(6) == 3
+    assert all(count / elsewhere.pause(count) <= 5 for count in (1, 15, 16, 1000))
+
+
 def test_the_kubernetes_template_uses_what_it_asks_for() -> None:
     template = json.loads((ROOT / "pipelines/pools/kubernetes.json").read_text())
     asked = template["variables"]["properties"]
