@@ -85,7 +85,7 @@ def show_category(category: str) -> None:
         return
     link = f"{server}/#/experiments/{sent['experiment_id']}/runs/{sent['run_id']}"
     create_link_artifact(link, link_text=f"{category} in MLflow", key=f"mlflow-{slug(category)}", description=numbers)
-    for picture in sorted((report_folder(category) / "pictures").glob("*.jpg"))[:1]:
+    for picture in sorted((report_folder(category) / "pictures").glob("*_heat.webp"))[:1]:
         asked = urlencode({"run_uuid": sent["run_id"], "path": f"report/pictures/{picture.name}"})
         address = f"{server}/get-artifact?{asked}"
         create_image_artifact(address, key=f"picture-{slug(category)}", description=f"{category}, {picture.stem}")
@@ -96,7 +96,7 @@ def table_of(results: list[Result]) -> list[dict[str, Any]]:
     rows = []
     for result in sorted(results, key=lambda r: r.outcome != "failed"):
         metrics = read_metrics(result.category) if result.outcome != "failed" else {}
-        shown = {name: metrics.get(name) for name in SHOWN}
+        shown = {name: None if metrics.get(name) is None else round(metrics[name], 4) for name in SHOWN}
         rows.append(result._asdict() | shown | {"seconds": round(result.seconds, 1)})
     return rows
 

@@ -13,6 +13,7 @@ from contextlib import chdir, closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import yaml
@@ -123,6 +124,9 @@ def test_a_scheduled_run_trains_registers_and_shows(services: tuple[Path, Callab
     for category in CATEGORIES:
         link = f"{settings_of(project)['MLFLOW_TRACKING_URI']}/#/experiments/1/runs/"
         assert link in shown[f"mlflow-{category}"][1]
+        kind, picture = shown[f"picture-{category}"]
+        assert kind == "image"
+        assert httpx.get(picture).content.startswith(b"RIFF")  # a WebP
     assert "up to date" in dvc(project, "status")
 
 
