@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from chromium import Page
@@ -59,17 +60,18 @@ def make_runs(folder: Path) -> None:
     def run(*command: str) -> None:
         subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment(folder), check=True)
 
-    write_params(folder, **COMPARED[0])
+    write_params(folder, SMALL, **COMPARED[0])
     run("dvc", "repro", "--single-item", f"draw@{CATEGORY}", f"prepare@{CATEGORY}")
     for settings in COMPARED:
-        write_params(folder, **settings)
+        write_params(folder, SMALL, **settings)
         run("dvc", "repro", "--single-item", f"train@{CATEGORY}", f"evaluate@{CATEGORY}")
     run("pipelines.sync")
 
 
-def write_params(folder: Path, *, seed: int, flow_steps: int) -> None:
+def write_params(folder: Path, small: dict[str, dict[str, Any]], *, flow_steps: int, seed: int = 0) -> None:
+    """params.yaml with the changes of `small`, section by section, and a model for images of 128 pixels."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"seed": seed}
-    for section, changes in SMALL.items():
+    for section, changes in small.items():
         values[section] |= changes
     values["model"]["overrides"] = {"image_size": [128, 128], "flow_steps": flow_steps}
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))

@@ -20,9 +20,8 @@ from typing import Any
 from uuid import UUID
 
 import pandas as pd
-import yaml
 from chromium import Page
-from make_screenshots import ROOT, answers, environment, free_port, save
+from make_screenshots import ROOT, answers, environment, free_port, save, write_params
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
@@ -38,15 +37,6 @@ SERVED = "label"
 NIGHT = "retrain-all/nightly"
 SECONDS, STILL_SECONDS = 600, 4
 TAB = "[...document.querySelectorAll('*')].find(one => !one.children.length && one.textContent.trim() == 'Artifacts')"
-
-
-def make_project(folder: Path) -> None:
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    values = yaml.safe_load((folder / "params.yaml").read_text())
-    for section, changes in SMALL.items():
-        values[section] |= changes
-    values["model"]["overrides"] = {"image_size": [128, 128], "flow_steps": 4}
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
 
 @contextmanager
@@ -147,7 +137,8 @@ def photograph_verdict(folder: Path, address: str) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch) / "fastflow"
-        make_project(folder)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+        write_params(folder, SMALL, flow_steps=4)
         with services(folder) as settings:
             own = {
                 PREFECT_API_URL: settings["PREFECT_API_URL"],

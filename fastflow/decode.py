@@ -9,6 +9,7 @@ A mask's pixel is defect where any channel of that meaning is above 0 (of a pale
 floats, the number itself: label numbers are masks); in a lossy file, whose zeros are not exact, from 128.
 """
 
+import io
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,13 @@ Source = Path | IO[bytes]
 
 class BadImage(BadData):
     """A file that cannot be used as an image; the message names it and says why."""
+
+
+class Sent(io.BytesIO):
+    """The bytes of an image file, by a name that error messages can use."""
+
+    def __str__(self) -> str:
+        return "the image"
 
 
 def read_image(path: Source, *, image_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:

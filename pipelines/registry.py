@@ -14,6 +14,7 @@ from pipelines.aliases import files_of, get_version
 from pipelines.registered import CONTENT, Untrusted, verified_checkpoint
 from pipelines.served_model import ServedModel, load_served
 
+EXAMPLE = "input_example.json"  # MLflow's name for it
 EXAMPLE_SCORE = "example_pred_score"
 RELATIVE_TOLERANCE = 1e-4
 
@@ -59,12 +60,13 @@ def open_model(folder: Path, *, sha256: str, example_score: float | None) -> Ser
     """
     served = load_served(verified_checkpoint(folder, sha256=sha256))
     if example_score is not None:
-        found = float(served.predict(_example(folder))["pred_score"].iloc[0])
+        found = float(served.predict(pd.DataFrame({"image": [example_file(folder)]}))["pred_score"].iloc[0])
         if abs(found - example_score) > RELATIVE_TOLERANCE * max(1.0, abs(example_score)):
             raise Untrusted(f"{folder}: its example scores {found:.6g}, recorded was {example_score:.6g}")
     return served
 
 
-def _example(folder: Path) -> pd.DataFrame:
-    text: str = json.loads((folder / "input_example.json").read_text())["data"][0][0]
-    return pd.DataFrame({"image": [base64.b64decode(text)]})
+def example_file(folder: Path) -> bytes:
+    """The image file that was registered with a model, from its folder."""
+    text: str = json.loads((folder / EXAMPLE).read_text())["data"][0][0]
+    return base64.b64decode(text)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import read_image
+from fastflow.decode import SUFFIXES, read_image
 from fastflow.errors import BadData
 from fastflow.export.runner import Scores
 from fastflow.files import printable
@@ -28,7 +28,6 @@ from pipelines.results_file import ResultsFile, Row
 from pipelines.scorer import Scorer, open_scorer
 from pipelines.stage import exit_code, log
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 BATCH_SIZE = 8
 SHOWN = 20  # unreadable images that a message names
 

@@ -16,19 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastflow.checkpoint import load_checkpoint
-from fastflow.decode import read_image
+from fastflow.decode import Sent, read_image
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config
 
 SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it to "true" where a server asks for strangers
 LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error on some systems
-
-
-class Sent(io.BytesIO):
-    """The bytes of an image file, by a name that error messages can use."""
-
-    def __str__(self) -> str:
-        return "the image"
 
 
 class ServedModel:

@@ -1,6 +1,5 @@
 """Requests that wait together are scored together: one thread, one queue with an end."""
 
-import logging
 import threading
 import time
 from collections import deque
@@ -11,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.scorer import Scorer
-
-log = logging.getLogger("fastflow")
+from pipelines.stage import log
 
 
 class Busy(RuntimeError):

@@ -5,8 +5,6 @@ that was registered with the model, or of noise where there is none.
 """
 
 import argparse
-import base64
-import io
 import json
 import os
 import sys
@@ -17,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastflow.checkpoint import load_checkpoint
-from fastflow.decode import read_image
+from fastflow.decode import Sent, read_image
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import compare, require_parity
 from fastflow.export.runner import ABOUT, Images, open_file
@@ -26,6 +24,7 @@ from fastflow.files import file_sha256, write_text
 from fastflow.sealed import read_config
 from pipelines.checkpoints import checkpoint_of
 from pipelines.export import reference
+from pipelines.registry import EXAMPLE, example_file
 from pipelines.stage import exit_code
 
 VARIANTS = 24
@@ -59,9 +58,8 @@ def convert(name: str, to: Path) -> None:
 def example(checkpoint: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """The image (H, W, 3) registered with a model, which lies beside the checkpoint's folder; else noise."""
     for folder in list(checkpoint.parents)[:2]:
-        if (folder / "input_example.json").is_file():
-            text = json.loads((folder / "input_example.json").read_text())["data"][0][0]
-            return read_image(io.BytesIO(base64.b64decode(text)), image_size=size)
+        if (folder / EXAMPLE).is_file():
+            return read_image(Sent(example_file(folder)), image_size=size)
     return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 

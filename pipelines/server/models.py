@@ -1,19 +1,17 @@
 """The models that a server holds, and the champions that replace them while it runs."""
 
-import logging
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from fastflow.export.runner import ABOUT
 from pipelines.scorer import Scorer, open_scorer
-from pipelines.stage import Failed
+from pipelines.stage import Failed, log
 
-log = logging.getLogger("fastflow")
 REGISTERED = "models:/fastflow-"
 PREPARING_SECONDS = 600
 
@@ -95,10 +93,10 @@ def _standing(source: Source) -> str:
 
 def sources_of(names: list[str], category_of: Callable[[str], str]) -> list[Source]:
     """Raises ValueError where two are of one category."""
-    found: Mapping[str, str] = {}
+    found: dict[str, str] = {}
     for name in names:
         category = category_of(name)
         if category in found:
             raise ValueError(f"{name} and {found[category]} are both of {category}; name one of them")
-        found = {**found, category: name}
+        found[category] = name
     return [Source(category, name) for category, name in found.items()]

@@ -7,17 +7,10 @@ from fastapi import HTTPException, Request
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from fastflow.decode import FORMATS, read_image
+from fastflow.decode import FORMATS, Sent, read_image
 from fastflow.errors import BadData
 
 MAX_BYTES, MAX_PIXELS = 32 * 2**20, 50_000_000
-
-
-class Sent(io.BytesIO):
-    """The bytes of an image file, by a name that error messages can use."""
-
-    def __str__(self) -> str:
-        return "the image"
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
