@@ -36,7 +36,7 @@ def exit_code(work: Callable[[], None]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a file's name need not be UTF-8
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    for chatty in ("alembic", "mlflow", "timm", "httpx", "huggingface_hub"):
+    for chatty in ("alembic", "mlflow", "timm", "httpx", "huggingface_hub", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         work()

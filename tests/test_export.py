@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from fastflow.checkpoint import save_checkpoint
-from fastflow.export.graph import ScoringGraph, enlargement
+from fastflow.export.graph import ScoringGraph, centred, enlargement
 from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
 from fastflow.export.runner import ABOUT, FILES, BadExport, Scores, open_export, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
@@ -93,6 +94,24 @@ def test_matrices_enlarge_and_blur_as_the_map_is_made(sigma: float) -> None:
     rows, columns = enlargement(5, 40, sigma=sigma).float(), enlargement(7, 48, sigma=sigma).float()
     expected = merge_scales([scores], image_size=(40, 48), smoothing=sigma / 40)[0, 0]
     torch.testing.assert_close(rows @ scores[0] @ columns.T, expected, rtol=1e-5, atol=1e-6)
+
+
+class Centred(torch.nn.Module):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return centred(features)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_layer_norm_of_large_maps_keeps_its_digits_in_other_runtimes(tmp_path: Path) -> None:
+    features = 0.3 + torch.rand(1, 64, 64, 64).square()  # as many values as the first scale of ResNet18 at 256 px has
+    expected = torch.nn.functional.layer_norm(features.double(), features.shape[1:], eps=1e-5)
+    program = torch.onnx.export(Centred(), (features,), dynamo=True, verbose=False)
+    assert program is not None
+    program.save(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: features.numpy()})
+    np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-5)
 
 
 def write(folder: Path, runtime: str, precision: str, model: FastFlow, threshold: float) -> None:

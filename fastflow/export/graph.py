@@ -164,7 +164,16 @@ class ScoringGraph(nn.Module):
                 channels = features.shape[1]
                 return functional.layer_norm(features.movedim(1, -1), [channels], eps=1e-5).movedim(-1, 1)
             case _:
-                return functional.layer_norm(features, features.shape[1:], eps=1e-5)
+                return centred(features)
+
+
+def centred(features: Tensor) -> Tensor:
+    """Layer norm of (B, C, h, w) over C, h and w, in steps: the layer norms of ONNX Runtime and OpenVINO add 260,000
+    values one after the other, which costs a score 0.0001 of its worth."""
+    mean = features.mean(dim=(2, 3), keepdim=True).mean(dim=1, keepdim=True)
+    centre = features - mean
+    variance = centre.square().mean(dim=(2, 3), keepdim=True).mean(dim=1, keepdim=True)
+    return centre * torch.rsqrt(variance + 1e-5)
 
 
 class FoldedBackbone(nn.Module):

@@ -22,7 +22,7 @@ class Tolerance(NamedTuple):
 TOLERANCES = {
     "fp32": Tolerance(relative=1e-4, flipped=0.0),
     "bf16": Tolerance(relative=3e-2, flipped=0.0),
-    "int8": Tolerance(relative=1e-1, flipped=0.05),
+    "int8": Tolerance(relative=3e-2, flipped=0.0),
 }
 
 
