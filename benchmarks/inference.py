@@ -109,7 +109,7 @@ def from_files(runs: dict[str, Run], paths: list[str], size: tuple[int, int], in
 
     def folder(run: Run) -> None:
         for batch in decoded(paths, size, 8, []):
-            run(np.stack([pixels.transpose(2, 0, 1) for _, pixels in batch]))
+            run(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
 
     def peer() -> None:
         for path in paths:

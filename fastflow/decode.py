@@ -47,7 +47,12 @@ def read_image(path: Source, *, image_size: tuple[int, int] | None = None) -> ND
         BadImage: unreadable, truncated, too large, or of a mode without a stated meaning.
     """
     image = to_rgb(open_image(path), path)
-    if image_size is not None and image.size != image_size[::-1]:
+    return np.asarray(image) if image_size is None else fitted(image, image_size)
+
+
+def fitted(image: Image.Image, image_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The pixels of an RGB image at `image_size` (height, width)."""
+    if image.size != image_size[::-1]:
         image = image.resize(image_size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(image)
 

@@ -14,7 +14,8 @@ from fastflow.files import printable, write_bytes
 
 
 class Row(NamedTuple):
-    """One image's result; `milliseconds` is its share of its batch, without reading the file."""
+    """One image's result; `milliseconds` is its share of its batch, without reading the file. The rest is what the
+    file looks like: `pipelines.appearance.Appearance`."""
 
     path: str
     pred_score: float
@@ -22,6 +23,11 @@ class Row(NamedTuple):
     threshold: float
     model: str
     milliseconds: float
+    width: int
+    height: int
+    brightness: float
+    contrast: float
+    sharpness: float
 
 
 class ResultsFile:
@@ -79,7 +85,9 @@ class ResultsFile:
                 else list(csv.DictReader(io.StringIO(text, newline="")))
             )
             others = {row["model"] for row in found} - {version}
-            self.done = {row["path"] for row in found}
+            self.done = {row["path"] for row in found if row.keys() >= set(Row._fields)}
+            if len(self.done) < len(found):
+                raise ValueError("rows that lack a column, or a path twice")
         except (ValueError, KeyError, csv.Error) as error:
             raise BadData(f"{path} holds something else than scores ({error!r}); name another file") from error
         if others:

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import SUFFIXES, read_image
+from fastflow.decode import SUFFIXES
 from fastflow.errors import BadData
 from fastflow.export.runner import Scores
 from fastflow.files import printable
+from pipelines.appearance import Photograph, read_photograph
 from pipelines.pictures import blend, heat_colours
 from pipelines.progress import progress
 from pipelines.results_file import ResultsFile, Row
@@ -30,6 +31,7 @@ from pipelines.stage import exit_code, log
 
 BATCH_SIZE = 8
 SHOWN = 20  # unreadable images that a message names
+Batch = list[tuple[str, Photograph]]
 
 
 class Unreadable(BadData):
@@ -51,12 +53,12 @@ def score(
     with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
         for batch in decoded(todo, scorer.image_size, batch_size, refused):
             start = time.perf_counter()
-            found = scorer.run(np.stack([pixels.transpose(2, 0, 1) for _, pixels in batch]))
+            found = scorer.run(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
             milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
-            results.add(rows(scorer, [path for path, _ in batch], found, milliseconds))
+            results.add(rows(scorer, batch, found, milliseconds))
             if overlays:
-                for number, (path, pixels) in enumerate(batch):
-                    write_overlay(scorer, overlays, path, pixels, found.anomaly_map[number, 0])
+                for number, (path, seen) in enumerate(batch):
+                    write_overlay(scorer, overlays, path, seen.pixels, found.anomaly_map[number, 0])
             advance(len(batch))
     if refused:
         more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
@@ -64,24 +66,23 @@ def score(
         raise Unreadable(f"{len(refused)} of {len(todo)} images could not be read, all others are scored:\n  {listed}")
 
 
-def rows(scorer: Scorer, paths: Sequence[str], found: Scores, milliseconds: float) -> list[Row]:
+def rows(scorer: Scorer, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
+    signed = (scorer.threshold, scorer.version, round(milliseconds, 2))
     return [
-        Row(path, float(value), int(label), scorer.threshold, scorer.version, round(milliseconds, 2))
-        for path, value, label in zip(paths, found.pred_score, found.pred_label, strict=True)
+        Row(path, float(value), int(label), *signed, **seen.appearance._asdict())
+        for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
     ]
 
 
-def decoded(
-    paths: Sequence[str], image_size: tuple[int, int], batch_size: int, refused: list[str]
-) -> Iterator[list[tuple[str, NDArray[np.uint8]]]]:
+def decoded(paths: Sequence[str], image_size: tuple[int, int], batch_size: int, refused: list[str]) -> Iterator[Batch]:
     """Batches of readable images, decoded by threads two batches ahead; messages of the others go to `refused`."""
-    batch: list[tuple[str, NDArray[np.uint8]]] = []
+    batch: Batch = []
     with ThreadPoolExecutor() as pool:
-        ahead: list[tuple[str, Future[NDArray[np.uint8]]]] = []
+        ahead: list[tuple[str, Future[Photograph]]] = []
         left = iter(paths)
         while True:
             for path in left:
-                ahead.append((path, pool.submit(read_image, Path(path), image_size=image_size)))
+                ahead.append((path, pool.submit(read_photograph, Path(path), image_size=image_size)))
                 if len(ahead) > 2 * batch_size:
                     break
             if not ahead:

@@ -26,6 +26,7 @@ from fastflow.presets import preset
 from fastflow.resume import training_key
 from fastflow.train import Epoch
 from pipelines import tracking
+from pipelines.appearance import Appearance, appearances
 from pipelines.course import Course, code_sha256, train_settings
 from pipelines.device import choose_device, peak_memory
 from pipelines.params import PARAMS_FILE, Params
@@ -71,7 +72,8 @@ def train(category: str, params: Params) -> None:
             "train_seconds": time.perf_counter() - start,
             "threshold": threshold,
         }
-        finish(model, category, run, epochs, about, score_table(index, normal))
+        seen = appearances([root / path for path in index["image_path"]], image_size=model.config.image_size)
+        finish(model, category, run, epochs, about, score_table(index, normal, seen))
         course.forget()
 
 
@@ -103,9 +105,10 @@ def tell_epoch(run: tracking.TrackedRun, epoch: Epoch, epochs: int) -> None:
     log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
 
 
-def score_table(index: pd.DataFrame, normal: NormalScores) -> pd.DataFrame:
-    """One row a training image: image_path, fold, pred_score."""
-    return index[["image_path"]].assign(fold=normal.fold.numpy(), pred_score=normal.pred_score.numpy())
+def score_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearance]) -> pd.DataFrame:
+    """One row a training image: image_path, fold, pred_score, and what it looks like."""
+    scores = index[["image_path"]].assign(fold=normal.fold.numpy(), pred_score=normal.pred_score.numpy())
+    return scores.join(pd.DataFrame(seen))
 
 
 def finish(

@@ -89,7 +89,7 @@ def test_an_interrupted_file_is_gone_on_with(plates: Path, monkeypatch: pytest.M
 
 def test_scores_of_two_models_are_not_mixed(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ResultsFile(Path("scores.csv"), version="another") as results:
-        results.add([Row("a.png", 0.1, 0, 0.5, "another", 1.0)])
+        results.add([Row("a.png", 0.1, 0, 0.5, "another", 1.0, 4, 3, 90.0, 20.0, 0.5)])
     assert run(monkeypatch, "--model", "plates", plates / "test", "--to", "scores.csv") == 3
     Path("notes.csv").write_text("monday,rain\ntuesday,sun\n")
     with pytest.raises(BadData, match=r"notes\.csv holds something else than scores"):

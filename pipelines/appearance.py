@@ -1,0 +1,57 @@
+"""What a photograph looks like in five numbers, whatever is on it: they tell a new camera or light from new defects."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from fastflow.decode import fitted, open_image, to_rgb
+
+
+class Appearance(NamedTuple):
+    """`width`, `height`: of the file, pixels. The rest of its grey levels, 0..255, at the model's size: their mean
+    (`brightness`) and standard deviation (`contrast`), and the variance of their Laplacian in that of the levels
+    themselves (`sharpness`: light does not change it, focus does)."""
+
+    width: int
+    height: int
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+class Photograph(NamedTuple):
+    """RGB `pixels` (H, W, 3) at the model's size, and what the file looks like."""
+
+    pixels: NDArray[np.uint8]
+    appearance: Appearance
+
+
+def read_photograph(path: Path, *, image_size: tuple[int, int]) -> Photograph:
+    """As `fastflow.decode.read_image`. Raises BadImage."""
+    image = to_rgb(open_image(path), path)
+    pixels = fitted(image, image_size)
+    return Photograph(pixels, Appearance(image.width, image.height, *levels_of(pixels)))
+
+
+def levels_of(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """Brightness, contrast and sharpness of RGB pixels (H, W, 3), each to six digits."""
+    grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601
+    variance = float(grey.var())
+    sharpness = float(ndimage.laplace(grey, mode="nearest").var()) / variance if variance > 0 else 0.0
+    brightness, contrast, sharpness = (float(f"{value:.6g}") for value in (grey.mean(), variance**0.5, sharpness))
+    return brightness, contrast, sharpness
+
+
+def appearances(paths: Sequence[Path], *, image_size: tuple[int, int]) -> list[Appearance]:
+    """Of each file, in order; read by several threads. Raises BadImage."""
+
+    def look(path: Path) -> Appearance:
+        return read_photograph(path, image_size=image_size).appearance
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(look, paths))
