@@ -1,6 +1,7 @@
 """One page in headless Chromium, driven over its DevTools pipe: no library, no port."""
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -8,23 +9,30 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe")
+NO_NETWORK = ("--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9")
 PIPES = 'exec "$@" 3<&0 4>&1 >&2'  # where Chromium reads commands and writes answers
 
 KEY_CODES = {"Backspace": 8, "Enter": 13}
 
 
+def chromium() -> str | None:
+    """The program, if there is one."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
 class Page:
     """A context manager; `script` runs before each page's own. After `seconds` the browser is killed, come what may."""
 
-    def __init__(self, profile: Path, *, script: str, seconds: float) -> None:
-        program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    def __init__(self, profile: Path, *, script: str, seconds: float, options: Sequence[str] = ()) -> None:
+        program = chromium()
         assert program, "no Chromium in PATH: install it (Debian: apt-get install chromium), or name it in CHROMIUM"
         self._process = subprocess.Popen(
-            ["sh", "-c", PIPES, "sh", program, *OPTIONS, f"--user-data-dir={profile}"],
+            ["sh", "-c", PIPES, "sh", program, *OPTIONS, *options, f"--user-data-dir={profile}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -54,6 +62,9 @@ class Page:
         self._deadline.cancel()
         self._kill()
         self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._commands.close()
+        self._answers.close()
 
     def _kill(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -77,6 +88,14 @@ class Page:
             assert time.monotonic() < end, f"after {seconds} s still not: {condition}"
             time.sleep(0.3)
 
+    def emulate(self, *, media: str = "", dark: bool = False) -> None:
+        """Has the page believe that it is printed (`media`), or that its reader likes it dark."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._send("Emulation.setEmulatedMedia", media=media, features=[scheme])
+
+    def pdf(self) -> bytes:
+        return base64.b64decode(self._send("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
+
     def choose_file(self, selector: str, path: Path) -> None:
         """Gives a file to an input, as a person does by its dialogue."""
         found = self._send("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
@@ -93,10 +112,13 @@ class Page:
             code = KEY_CODES[key]
             self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
-    def picture(self, *, height: int | None = None, still: bool = True, quiet: float = 2, seconds: float = 60) -> bytes:
-        """The page, or its upper part, as PNG, once two pictures, `quiet` seconds apart, are equal; one that is never
-        `still` after that time."""
-        clip = {"clip": {"x": 0, "y": 0, "width": self._width, "height": height, "scale": 1}} if height else {}
+    def picture(
+        self, *, top: int = 0, height: int | None = None, still: bool = True, quiet: float = 2, seconds: float = 60
+    ) -> bytes:
+        """The page, or the part of it from `top` on, as PNG, once two pictures, `quiet` seconds apart, are equal; one
+        that is never `still` after that time."""
+        area = {"x": 0, "y": top, "width": self._width, "height": height, "scale": 1}
+        clip = {"clip": area, "captureBeyondViewport": True} if height else {}
         end, last = time.monotonic() + seconds, b""
         while True:
             now = base64.b64decode(self._send("Page.captureScreenshot", format="png", **clip)["data"])

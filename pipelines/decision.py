@@ -16,15 +16,14 @@ def write_decision(folder: Path, decision: dict[str, Any]) -> Path:
     return path
 
 
-def decision_facts(folder: Path) -> dict[str, str]:
-    """The decision of a category's last gate as lines for people; empty where none was made."""
+def read_decision(folder: Path) -> dict[str, Any]:
+    """The decision of a category's last gate; empty where none was made."""
     path = folder / FILE
-    if not path.is_file():
-        return {}
-    found = json.loads(path.read_text())
-    reason = f" ({found['reason']})" if found["reason"] else ""
-    champion = f"against version {found['champion']}" if found["champion"] else "no champion before"
-    facts = {"gate": f"version {found['challenger']} {found['verdict']}, {champion}{reason}"}
-    return facts | {
-        f"gate: {rule['name']}": ("" if rule["passed"] else "FAILED: ") + rule["sentence"] for rule in found["rules"]
-    }
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def in_words(decision: dict[str, Any]) -> str:
+    """What was decided on, in one line; the verdict itself is `decision["verdict"]`."""
+    reason = f" ({decision['reason']})" if decision["reason"] else ""
+    champion = f"against version {decision['champion']}" if decision["champion"] else "no champion before"
+    return f"version {decision['challenger']}, {champion}{reason}"

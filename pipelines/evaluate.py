@@ -7,7 +7,6 @@ Run by DVC as: python -m pipelines.evaluate --category bottle
 import base64
 import io
 import json
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,18 +15,20 @@ import pandas as pd
 from PIL import Image
 
 from fastflow.checkpoint import load_checkpoint
-from fastflow.data import read_masks
 from fastflow.decode import read_image
-from fastflow.evaluation import Scored, image_metrics, intervals, mask_paths, pixel_values, pixels, score_images
+from fastflow.evaluation import Scored, image_metrics, intervals, pixel_values, pixels, score_images
+from fastflow.files import write_text
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import read_config, read_sealed
 from pipelines import tracking
+from pipelines.dataset_card import FILE as DATASET
+from pipelines.dataset_card import dataset_card
 from pipelines.device import choose_device
+from pipelines.gallery import log_page, write_cases
 from pipelines.model_card import model_card
 from pipelines.normal_scores import normal_scores
 from pipelines.params import Params
 from pipelines.paths import RUN, index_file, model_folder, model_name, report_folder
-from pipelines.pictures import Case, choose_cases, write_pictures
 from pipelines.provenance import data_hash, provenance
 from pipelines.run import run_category_stage
 from pipelines.served_model import load_served
@@ -43,9 +44,9 @@ def evaluate(category: str, params: Params) -> None:
     # opened first: what carries the run to MLflow starts while images are scored
     with tracking.continued_run(key, f"{category} evaluated", tags=origin) as run:
         text = scored_and_told(category, params, run, key=key, origin=origin)
-    name = model_name(category)
-    registered = f"{name} version {run.result['version']}" if run.result else f"{name}, not sent yet"
-    write_about(category, params, run_key=key, registered=registered)
+    name, version = model_name(category), str(run.result["version"]) if run.result else ""
+    registered = f"{name} version {version}" if version else f"{name}, not sent yet"
+    write_about(category, params, run_key=key, registered=registered, version=version)
     log.info("%s: %s, registered as %s", category, text, registered)
 
 
@@ -81,28 +82,6 @@ def count_images(category: str, test: pd.DataFrame) -> dict[str, float]:
     return {"num_train": len(train), "num_good": int((label == 0).sum()), "num_defective": int((label == 1).sum())}
 
 
-def write_cases(
-    folder: Path, index: pd.DataFrame, scored: Scored, root: Path, *, threshold: Mapping[str, float]
-) -> None:
-    """Pictures of chosen images: worst misses, worst false alarms, typical ones; heat on one scale a category."""
-    size = scored.anomaly_maps.shape[1:]
-    masks = mask_paths(index, root)
-    cases = [
-        Case(
-            image_path=index["image_path"][i],
-            defect_type=index["defect_type"][i],
-            gt_label=int(index["gt_label"][i]),
-            pred_score=float(scored.pred_score[i]),
-            image=read_image(root / index["image_path"][i], image_size=size),
-            anomaly_map=scored.anomaly_maps[i],
-            gt_mask=read_masks([masks[i]], image_size=size)[0],
-        )
-        for i in choose_cases(index.assign(pred_score=scored.pred_score))
-    ]
-    shutil.rmtree(folder / "pictures", ignore_errors=True)
-    write_pictures(folder / "pictures", cases=cases, low=threshold["low"], threshold=threshold["pixel"])
-
-
 def track(
     category: str,
     params: Params,
@@ -115,16 +94,31 @@ def track(
     """Adds metrics and report to the training's run, and has its model registered."""
     folder = model_folder(category)
     numbers = {name: value for name, value in found.items() if value is not None}
+    card = write_cards(category, params, numbers, origin)
     run.log_metrics(numbers)
-    run.set_tags({"mlflow.note.content": model_card(category, numbers)})
+    run.set_tags({"mlflow.note.content": card})
     rows = int(numbers["num_good"] + numbers["num_defective"])
     source = (Path(params.data.root) / category).as_posix()
     run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
     write_about(category, params, run_key=key, registered="see the model registry")
     run.log_files(report_folder(category), under="report")
+    log_page(category, run)
     example, score = example_of(category, params)
     tags = {name: f"{value:.6g}" for name, value in numbers.items()} | dict(origin) | model_tags(folder)
-    run.log_model(folder, category=category, example=example, tags=tags | {"example_pred_score": repr(score)})
+    tags |= {"example_pred_score": repr(score)}
+    run.log_model(folder, category=category, example=example, tags=tags, description=card)
+
+
+def write_cards(category: str, params: Params, numbers: Mapping[str, float], origin: Mapping[str, str]) -> str:
+    """dataset.json and model_card.md; returns the latter."""
+    folder = report_folder(category)
+    rows = pd.concat(read_index(index_file(category), split=split) for split in ("train", "test"))
+    images = dataset_card(category, Path(params.data.root), rows)
+    write_text(folder / DATASET, json.dumps(images, indent=2, ensure_ascii=False) + "\n")
+    limits = json.loads((folder / "intervals.json").read_text())
+    card = model_card(category, numbers, intervals=limits, images=images, origin=origin)
+    write_text(folder / "model_card.md", card)
+    return card
 
 
 def model_tags(folder: Path) -> dict[str, str]:
@@ -145,7 +139,7 @@ def example_of(category: str, params: Params) -> tuple[str, float]:
     return base64.b64encode(file.getvalue()).decode(), float(score)
 
 
-def write_about(category: str, params: Params, *, run_key: str, registered: str) -> None:
+def write_about(category: str, params: Params, *, run_key: str, registered: str, version: str = "") -> None:
     """about.json: what the report's header shows of where this model comes from."""
     config = read_config(model_folder(category))
     model, threshold = config["model"], config["threshold"]
@@ -163,8 +157,8 @@ def write_about(category: str, params: Params, *, run_key: str, registered: str)
         "registered as": registered,
         "MLflow run_key": run_key,
     }
-    text = json.dumps(about | provenance(category), indent=2)
-    (report_folder(category) / "about.json").write_text(text + "\n")
+    about |= {"version": version} if version else {}
+    write_text(report_folder(category) / "about.json", json.dumps(about | provenance(category), indent=2) + "\n")
 
 
 if __name__ == "__main__":

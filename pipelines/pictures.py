@@ -4,14 +4,14 @@ One colour scale for all pictures of a category: the same score has the same col
 picture would paint the noise of a good part as red as a defect.
 """
 
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,7 +24,6 @@ DARK = (10, 10, 14)
 FINE = 1024  # contours are drawn on a grid of about this size and averaged: antialiased
 LARGEST = 320  # longest side of a stored picture, pixels
 QUALITY = 82
-SEED = 0
 
 Pixels = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -143,15 +142,18 @@ def _coverage(fine: Mask, scale: int) -> NDArray[np.float64]:
     return np.asarray(blocks.mean(axis=(1, 3)))[..., None]
 
 
-def write_pictures(folder: Path, *, cases: Sequence[Case], low: float, threshold: float) -> None:
+def write_pictures(
+    folder: Path, *, cases: Sequence[Case], groups: Mapping[str, Sequence[int]], low: float, threshold: float
+) -> None:
     """Writes all cases' triplets and index.json, which names them in order, into `folder` (made if absent).
 
-    index.json: {"low", "threshold", "cases": [{"image", "heat", "contours" (file names), "image_path",
-    "defect_type", "gt_label", "pred_score"}]}.
+    index.json: {"low", "threshold", "groups": {name: numbers of cases}, "cases": [{"image", "heat", "contours" (file
+    names), "image_path", "defect_type", "gt_label", "pred_score"}]}.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scale = {"low": low, "threshold": threshold}
-    index = scale | {"cases": [_write_case(folder, i, case, **scale) for i, case in enumerate(cases)]}
+    listed = [_write_case(folder, i, case, **scale) for i, case in enumerate(cases)]
+    index = scale | {"groups": {name: list(numbers) for name, numbers in groups.items()}, "cases": listed}
     (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
@@ -160,24 +162,14 @@ def _write_case(folder: Path, number: int, case: Case, *, low: float, threshold:
     names = {}
     for kind, picture in pictures._asdict().items():
         names[kind] = f"{number:03d}_{kind}.webp"
-        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-        picture.save(folder / names[kind], quality=QUALITY, method=4)
+        (folder / names[kind]).write_bytes(small_webp(picture))
     about = {name: getattr(case, name) for name in ("image_path", "defect_type", "gt_label", "pred_score")}
     return names | about
 
 
-def choose_cases(scores: pd.DataFrame, *, per_defect: int = 3, good: int = 4) -> list[int]:
-    """Positions of the rows to show, from columns defect_type, gt_label, pred_score.
-
-    Of each defect type `per_defect` images spread evenly over its ranking, lowest score (the worst miss) to
-    highest; of the good ones the highest scores (false alarms first) and as many drawn at random, seeded.
-    """
-    table = scores.reset_index(drop=True).sort_values("pred_score", kind="stable")
-    chosen: list[int] = []
-    for _, rows in table[table["gt_label"] == 1].groupby("defect_type", sort=True):
-        spread = np.linspace(0, len(rows) - 1, min(per_defect, len(rows)))
-        chosen += [int(rows.index[round(place)]) for place in spread]
-    normal = [int(row) for row in table.index[table["gt_label"] == 0][::-1]]
-    top, rest = normal[: (good + 1) // 2], sorted(normal[(good + 1) // 2 :])
-    drawn = np.random.default_rng(SEED).permutation(rest)[: good - len(top)]
-    return chosen + top + sorted(int(row) for row in drawn)
+def small_webp(picture: Image.Image) -> bytes:
+    """The picture as it is stored, its longest side `LARGEST` pixels at most."""
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=QUALITY, method=4)
+    return file.getvalue()

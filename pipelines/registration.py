@@ -33,11 +33,13 @@ def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entr
             version = found[0]
             for key, value in tags.items():
                 client.set_model_version_tag(name, version.version, key, value)
+            client.update_model_version(name, version.version, description=entry["description"])
         else:
             source = _upload(client, run_id, checkpoint, entry["example"], digest)
             _verify(source, digest)
             _make_model(client, entry["category"])
-            version = client.create_model_version(name, source, run_id=run_id, tags=tags)
+            card = entry["description"]
+            version = client.create_model_version(name, source, run_id=run_id, tags=tags, description=card)
         if alias(client, name, CHAMPION) != str(version.version):
             client.set_registered_model_alias(name, CHALLENGER, version.version)
     return str(version.version)

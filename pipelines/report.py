@@ -7,9 +7,10 @@ import sys
 
 from fastflow.errors import BadData
 from fastflow.files import write_text
+from pipelines.pages.report import render
+from pipelines.pages.result import CategoryResult, read_result
 from pipelines.params import Params
 from pipelines.paths import REPORT, report_folder
-from pipelines.report_page import CategoryResult, read_result, render
 from pipelines.revision import project_version
 from pipelines.run import run_stage
 from pipelines.stage import log

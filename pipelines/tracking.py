@@ -52,10 +52,13 @@ class TrackedRun:
         """The images a stage read: `digest` is DVC's hash of them, `context` training or evaluation."""
         self._journal.add("dataset", name=name, digest=digest, source=source, context=context, rows=rows)
 
-    def log_model(self, folder: Path, *, category: str, example: str, tags: Mapping[str, str]) -> None:
+    def log_model(
+        self, folder: Path, *, category: str, example: str, tags: Mapping[str, str], description: str
+    ) -> None:
         """Registers a checkpoint folder. `example`: an image file in base64, `tags["example_pred_score"]` its score."""
         source = self._journal.keep(folder, without=("run.json",))
-        self._journal.add("model", source=source, category=category, example=example, tags=dict(tags))
+        told = {"example": example, "tags": dict(tags), "description": description}
+        self._journal.add("model", source=source, category=category, **told)
 
 
 @contextmanager

@@ -16,9 +16,11 @@ LIBRARY = {"torch", "timm", "numba", "torchmetrics", "pandas", "PIL", "numpy", "
 PIPELINE = {"torch", "pandas", "PIL", "numpy", "fastflow", "pipelines"}
 ALLOWED = {  # the longest match decides
     "fastflow": LIBRARY,
-    "fastflow/export": LIBRARY | {"onnxruntime", "openvino"},
+    "fastflow/export": LIBRARY | {"onnx", "onnxruntime", "openvino"},
     "pipelines": PIPELINE,
     "pipelines/progress.py": PIPELINE | {"tqdm"},
+    "pipelines/appearance.py": PIPELINE | {"scipy"},
+    "pipelines/drift_rules.py": PIPELINE | {"scipy"},
     "pipelines/demo": PIPELINE | {"scipy"},
     "pipelines/params.py": {"yaml", "pydantic", "fastflow"},
     "pipelines/flows.py": PIPELINE | {"prefect", "pydantic"},
@@ -43,8 +45,7 @@ ALLOWED = {  # the longest match decides
     "pipelines/services.py": PIPELINE | {"psutil"},
     "pipelines/system_metrics.py": PIPELINE | {"psutil"},
     "pipelines/pictures.py": PIPELINE | {"matplotlib"},
-    "pipelines/charts.py": PIPELINE | {"matplotlib"},
-    "pipelines/report_page.py": PIPELINE | {"jinja2", "markupsafe"},
+    "pipelines/pages": PIPELINE | {"matplotlib", "jinja2", "markupsafe"},
 }
 STAGES = ("draw", "download", "prepare", "train", "evaluate", "report")
 OURS = sorted(p for folder in ("fastflow", "pipelines") for p in (ROOT / folder).rglob("*.py"))
@@ -73,7 +74,7 @@ def reachable(path: Path) -> set[str]:
         if here not in seen:
             seen.add(here)
             todo += [p for name in imports(here) if (p := ROOT / (name.replace(".", "/") + ".py")).exists()]
-    pages = set((ROOT / "pipelines/templates").iterdir()) if ROOT / "pipelines/report_page.py" in seen else set()
+    pages = set((ROOT / "pipelines/pages/templates").iterdir()) if ROOT / "pipelines/pages/page.py" in seen else set()
     return {relative(p) for p in seen | pages}
 
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,7 +12,6 @@ from pipelines.pictures import (
     PREDICTED,
     TRUTH,
     Case,
-    choose_cases,
     draw_contour,
     heat_colours,
     heat_position,
@@ -131,47 +129,6 @@ def test_truth_and_prediction_have_their_own_lines() -> None:
     assert predicted.max() <= 201
 
 
-def _scores(*, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    types = np.repeat(["good", "crack", "dent", "hole"], [20, 9, 2, 1])
-    scores = rng.permutation(len(types)).astype(float)
-    labels = (types != "good").astype(int)
-    table = pd.DataFrame({"defect_type": types, "gt_label": labels, "pred_score": scores})
-    return table.sample(frac=1, random_state=seed)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_choice_shows_the_worst_and_the_spread(seed: int) -> None:
-    scores = _scores(seed=seed)
-    chosen = choose_cases(scores, per_defect=3, good=4)
-    rows = scores.iloc[chosen]
-    assert len(set(chosen)) == len(chosen)
-    assert rows["defect_type"].value_counts().to_dict() == {"good": 4, "crack": 3, "dent": 2, "hole": 1}
-    crack = scores.loc[scores["defect_type"] == "crack", "pred_score"]
-    assert rows.loc[rows["defect_type"] == "crack", "pred_score"].tolist() == [
-        crack.min(),
-        crack.median(),
-        crack.max(),
-    ]
-    good = scores.loc[scores["defect_type"] == "good", "pred_score"].nlargest(2)
-    assert rows.loc[rows["defect_type"] == "good", "pred_score"].tolist()[:2] == good.tolist()
-    assert chosen == choose_cases(scores, per_defect=3, good=4)
-
-
-def test_random_good_images_are_not_picked_by_score() -> None:
-    many = pd.DataFrame({"defect_type": "good", "gt_label": 0, "pred_score": np.arange(1000.0)})
-    drawn = sorted(choose_cases(many, good=40))[:20]  # the other 20 are the highest
-    assert 300 < np.mean(drawn) < 680  # five standard errors about the middle
-    assert np.ptp(drawn) > 600
-
-
-def test_choice_takes_what_there_is() -> None:
-    few = pd.DataFrame({"defect_type": ["good", "dent"], "gt_label": [0, 1], "pred_score": [1.0, 2.0]})
-    assert sorted(choose_cases(few)) == [0, 1]
-    assert choose_cases(few.iloc[:0]) == []
-    assert choose_cases(few, per_defect=0, good=0) == []
-
-
 def _case(number: int, *, size: int) -> Case:
     rng = np.random.default_rng(number)
     noise = Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8))
@@ -182,9 +139,10 @@ def _case(number: int, *, size: int) -> Case:
 
 
 def test_files_are_small_and_named_by_their_index(tmp_path: Path) -> None:
-    write_pictures(tmp_path, cases=[_case(i, size=256) for i in range(2)], low=0.5, threshold=1.5)
+    cases = [_case(i, size=256) for i in range(2)]
+    write_pictures(tmp_path, cases=cases, groups={"misses": [1]}, low=0.5, threshold=1.5)
     index = json.loads((tmp_path / "index.json").read_text())
-    assert (index["low"], index["threshold"]) == (0.5, 1.5)
+    assert (index["low"], index["threshold"], index["groups"]) == (0.5, 1.5, {"misses": [1]})
     assert [case["image_path"] for case in index["cases"]] == ["test/dent/000.png", "test/dent/001.png"]
     assert [case["pred_score"] for case in index["cases"]] == [0, 1 / 3]
     named = {case[kind] for case in index["cases"] for kind in ("image", "heat", "contours")}
@@ -196,6 +154,6 @@ def test_files_are_small_and_named_by_their_index(tmp_path: Path) -> None:
 
 
 def test_large_pictures_are_stored_smaller(tmp_path: Path) -> None:
-    write_pictures(tmp_path, cases=[_case(0, size=512)], low=0, threshold=1)
+    write_pictures(tmp_path, cases=[_case(0, size=512)], groups={}, low=0, threshold=1)
     with Image.open(tmp_path / "000_contours.webp") as stored:
         assert stored.size == (320, 320)

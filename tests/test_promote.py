@@ -1,7 +1,6 @@
 """The gate end to end: three retrainings of a tiny category, and `promote` and `rollback` as a person calls them."""
 
 import io
-import json
 import os
 import resource
 import subprocess
@@ -17,7 +16,7 @@ import yaml
 from PIL import Image
 
 from pipelines import aliases, promote, registered, store
-from pipelines.decision import decision_facts
+from pipelines.decision import in_words, read_decision
 from pipelines.rollback import rollback
 from pipelines.stage import REFUSED, USAGE, exit_code
 from tests.conftest import draw_square, write_plates
@@ -40,7 +39,7 @@ class Outcome(NamedTuple):
     code: int
     said: str  # on stderr
     decision: dict[str, Any]
-    facts: dict[str, str]
+    words: str
     tags: dict[str, str]  # of the challenger, those of the gate
     aliases: dict[str, str | None]
 
@@ -54,11 +53,10 @@ def asked(*options: str) -> Outcome:
     with pytest.MonkeyPatch.context() as patch, redirect_stderr(said):
         patch.setattr(sys, "argv", ["promote", "--category", "plates", *options])
         code = exit_code(promote.main)
-    path = REPORT / "gate.json"
-    decision = json.loads(path.read_text()) if path.is_file() else {}
+    decision = read_decision(REPORT)
     told = tags(decision["challenger"]) if decision else {}
     told = {name: value for name, value in told.items() if name.startswith("gate")}
-    return Outcome(code, said.getvalue(), decision, decision_facts(REPORT), told, standing())
+    return Outcome(code, said.getvalue(), decision, in_words(decision) if decision else "", told, standing())
 
 
 def standing() -> dict[str, str | None]:
@@ -144,7 +142,7 @@ def test_the_first_version_needs_no_champion_to_beat(story: Story) -> None:
     assert (story.first.code, story.first.said) == (0, "")
     assert story.first.aliases == {"champion": "1", "previous": None, "challenger": None}
     assert [rule["name"] for rule in story.first.decision["rules"]] == ["finished", "artifact", "floor"]
-    assert story.first.facts["gate"] == "version 1 promoted, no champion before"
+    assert story.first.words == "version 1, no champion before"
     assert story.first.tags == {"gate": "promoted", "gate_failed": "", "gate_reason": ""}
     assert story.first_again == story.first
 
@@ -154,7 +152,7 @@ def test_an_equal_challenger_becomes_champion(story: Story) -> None:
     assert story.equal.failed() == set()
     assert {rule["name"] for rule in story.equal.decision["rules"]} > QUALITY | {"same_images", "false_rejects"}
     assert story.equal.aliases == {"champion": "2", "previous": "1", "challenger": None}
-    assert story.equal.facts["gate"] == "version 2 promoted, against version 1"
+    assert story.equal.words == "version 2, against version 1"
     assert story.equal.tags == {"gate": "promoted", "gate_failed": "", "gate_reason": ""}
 
 
@@ -172,8 +170,9 @@ def test_a_challenger_that_learned_defects_as_normal_is_refused_by_name(story: S
     figures = {rule["name"]: rule["figures"] for rule in noisy.decision["rules"]}
     assert figures["defects"] == {"lost": {"square": 4}, "allowed": 1}
     assert figures["aupro"]["challenger"] < figures["aupro"]["champion"]
-    assert noisy.facts["gate"] == "version 3 refused, against version 2"
-    assert noisy.facts["gate: defects"].startswith("FAILED: defect types that lose more than 1 images: {'square': 4}")
+    assert noisy.words == "version 3, against version 2"
+    lost = next(rule["sentence"] for rule in noisy.decision["rules"] if rule["name"] == "defects")
+    assert lost.startswith("defect types that lose more than 1 images: {'square': 4}")
 
 
 def test_the_refusal_rests_on_the_noise_alone_and_is_kept_with_the_run(story: Story) -> None:
@@ -201,7 +200,7 @@ def test_force_needs_a_reason_and_the_reason_is_kept(story: Story) -> None:
     assert forced.aliases == {"champion": "3", "previous": "2", "challenger": None}
     assert (forced.decision["verdict"], forced.decision["reason"]) == ("forced", "new camera")
     assert forced.failed() == story.noisy.failed()
-    assert forced.facts["gate"] == "version 3 forced, against version 2 (new camera)"
+    assert forced.words == "version 3, against version 2 (new camera)"
     assert forced.tags == story.noisy.tags | {"gate": "forced", "gate_reason": "new camera"}
 
 

@@ -60,7 +60,8 @@ def told(path: Path) -> float:
     """Journals the registration of a checkpoint, as an evaluation does; returns its example's score."""
     score = float(load_served(path).predict(pd.DataFrame({"image": [example()]}))["pred_score"].iloc[0])
     with tracking.continued_run(folder_sha256(path)[:32], "plates evaluated", tags={}) as run:
-        run.log_model(path, category="plates", example=example(), tags={"example_pred_score": repr(score)})
+        tags = {"example_pred_score": repr(score)}
+        run.log_model(path, category="plates", example=example(), tags=tags, description="a card")
     return score
 
 

@@ -2,28 +2,36 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import html5lib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fastflow.errors import BadData
 from fastflow.metrics.image import roc_curve
-from pipelines import charts
-from pipelines.pictures import Case, choose_cases, write_pictures
-from pipelines.report_page import fraction, number, read_result, render
+from pipelines.choice import choose_cases
+from pipelines.pages import charts
+from pipelines.pages.drawing import png, svg
+from pipelines.pages.page import change, fraction, number, percent
+from pipelines.pages.report import render
+from pipelines.pages.result import read_result
+from pipelines.pictures import Case, write_pictures
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 Names = tuple[str, ...]
 Facts = dict[str, str]
 TYPES: Names = ("crack", "dent", "hole")
 VOID = {"meta", "img", "br", "hr", "link", "input"}
+THRESHOLD = 1.0
 METRICS = {
     "image_auroc": 0.97123,
     "pixel_auroc": 0.96,
@@ -32,6 +40,7 @@ METRICS = {
     "num_good": 6,
     "num_defective": 9,
     "milliseconds_per_image": 41.3,
+    "threshold": THRESHOLD,
     "undefined": {"aupro": "a defective image without mask"},
 }
 
@@ -45,7 +54,7 @@ def _scores(names: Names) -> pd.DataFrame:
     return pd.DataFrame({"image_path": paths, "defect_type": types, "gt_label": label, "pred_score": score})
 
 
-def _write(folder: Path, *, names: Names = TYPES, per_defect: int = 1, good: int = 1, **bare: Any) -> Path:
+def _write(folder: Path, *, names: Names = TYPES, **bare: Any) -> Path:
     """A result folder as the evaluate stage leaves it."""
     _write_bare(folder, names=names, **bare)
     scores = _scores(names)
@@ -53,9 +62,43 @@ def _write(folder: Path, *, names: Names = TYPES, per_defect: int = 1, good: int
     curve.to_csv(folder / "roc.csv", index=False)
     training = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, -0.25], "seconds": 1.0})
     training.to_csv(folder / "training.csv", index=False)
-    cases = [_case(scores.iloc[i]) for i in choose_cases(scores, per_defect=per_defect, good=good)]
-    write_pictures(folder / "pictures", cases=cases, low=0, threshold=1)
+    groups = choose_cases(scores, threshold=THRESHOLD)
+    cases = [_case(scores.iloc[i]) for i in range(len(scores))]
+    write_pictures(folder / "pictures", cases=cases, groups=groups, low=0, threshold=1)
+    (folder / "gate.json").write_text(json.dumps(_decision("refused", names)))
+    (folder / "dataset.json").write_text(json.dumps(_images(names)))
+    _tradeoff().to_csv(folder / "tradeoff.csv", index=False)
     return folder
+
+
+def _decision(verdict: str, names: Names = TYPES) -> dict[str, Any]:
+    rules = [
+        {
+            "name": "image_auroc",
+            "passed": True,
+            "sentence": "as good",
+            "figures": {"challenger": 0.9, "champion": 0.88},
+        },
+        {"name": "defects", "passed": False, "sentence": f"loses {names[0]}", "figures": {"lost": {names[0]: 4}}},
+    ]
+    return {"verdict": verdict, "challenger": "3", "champion": "2", "reason": "", "rules": rules}
+
+
+def _images(names: Names = TYPES) -> dict[str, Any]:
+    findings = [
+        {"policy": "quarantine", "path": f"test/{names[0]}/000.png", "message": "cannot be read"},
+        {"policy": "report", "path": "train/good/001.png", "message": "seen twice"},
+    ]
+    counts = [{"split": "test", "defect_type": name, "images": 3} for name in names]
+    about = {"source": "data/mvtec_ad/bottle", "licence": "CC BY-NC-SA 4.0", "dvc_md5": "abc.dir"}
+    return about | {"counts": counts, "left_out": 1, "noted": 1, "findings": findings, "more": 7}
+
+
+def _tradeoff() -> pd.DataFrame:
+    counted = {f"{what}_{name}": 1.0 for what in ("false_reject", "miss") for name in ("count", "total", "low", "high")}
+    row = {"rate": 0.02, "threshold": 1.25} | counted
+    row |= {"miss_count": 2, "miss_total": 8, "miss_low": 0.032, "miss_high": 0.651}
+    return pd.DataFrame([row])
 
 
 def _write_bare(folder: Path, *, names: Names = TYPES, about: Facts | None = None, **metrics: Any) -> Path:
@@ -116,6 +159,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return _page(_write(tmp_path_factory.mktemp("reports") / "bottle"), about={"made by": "a test"})
 
 
+def test_the_page_is_html_without_a_parse_error(tmp_path: Path) -> None:
+    for folder in (_write(tmp_path / "full"), _write_bare(tmp_path / "bare")):
+        html5lib.HTMLParser(strict=True).parse(_page(folder, missing={"cable": "no masks"}))
+
+
 def test_page_loads_nothing(page: str) -> None:
     assert not re.search(r"https?:|//\w+\.|@import|url\(", page)
     parsed = _Page(page)
@@ -151,7 +199,9 @@ def test_ids_are_unique_and_links_lead_somewhere(tmp_path: Path) -> None:
 def test_every_picture_has_an_alternative(page: str) -> None:
     tags = _Page(page).tags
     pictures = [a for t, a in tags if t == "img"]
-    assert len(pictures) == 3 * 4
+    scores = _scores(TYPES)
+    groups = choose_cases(scores, threshold=THRESHOLD)
+    assert len(pictures) == sum((1 if name == "good" else 3) * len(rows) for name, rows in groups.items())
     assert all(a["alt"] for a in pictures)
     assert all(a.get("aria-label") or a.get("aria-hidden") for t, a in tags if t == "svg")
 
@@ -196,21 +246,23 @@ def test_types_are_told_from_good_by_auroc(page: str) -> None:
     for name in TYPES:
         rows = scores[scores["defect_type"].isin(["good", name])]
         expected = roc_auc_score(rows["gt_label"], rows["pred_score"])
-        median = rows.loc[rows["gt_label"] == 1, "pred_score"].median()
-        assert re.search(rf"{name} 3 {expected:.3f} \S+ {median:.4g} ", text)
+        own = rows.loc[rows["gt_label"] == 1, "pred_score"]
+        missed = (own <= THRESHOLD).sum()
+        assert re.search(rf"{name} 3 {missed} {expected:.3f} \u2013 \u2013 \S+ {own.median():.4g} ", text)
 
 
-def test_place_of_a_case_is_counted(tmp_path: Path) -> None:
+def test_place_of_a_case_is_counted(page: str) -> None:
     scores = _scores(TYPES)
     good = scores.loc[scores["gt_label"] == 0, "pred_score"]
     bad = scores.loc[scores["gt_label"] == 1, "pred_score"]
-    text = _Page(_page(_write(tmp_path / "bottle", per_defect=3, good=6))).text
+    text = _Page(page).text
+    shown = {row for name, rows in choose_cases(scores, threshold=THRESHOLD).items() if name != "good" for row in rows}
     for name in TYPES:
         ranked = scores[scores["defect_type"] == name].sort_values("pred_score")
-        for place, (_, row) in zip(("lowest", "rank 2", "highest"), ranked.iterrows(), strict=True):
+        for place, (number_, row) in zip(("lowest", "rank 2", "highest"), ranked.iterrows(), strict=True):
             score, path = row["pred_score"], row["image_path"]
             end = f"{place} of 3 {path} · {(good >= score).sum()} of 6 good images score as high"
-            assert f"{name} {score:.4g} {end}" in text
+            assert (f"{name} {score:.4g} {end}" in text) == (number_ in shown)
     worst = f"{good.max():.4g} highest of 6"
     assert worst in text
     confused = f"{(bad <= good.max()).sum()} of 9 defective images score no higher"
@@ -218,20 +270,50 @@ def test_place_of_a_case_is_counted(tmp_path: Path) -> None:
 
 
 def test_equal_scores_count_as_confused(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "bottle", names=("dent",), per_defect=3, good=6)
+    folder = _write(tmp_path / "bottle", names=("dent",))
     pd.read_csv(folder / "scores.csv").assign(pred_score=0.5).to_csv(folder / "scores.csv", index=False)
     text = _Page(_page(folder)).text
     assert text.count("6 of 6 good images score as high") == 3
-    assert text.count("3 of 3 defective images score no higher") == 6
+    groups = choose_cases(_scores(("dent",)), threshold=THRESHOLD)
+    good = [row for name, rows in groups.items() if name != "good" for row in rows if row < 6]  # the first six are good
+    assert text.count("3 of 3 defective images score no higher") == len(good) > 0
 
 
-def test_cost_of_a_threshold_is_counted(page: str) -> None:
-    scores = _scores(TYPES)
-    good = scores.loc[scores["gt_label"] == 0, "pred_score"]
-    bad = scores.loc[scores["gt_label"] == 1, "pred_score"]
+def test_what_another_threshold_would_do_has_its_limits(page: str) -> None:
+    assert (
+        "2.0 % 1.25 1 of 1 (100.0 %; 95 %: 100.0 % to 100.0 %) 2 of 8 (25.0 %; 95 %: 3.2 % to 65.1 %)"
+        in _Page(page).text
+    )
+
+
+def test_the_gates_verdict_is_told_with_each_rule(page: str) -> None:
     text = _Page(page).text
-    assert f"0 of 6 (0.0 %) {(bad <= good.max()).sum()} of 9" in text
-    assert re.search(rf"{(good >= bad.min()).sum()} of 6 \(\S+ %\) 0 of 9", text)
+    assert text.index("The gate refused 1 model") < text.index("Overview")
+    assert "bottle defects: loses crack" in text
+    assert "refused : version 3, against version 2" in text
+    assert "passed image auroc as good failed defects loses crack" in text
+    assert "refused 0.971 +0.020" in text  # the overview: metric, and its change against the champion
+
+
+def test_a_verdict_on_an_earlier_version_says_so(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "bottle", about={"version": "4"})
+    assert "an earlier version than this page" in _Page(_page(folder)).text
+    folder = _write(tmp_path / "cable", about={"version": "3"})
+    assert "an earlier version" not in _Page(_page(folder)).text
+
+
+def test_refused_categories_come_first(tmp_path: Path) -> None:
+    folders = [_write(tmp_path / name) for name in ("one", "two")]
+    (folders[0] / "gate.json").write_text(json.dumps(_decision("promoted")))
+    text = _Page(_page(*folders)).text
+    assert text.rindex("two refused") < text.rindex("one promoted")
+
+
+def test_images_left_out_are_named(page: str) -> None:
+    text = _Page(page).text
+    assert "1 left out, 1 noted left out test/crack/000.png cannot be read noted train/good/001.png seen twice" in text
+    assert "... and 7 more" in text
+    assert "licence CC BY-NC-SA 4.0" in text
 
 
 def test_missing_categories_come_first_with_their_reason(tmp_path: Path) -> None:
@@ -253,8 +335,8 @@ def test_metrics_and_verdicts_show_their_95_percent_limits(tmp_path: Path) -> No
     (folder / "intervals.json").write_text(json.dumps(limits))
     text = _Page(_page(folder)).text
     assert "95 %: 0.910 to >0.999" in text
-    assert "good parts rejected 2 = 10.0 % at the threshold; 95 %: 1.2 to 31.7 %" in text
-    assert "defective parts missed" not in text
+    assert "good parts rejected 2 = 10.0 % at the threshold; 95 %: 1.2 % to 31.7 %" in text
+    assert "defective parts missed" not in text.partition("test images")[0].partition("image AUROC 0.971")[2]
 
 
 def test_figures_unknown_today_are_shown(tmp_path: Path) -> None:
@@ -304,18 +386,36 @@ def test_nothing_undefined_or_imperfect_looks_perfect() -> None:
         "\u2013",
         "\u2013",
     ]
+    assert [percent(v) for v in (0.1234, None)] == ["12.3 %", "\u2013"]
+    assert [change(v) for v in (0.02, -0.5, 0.0001, None)] == ["+0.020", "\u22120.500", "±0.000", "\u2013"]
     assert [number(v) for v in (12345, 41.3, 0.00012345, None)] == ["12,345", "41.3", "0.0001234", "\u2013"]
 
 
 def test_charts_are_deterministic_and_take_the_colour_of_the_page() -> None:
     scores = _scores(("crack",))
-    svg = charts.score_histogram(scores)
-    assert svg == charts.score_histogram(scores)
-    assert 'fill="currentColor"' in svg or 'stroke="currentColor"' in svg
-    assert not re.search(r"#000000|black|font-family|style=| id=|href", svg)
+    drawn = svg(charts.score_histogram(scores, threshold=THRESHOLD))
+    assert drawn == svg(charts.score_histogram(scores, threshold=THRESHOLD))
+    assert 'fill="currentColor"' in drawn or 'stroke="currentColor"' in drawn
+    assert not re.search(r"#000000|black|font-family|style=| id=|href", drawn)
+
+
+def test_a_chart_alone_is_a_picture_on_white() -> None:
+    content = png(charts.score_histogram(_scores(("crack",)), threshold=THRESHOLD))
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.size[0] == 2 * 560
+        assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_the_threshold_is_marked_where_it_lies() -> None:
+    scores = pd.DataFrame({"defect_type": "good", "gt_label": 0, "pred_score": np.linspace(0, 1, 9)})
+    figure = charts.score_histogram(scores, threshold=3.0).figure
+    lines = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
+    assert [np.asarray(line.get_xdata()).tolist() for line in lines] == [[3, 3], [3, 3]]
+    assert all(axes.get_xlim()[1] > 3 for axes in figure.axes)
 
 
 def test_histogram_counts_every_image() -> None:
     scores = pd.DataFrame({"defect_type": "good", "gt_label": 0, "pred_score": [2.0] * 5})
-    assert "good (5)" in charts.score_histogram(scores)
-    assert "defective (0)" in charts.score_histogram(scores)
+    drawn = svg(charts.score_histogram(scores, threshold=None))
+    assert "good (5)" in drawn
+    assert "defective (0)" in drawn

@@ -1,4 +1,4 @@
-for (const button of document.querySelectorAll("#overview th button")) {
+for (const button of document.querySelectorAll(".sortable th button")) {
   button.addEventListener("click", () => {
     const head = button.closest("th"), body = head.closest("table").tBodies[0];
     const up = head.getAttribute("aria-sort") !== "ascending", column = head.cellIndex;
@@ -9,5 +9,12 @@ for (const button of document.querySelectorAll("#overview th button")) {
     for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
     body.append(...rows);
+  });
+}
+for (const button of document.querySelectorAll("button.theme")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = (root.dataset.theme || (dark ? "dark" : "light")) === "dark" ? "light" : "dark";
   });
 }

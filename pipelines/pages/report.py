@@ -1,0 +1,115 @@
+"""The report of a retraining: all categories on one page, or one of them alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.decision import in_words
+from pipelines.pages import charts
+from pipelines.pages.cases import grouped_cases
+from pipelines.pages.drawing import Chart, svg
+from pipelines.pages.page import page
+from pipelines.pages.result import CategoryResult
+from pipelines.pages.rows import tradeoff_rows, type_rows
+
+METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
+COMPARED = ("image_auroc", "aupro")  # by the gate, with the champion
+FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image", "threshold")
+VERDICTS = {"false_reject": ("false_rejects", "good parts rejected"), "miss": ("misses", "defective parts missed")}
+AT_THRESHOLD = [name for rate, (count, _) in VERDICTS.items() for name in (count, f"{rate}_rate")]
+SHOWN = (*METRICS, *FACTS, *AT_THRESHOLD)  # have places of their own in the page
+AUPRO_LIMIT = 0.3  # of false positive pixels
+
+
+def render(
+    results: Sequence[CategoryResult],
+    *,
+    title: str,
+    subtitle: str,
+    about: Mapping[str, str],
+    missing: Mapping[str, str] | None = None,
+) -> str:
+    """The page. `about` is shown at its end; `missing` says why a category has no result, at its top."""
+    views = [category_view(result) for result in results]
+    refused = [view for view in views if view["gate"].get("verdict") == "refused"]
+    return page(
+        "report.html",
+        title=title,
+        subtitle=subtitle,
+        about=about,
+        missing=missing or {},
+        refused=refused,
+        metric_names=METRICS,
+        verdicts=VERDICTS,
+        means=_means(results),
+        categories=refused + [view for view in views if view not in refused],
+        untrained=[r.category for r in results if r.about.get("weights") == "random"],
+    )
+
+
+def figures(result: CategoryResult) -> dict[str, Chart]:
+    """The category's charts by name; those that have nothing to show are left out."""
+    threshold, curves = result.metrics.get("threshold"), result.curves
+    found: dict[str, Chart] = {}
+    if len(result.scores):
+        found["scores"] = charts.score_histogram(result.scores, threshold=threshold)
+    if len(curves["roc"]):
+        found["roc"] = charts.roc(curves["roc"])
+    if len(curves["pr"]):
+        found["pr"] = charts.precision_recall(curves["pr"])
+    if len(curves["pro"]):
+        found["pro"] = charts.region_overlap(curves["pro"], limit=AUPRO_LIMIT)
+    if len(curves["training"]):
+        found["training"] = charts.training_curve(curves["training"])
+    return found
+
+
+def category_view(result: CategoryResult) -> dict[str, Any]:
+    """What the template shows of a category, ready made."""
+    threshold, training = result.metrics.get("threshold"), result.curves["training"]
+    pictures = result.pictures
+    return {
+        "name": result.category,
+        "metrics": result.metrics,
+        "scores": result.scores,
+        "undefined": result.undefined,
+        "intervals": result.intervals,
+        "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
+        "about": result.about,
+        "images": result.images,
+        "gate": gate_view(result),
+        "changes": changes(result.gate),
+        "types": type_rows(result.scores, result.defects, threshold=threshold),
+        "tradeoff": tradeoff_rows(result.tradeoff),
+        "figures": {name: svg(chart) for name, chart in figures(result).items()},
+        "last_loss": float(training["loss"].iloc[-1]) if len(training) else None,
+        "legend": svg(charts.heat_legend(low=pictures["low"], threshold=pictures["threshold"]))
+        if pictures["cases"]
+        else "",
+        "groups": grouped_cases(pictures, result.scores),
+    }
+
+
+def gate_view(result: CategoryResult) -> dict[str, Any]:
+    """The gate's decision; `stale` where it was made on an earlier version than this report's."""
+    if not result.gate:
+        return {}
+    version = result.about.get("version")
+    return result.gate | {"words": in_words(result.gate), "stale": version not in (None, result.gate["challenger"])}
+
+
+def changes(gate: Mapping[str, Any]) -> dict[str, float]:
+    """Each metric that the gate compared: challenger's minus champion's."""
+    found = {}
+    for rule in gate.get("rules", []):
+        both = [rule["figures"].get(name) for name in ("challenger", "champion")]
+        if rule["name"] in COMPARED and None not in both:
+            found[rule["name"]] = float(both[0] - both[1])
+    return found
+
+
+def _means(results: Sequence[CategoryResult]) -> dict[str, dict[str, Any]]:
+    """The mean of each metric over the categories that have it, and how many those are."""
+    found = {name: [v for r in results if (v := r.metrics.get(name)) is not None] for name in METRICS}
+    return {name: {"value": float(np.mean(v)) if v else None, "count": len(v)} for name, v in found.items()}
