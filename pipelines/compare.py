@@ -1,0 +1,147 @@
+"""Two models of a category side by side, scored now on the same test images: what changed, and for which images.
+
+Run as: python -m pipelines.compare --category bottle                       the champion, and models/bottle
+        python -m pipelines.compare --category bottle models:/fastflow-bottle/3 models:/fastflow-bottle/7
+        python -m pipelines.compare                                         all categories
+
+Writes compare.html. Models are named as pipelines.score takes them; {category} stands for each category.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fastflow.checkpoint import load_checkpoint
+from fastflow.data import read_masks
+from fastflow.decode import read_image
+from fastflow.evaluation import Scored, image_metrics, mask_paths, pixel_values, pixels, score_images
+from fastflow.files import write_text
+from fastflow.index import read_index
+from fastflow.metrics.paired import auroc_difference
+from fastflow.sealed import read_config
+from pipelines.checkpoints import checkpoint_of
+from pipelines.device import choose_device
+from pipelines.pages.compare import Compared, Flipped, Side, render
+from pipelines.params import Params, read_params
+from pipelines.paths import CHAMPION_MODEL, index_file
+from pipelines.pictures import Triplet, triplet
+from pipelines.revision import project_version
+from pipelines.stage import exit_code, log
+from pipelines.tables import Evaluated, defect_table, mistakes, score_table
+
+THE_TRAINED = "{category}"  # models/<category>
+PAGE = Path("compare.html")
+MOST = 24  # flipped images that a category's page shows
+
+
+class Judged(NamedTuple):
+    """One of the two: its side of the page, its scored images, and where its heat begins and is a defect."""
+
+    side: Side
+    scored: Scored
+    threshold: dict[str, float]
+    label: "pd.Series[int]"
+
+
+def compare(category: str, params: Params, first: str, second: str) -> Compared:
+    """Raises what `pipelines.checkpoints.checkpoint_of` does."""
+    index, root = read_index(index_file(category), split="test"), Path(params.data.root) / category
+    both = [judged(index, root, params, name.format(category=category)) for name in (first, second)]
+    one, other = both
+    difference = None
+    if index["gt_label"].nunique() == 2:
+        found = auroc_difference(
+            one.scored.pred_score,
+            other.scored.pred_score,
+            index["gt_label"],
+            confidence=params.gate.confidence,
+            resamples=params.gate.resamples,
+        )
+        difference = (found.value, found.lower)
+    rows = np.flatnonzero(one.label.to_numpy() != other.label.to_numpy())
+    return Compared(
+        category=category,
+        first=one.side,
+        second=other.side,
+        difference=difference,
+        confidence=params.gate.confidence,
+        flipped=[flipped(index, root, int(row), one, other) for row in rows[:MOST]],
+        num_flipped=len(rows),
+    )
+
+
+def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged:
+    """A model on all test images."""
+    device = choose_device(params.device)
+    with checkpoint_of(name) as found:
+        model, version = load_checkpoint(found.folder).to(device), found.version
+        threshold = read_config(found.folder)["threshold"]
+    paths = [root / path for path in index["image_path"]]
+    scored = score_images(model, paths, batch_size=params.evaluate.batch_size, device=device)
+    maps, masks = pixels(index, scored, root)
+    metrics = image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
+    scores = score_table(index, scored.pred_score, threshold=threshold["image"])
+    wrong = mistakes(scores, scores["pred_label"] == 1)
+    rates = {f"{what}_rate": count / total if total else None for what, (count, total) in wrong.items()}
+    types = defect_table(Evaluated(index, scores, maps, masks, metrics, {}))
+    numbers = {name: value.value for name, value in metrics.items()} | rates
+    numbers |= {"milliseconds_per_image": scored.milliseconds_per_image}
+    side = Side(version=version, threshold=threshold["image"], metrics=numbers, types=types)
+    return Judged(side, scored, threshold, scores["pred_label"])
+
+
+def flipped(index: pd.DataFrame, root: Path, row: int, first: Judged, second: Judged) -> Flipped:
+    """An image that the two judge differently, with the heat of each on its own scale."""
+    found = index.iloc[row]
+    pictures = [
+        pictures_of(root / found["image_path"], mask_paths(index, root)[row], one, row) for one in (first, second)
+    ]
+    return Flipped(
+        image_path=found["image_path"],
+        defect_type=found["defect_type"],
+        gt_label=int(found["gt_label"]),
+        scores=(float(first.scored.pred_score[row]), float(second.scored.pred_score[row])),
+        labels=(int(first.label.iloc[row]), int(second.label.iloc[row])),
+        heats=(pictures[0].heat, pictures[1].heat),
+        truth=pictures[1].contours,
+    )
+
+
+def pictures_of(path: Path, mask: Path | None, one: Judged, row: int) -> Triplet:
+    anomaly_map = one.scored.anomaly_maps[row]
+    height, width = anomaly_map.shape
+    image, (gt_mask,) = read_image(path, image_size=(height, width)), read_masks([mask], image_size=(height, width))
+    return triplet(image, anomaly_map, gt_mask, low=one.threshold["low"], threshold=one.threshold["pixel"])
+
+
+def table_of(found: list[Compared]) -> str:
+    """Lines of a table for a terminal."""
+    lines = [f"{'category':16} {'metric':14} {'first':>8} {'second':>8} {'change':>8}"]
+    for one in found:
+        for name, then, now in one.pairs():
+            shown = [f"{v:8.4f}" if v is not None else f"{'-':>8}" for v in (then, now)]
+            moved = f"{now - then:+8.4f}" if then is not None and now is not None else ""
+            lines.append(f"{one.category:16} {name:14} {shown[0]} {shown[1]} {moved}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", nargs="?", default=CHAMPION_MODEL)
+    parser.add_argument("second", nargs="?", default=THE_TRAINED)
+    parser.add_argument("--category", action="append", help="may be repeated; default: all of params.yaml")
+    parser.add_argument("--to", type=Path, default=PAGE)
+    args = parser.parse_args()
+    params = read_params()
+    found = [compare(c, params, args.first, args.second) for c in args.category or params.data.categories]
+    write_text(args.to, render(found, about=project_version()))
+    print(table_of(found))
+    log.info("wrote %s", args.to)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
