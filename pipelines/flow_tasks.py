@@ -17,6 +17,7 @@ from pipelines.dvc import DVC, NOTHING, TIMED_OUT, StageFailed, run_command, run
 from pipelines.elsewhere import done_by_a_worker, git
 from pipelines.flow_artifacts import EpochProgress, Result, show_category
 from pipelines.params import Params, read_params
+from pipelines.paths import CHAMPION_MODEL
 from pipelines.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
 from pipelines.tracking import PARENT
 
@@ -64,6 +65,14 @@ def champion_task(category: str) -> None:
     """The champion on today's images."""
     command = [sys.executable, "-m", "pipelines.champion", "--category", category]
     run_command(f"champion@{category}", command, on_line=get_run_logger().info)
+
+
+@task(task_run_name="drift@{category}", cache_policy=NO_CACHE)
+def drift_task(category: str) -> None:
+    """Recent photographs beside what the champion was calibrated on."""
+    model = CHAMPION_MODEL.format(category=category)
+    command = [sys.executable, "-m", "pipelines.drift", "--category", category, "--model", model]
+    run_command(f"drift@{category}", command, on_line=get_run_logger().info)
 
 
 class Places:

@@ -19,6 +19,7 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from prefect import State, flow, get_run_logger
+from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -28,16 +29,26 @@ from pipelines import tracking
 from pipelines.dvc import StageFailed, stale_stages
 from pipelines.elsewhere import images_file, refuse_changes, sign
 from pipelines.flow_artifacts import Progress, Result, show_results, summary_of
-from pipelines.flow_tasks import Places, category_task, champion_task, dvc_task, run_stages, stage_task, stages_of
+from pipelines.flow_tasks import (
+    Places,
+    category_task,
+    champion_task,
+    drift_task,
+    dvc_task,
+    run_stages,
+    stage_task,
+    stages_of,
+)
 from pipelines.lock import Held
 from pipelines.notify import notify
 from pipelines.only_one import close_dead_runs, only_one
 from pipelines.params import Params, read_params, write_epochs
 from pipelines.paths import REPORT
-from pipelines.stage import Failed, exit_code
+from pipelines.stage import FAILED, Failed, exit_code
 from pipelines.tracking import PARENT
 
 SKIPPED = "Skipped"
+RETRAINING = "retrain-all/nightly"
 Epochs = Annotated[int | None, Field(ge=1)]
 
 
@@ -124,6 +135,35 @@ def evaluate_champions(categories: list[str] | None = None) -> str:
     return f"{len(chosen)} champions are what they were"
 
 
+@flow(name="check-drift")
+def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = False) -> str:
+    """Compare recent photographs, where params.yaml names them in drift.recent, with what each champion learnt from.
+
+    Args:
+        categories: Names listed in params.yaml under data.categories; none: all of them.
+        ask_for_challenger: Start retrain-all/nightly for those that changed; its models are not promoted.
+    """
+    chosen = choose_categories(categories, read_params())
+    if read_params().drift.recent is None:
+        return "params.yaml names no recent photographs: drift.recent"
+    changed: list[str] = []
+    reasons = []
+    for category in chosen:
+        try:
+            drift_task(category)
+        except StageFailed as error:
+            changed += [category] * (error.exit_code == FAILED)  # other codes: it could not be told
+            reasons.append(str(error))
+    if changed and ask_for_challenger:
+        parameters = {"categories": changed, "force": True, "promote": False}
+        run_deployment(RETRAINING, parameters=parameters, timeout=0, as_subflow=False)
+    if reasons:
+        text = "; ".join(reasons)
+        notify("drift", text)
+        raise Failed(text)
+    return f"{len(chosen)} categories look as in calibration, or have nothing recent"
+
+
 def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
     """All of it, told to MLflow as the runs' parent; returns the summary, or raises RetrainingFailed with it."""
     params, name = read_params(), f"retraining {time.strftime('%Y-%m-%d %H:%M')}"
@@ -136,6 +176,8 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
             written = "failed"
             results.append(Result("report", written, str(error), 0.0))
         show_results(results, report=f"{REPORT}: {written}")
+        if REPORT.is_file():
+            run.log_files(REPORT, under="report")
         summary = summary_of(results)
         run.set_tags({"mlflow.note.content": summary})
         if any(result.outcome == "failed" for result in results):

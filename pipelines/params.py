@@ -109,6 +109,13 @@ class Gate(Section):
     floors: dict[Category, Annotated[float, Field(ge=0, le=1)]]
 
 
+class Drift(Section):
+    recent: Annotated[str, Field(pattern=r"\{category\}")] | None
+    last: Count
+    least: Count
+    usual_rejects: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Retrain(Section):
     where: Literal["here", "pool"]
     parallel: Count
@@ -130,6 +137,7 @@ class Params(Section):
     threshold: Threshold
     evaluate: Evaluate
     gate: Gate
+    drift: Drift
     retrain: Retrain
 
 

@@ -7,6 +7,7 @@ from typing import Any
 REPORT = Path("report.html")
 STATE = Path(".state")  # what is under way: no stage's output, so DVC leaves it alone
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
+CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
 
 

@@ -165,8 +165,8 @@ def test_a_message_goes_to_the_webhook_and_its_secret_to_no_log(
 def test_every_deployment_names_a_flow_a_time_zone_and_only_parameters_that_it_has() -> None:
     entries = read_yaml(ROOT / "prefect.yaml")["deployments"]
     made = {deployment.name: deployment for deployment in map(deployment_of, entries)}
-    assert made.keys() == {"nightly", "weekly", "on-demand", "elsewhere"}
-    assert [s.schedule.timezone for d in made.values() for s in d.schedules] == ["UTC", "UTC"]
+    assert made.keys() == {"nightly", "weekly", "daily", "on-demand", "elsewhere"}
+    assert [s.schedule.timezone for d in made.values() for s in d.schedules] == ["UTC"] * 3
     schema = made["nightly"]._parameter_openapi_schema.properties
     assert schema.keys() == {"categories", "epochs", "force", "promote"}
     assert all("description" in entry for entry in schema.values())

@@ -1,0 +1,121 @@
+"""How often the drift check alarms, on photographs that it should and should not alarm on: python -m benchmarks.drift
+
+Needs the demo's models (make demo). Draws new photographs of a category, changes them by a ladder of levels, scores all
+by the category's model, and judges 200 samples of 100 of each level. Five minutes on two cores.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from pipelines.appearance import levels_of
+from pipelines.demo.generate import PARTS, draw_defect, draw_good
+from pipelines.drift import reference_of
+from pipelines.drift_rules import judge
+from pipelines.params import read_params
+from pipelines.scorer import Scorer, open_scorer
+
+Pixels = NDArray[np.uint8]
+POOL, SAMPLES, SAMPLE, SEED = 150, 200, 100, 1_000_003
+
+
+def light(pixels: Pixels, level: float) -> Pixels:
+    return np.asarray((pixels * level).clip(0, 255), np.uint8)
+
+
+def contrast(pixels: Pixels, level: float) -> Pixels:
+    mean = float(pixels.mean())
+    return np.asarray((mean + level * (pixels - mean)).clip(0, 255), np.uint8)
+
+
+def blur(pixels: Pixels, level: float) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(level)))
+
+
+def noise(pixels: Pixels, level: float) -> Pixels:
+    drawn = np.random.default_rng(int(pixels.sum())).normal(0, level, pixels.shape)
+    return np.asarray((pixels + drawn).clip(0, 255), np.uint8)
+
+
+def zoom(pixels: Pixels, level: float) -> Pixels:
+    size = len(pixels)
+    cut = round(level * size)
+    return np.asarray(Image.fromarray(pixels).crop((cut, cut, size - cut, size - cut)).resize((size, size)))
+
+
+LADDER: dict[str, tuple[Callable[[Pixels, float], Pixels], tuple[float, ...]]] = {
+    "light, times": (light, (0.95, 0.9, 0.8, 0.6)),
+    "contrast, times": (contrast, (0.95, 0.9, 0.8, 0.6)),
+    "blur, sigma in pixels": (blur, (0.5, 1.0, 2.0)),
+    "noise, grey levels": (noise, (2.0, 4.0, 8.0)),
+    "closer, share cut at each side": (zoom, (0.01, 0.03, 0.1)),
+}
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.4)
+
+
+def scored(scorer: Scorer, photographs: Iterator[Pixels], *, size: int) -> pd.DataFrame:
+    """What `pipelines.score` would write of these photographs."""
+    rows = []
+    for pixels in photographs:
+        score = float(scorer.run(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])).pred_score[0])
+        rows.append((score, size, size, *levels_of(pixels)))
+    return pd.DataFrame(rows, columns=["pred_score", "width", "height", "brightness", "contrast", "sharpness"])
+
+
+def defective(category: str, size: int) -> Iterator[Pixels]:
+    types = PARTS[category][1]
+    for number in range(POOL):
+        kind = types[number % len(types)]
+        yield draw_defect(category, f"test/{kind}", number, seed=SEED, size=size)[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", default="weave", choices=PARTS)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    limits, then, scorer = read_params().drift, reference_of(args.category), open_scorer(args.category)
+    size = scorer.image_size[0]
+    good = [draw_good(args.category, "test/good", number, seed=SEED, size=size) for number in range(2 * POOL)]
+    plain, bad = scored(scorer, iter(good), size=size), scored(scorer, defective(args.category, size), size=size)
+    found: dict[str, dict[str, float]] = {}
+
+    def told(name: str, draw: Callable[[np.random.Generator], pd.DataFrame]) -> None:
+        kinds = [
+            judge(
+                draw(np.random.default_rng(number)), then.table,
+                threshold=then.threshold, usual_rejects=limits.usual_rejects, least=limits.least,
+            ).kind
+            for number in range(SAMPLES)
+        ]  # fmt: skip
+        found[name] = {kind: kinds.count(kind) / SAMPLES for kind in ("camera", "scores", "defects")}
+        print(f"{name:38} " + "  ".join(f"{kind} {share:6.1%}" for kind, share in found[name].items()), flush=True)
+
+    def some(table: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
+        return table.iloc[draw.permutation(len(table))[:SAMPLE]]
+
+    def mixed(share: float, draw: np.random.Generator) -> pd.DataFrame:
+        count = int(draw.binomial(SAMPLE, share))
+        return pd.concat([some(bad, draw)[:count], some(plain, draw)[count:]])
+
+    print(f"{args.category}: {SAMPLES} samples of {SAMPLE} photographs, each; alarms by kind")
+    told("good, unchanged", partial(some, plain))
+    for name, (change, levels) in LADDER.items():
+        for level in levels:
+            changed = scored(scorer, (change(pixels, level) for pixels in good[:POOL]), size=size)
+            told(f"{name} {level:g}", partial(some, changed))
+    for share in SHARES:
+        told(f"defective, share {share:g}", partial(mixed, share))
+    if args.json:
+        args.json.write_text(json.dumps({"category": args.category, "alarms": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

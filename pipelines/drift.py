@@ -1,0 +1,150 @@
+"""Are recent photographs still like those a model was calibrated on? And if not: the camera, or the parts?
+
+Run as: python -m pipelines.drift --category bottle scores.csv          a file of pipelines.score
+        python -m pipelines.drift --category bottle photographs/        scored first
+        python -m pipelines.drift --category bottle                     what params.yaml names, drift.recent
+
+Writes drift/<category>.html and .json, and a run to MLflow. Exit code 1: something changed. Fewer images than
+drift.least say nothing, with exit code 0.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fastflow.errors import BadData
+from fastflow.files import write_text
+from fastflow.sealed import read_config, read_sealed
+from pipelines import tracking
+from pipelines.checkpoints import checkpoint_of
+from pipelines.drift_rules import Verdict, judge
+from pipelines.pages.drift import render
+from pipelines.params import Params, read_params
+from pipelines.paths import NORMAL_SCORES
+from pipelines.results_file import ResultsFile, Row
+from pipelines.revision import project_version
+from pipelines.score import named, score
+from pipelines.scorer import open_scorer
+from pipelines.stage import Failed, exit_code, log
+
+FOLDER = Path("drift")
+NEEDED = ("pred_score", "width", "height", "brightness", "contrast", "sharpness")
+
+
+class Reference(NamedTuple):
+    """The good training images of a version, a row an image, and its threshold."""
+
+    table: pd.DataFrame
+    threshold: float
+    version: str
+
+
+def drift(category: str, params: Params, *, source: str | None = None, model: str | None = None) -> Verdict | None:
+    """The verdict, after its page is written; None where there is nothing recent.
+
+    Raises:
+        BadData: a score file that is none, or is of another model; a model from before these figures were kept.
+        Failed: something changed; the message says what.
+    """
+    if source is None and params.drift.recent is None:
+        raise ValueError("name photographs or a score file, or write drift.recent into params.yaml")
+    source = source or str(params.drift.recent).format(category=category)
+    if not Path(source).exists():
+        log.info("%s: there is no %s, so nothing is recent", category, source)
+        return None
+    model = model or category
+    then = reference_of(model)
+    recent = recent_scores(source, model, then.version).tail(params.drift.last).reset_index(drop=True)
+    verdict = judge(
+        recent, then.table, threshold=then.threshold, usual_rejects=params.drift.usual_rejects, least=params.drift.least
+    )
+    tell(category, verdict, recent, then, source=source, usual_rejects=params.drift.usual_rejects)
+    if verdict.alarm:
+        raise Failed(f"{category}: {verdict.sentence}. See {FOLDER / category}.html")
+    return verdict
+
+
+def reference_of(model: str) -> Reference:
+    """What the calibration of a version saw. Raises BadData where it kept too little of it."""
+    with checkpoint_of(model) as found:
+        table = pd.DataFrame(json.loads(read_sealed(found.folder, NORMAL_SCORES)))
+        threshold = read_config(found.folder)["threshold"]["image"]
+        version = found.version
+    if not set(NEEDED) <= set(table.columns):
+        raise BadData(f"{model} was trained before the looks of its images were kept; train it again")
+    return Reference(table, float(threshold), version)
+
+
+def recent_scores(source: str, model: str, version: str) -> pd.DataFrame:
+    """The rows of a score file, oldest first; or of photographs, scored now, in order of their times."""
+    path = Path(source)
+    if path.is_dir():
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "scores.csv"
+            scorer = open_scorer(model)
+            with ResultsFile(file, version=scorer.version) as results:
+                paths = sorted(named([source]), key=lambda p: (Path(p).stat().st_mtime, p))
+                score(scorer, paths, results, overlays=None, batch_size=8)
+            return read_scores(file, version)
+    return read_scores(path, version)
+
+
+def read_scores(path: Path, version: str) -> pd.DataFrame:
+    """A file of pipelines.score. Raises BadData if it is none, or of another model than `version` or its exports."""
+    try:
+        lines = path.suffix == ".jsonl"
+        table = pd.read_json(path, lines=True) if lines else pd.read_csv(path, keep_default_na=False)
+        table = table[list(Row._fields)]
+        numbers = table[list(NEEDED)].to_numpy(np.float64)
+    except (ValueError, KeyError, OSError) as error:
+        raise BadData(f"{path} is no file of pipelines.score ({error})") from error
+    if not np.isfinite(numbers).all():
+        raise BadData(f"{path}: a score or figure is not a number")
+    others = sorted({str(name) for name in table["model"]} - {version})
+    if strangers := [name for name in others if not name.startswith(f"{version} ")]:
+        raise BadData(
+            f"{path} holds scores of {', '.join(strangers)}, the calibration is {version}'s; name that --model"
+        )
+    return table
+
+
+def tell(
+    category: str, verdict: Verdict, recent: pd.DataFrame, then: Reference, *, source: str, usual_rejects: float
+) -> None:
+    """The page, the figures, and a run."""
+    about = {"images from": source, "model": then.version, "usual rejects": f"{usual_rejects:.1%}"} | project_version()
+    page = render(category, verdict, recent, then.table, threshold=then.threshold, about=about)
+    write_text(FOLDER / f"{category}.html", page)
+    figures = verdict._asdict() | {"shifts": [shift._asdict() for shift in verdict.shifts]}
+    write_text(FOLDER / f"{category}.json", json.dumps({"category": category, **figures}, indent=2) + "\n")
+    name = f"{category} drift {time.strftime('%Y-%m-%d %H:%M')}"
+    tags = {"category": category, "drift": verdict.kind, "model_version": then.version}
+    with tracking.new_run(name, tags=tags, live=False) as run:
+        numbers = {"recent_images": float(verdict.images), "recent_rejects": float(verdict.rejected)}
+        for shift in verdict.shifts:
+            numbers |= {f"{shift.name}_{key}": getattr(shift, key) for key in ("ks", "psi", "moved", "outside")}
+        run.log_metrics(numbers)
+        run.set_tags({"mlflow.note.content": verdict.sentence})
+        for suffix in (".html", ".json"):
+            run.log_files(FOLDER / f"{category}{suffix}", under="drift")
+    log.info("%s: %d images, %d rejected: %s", category, verdict.images, verdict.rejected, verdict.sentence)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="?", help="a file of pipelines.score, or a folder of photographs")
+    parser.add_argument("--category", required=True)
+    parser.add_argument("--model", help="as pipelines.score takes it; default: models/<category>")
+    args = parser.parse_args()
+    drift(args.category, read_params(), source=args.source, model=args.model)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))
