@@ -19,6 +19,7 @@ from fastflow.score import raw_score
 from fastflow.step import OptimizerStep
 
 WARMUP_STEPS = 10
+LEAST_EPOCHS, LEAST_STEPS = 2, 72
 
 
 class Epoch(NamedTuple):
@@ -148,6 +149,11 @@ def train_epochs(
     """
     rows = torch.arange(len(features[0])) if rows is None else rows
     return Training(model, rows, **settings).run(features, augmented=augmented)
+
+
+def epochs_for(num_images: int, *, batch_size: int, min_steps: int = LEAST_STEPS) -> int:
+    """Epochs of a training that names none: at least `LEAST_EPOCHS`, and `min_steps` batches."""
+    return max(LEAST_EPOCHS, math.ceil(min_steps / math.ceil(num_images / batch_size)))
 
 
 def rate_factor(step: int, *, total: int) -> float:

@@ -4,7 +4,6 @@ Its state lies in .state/<category>/, a folder for the model and one for each fo
 """
 
 import copy
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +20,10 @@ from fastflow.features import Room, extract_features
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.resume import KEPT, Saved
-from fastflow.train import Epoch, Training, calibrate
+from fastflow.train import Epoch, Training, calibrate, epochs_for
 from pipelines.params import Params
 from pipelines.stage import log
 
-LEAST_EPOCHS = 2
 SAVE_SECONDS = 30.0  # between two states
 _COPIES = 3  # a state holds weights and Adam's two moments
 OnEpoch = Callable[[Epoch, int], None]
@@ -34,8 +32,8 @@ OnEpoch = Callable[[Epoch, int], None]
 def train_settings(params: Params, num_images: int) -> dict[str, Any]:
     """What `Training` takes: the epochs as written, or, where none are, enough of them for `min_steps` batches."""
     settings = params.train.model_dump(exclude={"min_steps", "augment", "features", "features_gib"})
-    steps = math.ceil(num_images / params.train.batch_size)
-    return settings | {"epochs": params.train.epochs or max(LEAST_EPOCHS, math.ceil(params.train.min_steps / steps))}
+    enough = epochs_for(num_images, batch_size=params.train.batch_size, min_steps=params.train.min_steps)
+    return settings | {"epochs": params.train.epochs or enough}
 
 
 def code_sha256() -> str:

@@ -1,0 +1,162 @@
+"""The library in a few lines, for notebooks and other programs.
+
+    from fastflow.api import evaluate, fit, predict
+
+    detector = fit("bottle/train/good")
+    found = predict(detector, "bottle/test")
+    found.table.sort_values("pred_score")
+    evaluate(detector, "bottle")["image_auroc"]
+    detector.save("bottle.model")
+
+The same training, score and threshold as the pipeline's, without its resuming, tracking and registry. Whoever wants the
+tensors takes `detector.model`, a `fastflow.model.FastFlow`.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from fastflow.checkpoint import load_checkpoint, save_checkpoint
+from fastflow.crossfit import NormalScores, held_out_scores, score_normal
+from fastflow.decode import SUFFIXES
+from fastflow.errors import BadData
+from fastflow.evaluation import measure, score_images
+from fastflow.features import extract_features
+from fastflow.index import list_category
+from fastflow.model import FastFlow, build_model
+from fastflow.operating import operating_point
+from fastflow.presets import preset
+from fastflow.sealed import read_config
+from fastflow.train import Epoch, calibrate, epochs_for, train_epochs
+
+Images = str | Path | Sequence[str | Path]
+BATCH_SIZE = 16  # of inference: it changes no result
+LEARNING: dict[str, Any] = {"batch_size": 4, "learning_rate": 0.004, "weight_decay": 0.0}  # as params.yaml has it
+
+
+class Detector(NamedTuple):
+    """A trained `model` and its `threshold` (keys as `fastflow.operating.operating_point`; `image` is pred_score's)."""
+
+    model: FastFlow
+    threshold: dict[str, Any]
+
+    def save(self, folder: str | Path) -> None:
+        """A checkpoint folder, which the pipeline's commands take as well."""
+        name = Path(folder).name
+        save_checkpoint(self.model, Path(folder), category=name, threshold=self.threshold)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Detector":
+        """Raises BadCheckpoint where its files are not those that were written."""
+        return cls(load_checkpoint(Path(folder)), dict(read_config(Path(folder))["threshold"]))
+
+
+class Found(NamedTuple):
+    """`table`: a row an image, image_path, pred_score (higher is more anomalous), pred_label (1 above the threshold);
+    `anomaly_maps` (N, H, W), float32, of the model's input size, in the same order."""
+
+    table: pd.DataFrame
+    anomaly_maps: NDArray[np.float32]
+
+
+def fit(
+    images: Images,
+    *,
+    backbone: str = "resnet18",
+    weights: str = "pretrained",
+    epochs: int | None = None,
+    false_reject_rate: float = 0.01,
+    folds: int | None = 2,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    **config: Any,
+) -> Detector:
+    """Learns what good parts look like (FastFlow, section 3).
+
+    `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`), or with `config` any
+    field of `fastflow.config.FastFlowConfig`. `weights`: pretrained (timm downloads them), random, or a .safetensors
+    file. `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen,
+    for a threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
+
+    Raises:
+        ValueError: fewer than 2 images, or settings that do not fit.
+        BadImage: a file that cannot be decoded.
+    """
+    paths = paths_of(images)
+    if len(paths) < 2:
+        raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
+    model = build_model(preset(backbone, **config), weights=weights, seed=seed).to(device)
+    features = extract_features(model, paths, batch_size=BATCH_SIZE, device=torch.device(device))
+    size = int(LEARNING["batch_size"])
+    settings = LEARNING | {
+        "batch_size": size,
+        "seed": seed,
+        "epochs": epochs or epochs_for(len(paths), batch_size=size),
+    }
+
+    def fit_rows(part: FastFlow, rows: torch.Tensor) -> None:
+        for _ in train_epochs(part, features, rows=rows, **settings):
+            pass
+        calibrate(part, features, batch_size=size, rows=rows)
+
+    fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})
+    for epoch in train_epochs(model, features, **settings):
+        on_epoch(epoch)
+    calibrate(model, features, batch_size=size)
+    normal: NormalScores = (
+        score_normal(model, features, batch_size=BATCH_SIZE)
+        if folds is None
+        else held_out_scores(fresh, features, folds=folds, seed=seed, batch_size=BATCH_SIZE, fit=fit_rows)
+    )
+    return Detector(model, operating_point(normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds))
+
+
+def predict(detector: Detector, images: Images) -> Found:
+    """Scores and maps of photographs, a folder or files.
+
+    Raises:
+        BadImage: a file that cannot be decoded.
+    """
+    paths = paths_of(images)
+    found = score_images(detector.model, paths, batch_size=BATCH_SIZE, device=detector.model.mean.device)
+    label = (found.pred_score > detector.threshold["image"]).astype(int)
+    table = pd.DataFrame({"image_path": list(map(str, paths)), "pred_score": found.pred_score, "pred_label": label})
+    return Found(table, found.anomaly_maps)
+
+
+def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
+    """Metrics on the test images of a category folder in MVTec AD's layout (Bergmann et al., CVPR 2019), fractions by
+    name; None where one is undefined. Those named `_oracle` choose a threshold on these very images.
+
+    Raises:
+        BadData: no such folder, or no test image.
+        BadImage: a file that cannot be decoded.
+    """
+    root = Path(folder)
+    index = list_category(root)
+    index = index[index["split"] == "test"].reset_index(drop=True)
+    if index.empty:
+        raise BadData(f"{root} holds no test image; expected {root}/test/good and {root}/test/<defect type>")
+    paths = [root / path for path in index["image_path"]]
+    scored = score_images(detector.model, paths, batch_size=BATCH_SIZE, device=detector.model.mean.device)
+    return {name: value.value for name, value in measure(index, scored, root).items()}
+
+
+def paths_of(images: Images) -> list[Path]:
+    """Image files: those of a folder and below it, by name, or those named. Raises BadData where there is none."""
+    if not isinstance(images, str | Path):
+        return [Path(image) for image in images]
+    folder = Path(images)
+    if folder.is_file():
+        return [folder]
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise BadData(f"{folder} holds no image; looked for {', '.join(SUFFIXES)} in it and below")
+    return found
