@@ -27,6 +27,7 @@ from fastflow.metrics.value import Value
 from fastflow.threshold import threshold_for
 
 RATES = (0.005, 0.01, 0.02, 0.05)  # of good images rejected, in the trade-off
+OF_TYPES = ("image_auroc", "pixel_auroc", "aupro")  # metrics of each defect type
 OF_RATES = {"false_reject_rate": "good", "miss_rate": "defective"}
 PLURALS = {"false_reject": "false_rejects", "miss": "misses"}
 
@@ -113,9 +114,9 @@ def defect_table(found: Evaluated) -> pd.DataFrame:
         scores = found.scores[own]
         missed, total = mistakes(scores, scores["pred_label"] == 1)["miss"]
         row = {"defect_type": kind, "images": total} | _counted("miss", missed, total)
-        shown = ("image_auroc", "pixel_auroc", "aupro")
-        rows.append(row | {name: values[name].value if name in values else None for name in shown})
-    return pd.DataFrame(rows)
+        rows.append(row | {name: values[name].value if name in values else None for name in OF_TYPES})
+    counts = (f"miss_{name}" for name in ("count", "total", "low", "high"))
+    return pd.DataFrame(rows, columns=["defect_type", "images", *counts, *OF_TYPES])
 
 
 def tradeoff_table(

@@ -19,6 +19,11 @@ FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image", "th
 VERDICTS = {"false_reject": ("false_rejects", "good parts rejected"), "miss": ("misses", "defective parts missed")}
 AT_THRESHOLD = [name for rate, (count, _) in VERDICTS.items() for name in (count, f"{rate}_rate")]
 SHOWN = (*METRICS, *FACTS, *AT_THRESHOLD)  # have places of their own in the page
+UNITS = {  # of the anomaly map, by the name of the score
+    "likelihood": "from 0 to 1 and without a unit; at 0.5 a position's likelihood is that of the rarest normal ones",
+    "nll": "nats per dimension",
+    "paper": "minus the exponential of the log-likelihood, from -1 to 0",
+}
 AUPRO_LIMIT = 0.3  # of false positive pixels
 
 
@@ -87,6 +92,7 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "legend": svg(charts.heat_legend(low=pictures["low"], threshold=pictures["threshold"]))
         if pictures["cases"]
         else "",
+        "unit": UNITS.get(result.about.get("score", ""), ""),
         "groups": grouped_cases(pictures, result.scores),
     }
 
