@@ -19,7 +19,7 @@ DATA ?= data/demo
 CATEGORY ?= weave
 WEIGHTS ?= random
 
-.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock clean
+.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock audit sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,12 @@ lint: setup  ## ruff and mypy
 
 lock: setup  ## requirements.lock from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-annotate pyproject.toml -o requirements.lock
+
+audit: setup  ## known faults of the locked dependencies (asks their public data base)
+	uv tool run pip-audit --require-hashes --disable-pip --requirement requirements.lock
+
+sbom: setup  ## sbom.json: the locked dependencies as CycloneDX
+	uv tool run --from cyclonedx-bom cyclonedx-py requirements requirements.lock --output-file sbom.json
 
 clean:  ## what stages and tests made; not .venv, not the MLflow runs
 	rm -rf models reports exports data/demo data/prepared report.html .pytest_cache .mypy_cache .ruff_cache

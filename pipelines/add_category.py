@@ -1,11 +1,12 @@
 """Make a folder of your own images a category: say what it holds, copy it into data/own/<name>, check every file.
 
-python -m pipelines.add_category /photos/bracket --name bracket
+python -m pipelines.add_category /photos/bracket --name bracket       params.yaml then names it, and ImageNet weights
 Layouts: pipelines/layouts.py. The originals are not touched; images are copied byte for byte, masks become PNG of
 0 and 255. Exit code 3 if something is found that params.yaml (section findings) refuses.
 """
 
 import argparse
+import json
 import re
 import shutil
 import sys
@@ -21,6 +22,7 @@ from pipelines.checks.policy import POLICIES, check_and_decide, tell
 from pipelines.layouts import Found, find_layout
 from pipelines.lock import locked
 from pipelines.params import CATEGORY_NAME, read_params
+from pipelines.params_edit import write_values
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
 
@@ -54,7 +56,22 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
             f"{len(decided['refuse'])} findings in {target} are refused; cure them there, then: "
             f"python -m pipelines.validate --folder {target}"
         )
-    log.info("added %s; next: dvc add %s, and put data.root: %s and data.categories: [%s]", target, target, root, name)
+    log.info("added %s", target)
+
+
+def take_into_use(name: str, *, root: Path, weights: str) -> None:
+    """Has params.yaml name the category, beside others of that root, and the weights.
+
+    Raises:
+        BadParams: the file would not be valid.
+    """
+    params = read_params()
+    others = params.data.categories if Path(params.data.root) == root else []
+    categories = ", ".join(dict.fromkeys([*others, name]))
+    values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": json.dumps(weights)}
+    write_values(values)
+    log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items()))
+    log.info("next: fastflow report. To have the images tracked: dvc add %s", root / name)
 
 
 def summary(source: Path, found: Found) -> str:
@@ -102,10 +119,12 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the category's name")
     parser.add_argument("--root", type=Path, default=ROOT, help="where categories lie (data/own)")
     parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
+    parser.add_argument("--weights", default="pretrained", help="of the backbone: pretrained, random, or a file")
     args = parser.parse_args()
     if not 0 <= args.test_fraction < 1:
         raise ValueError(f"--test-fraction is {args.test_fraction}; allowed: 0 to below 1")
     add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
+    take_into_use(args.name, root=args.root, weights=args.weights)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ Writes compare.html. Models are named as pipelines.score takes them; {category} 
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -129,17 +130,24 @@ def table_of(found: list[Compared]) -> str:
     return "\n".join(lines)
 
 
+def figures_of(one: Compared) -> dict[str, Any]:
+    versions = {"first": one.first.version, "second": one.second.version}
+    pairs = {name: {"first": then, "second": now} for name, then, now in one.pairs()}
+    return {"versions": versions, "metrics": pairs, "flipped": one.num_flipped}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", nargs="?", default=CHAMPION_MODEL)
     parser.add_argument("second", nargs="?", default=THE_TRAINED)
     parser.add_argument("--category", action="append", help="may be repeated; default: all of params.yaml")
     parser.add_argument("--to", type=Path, default=PAGE)
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
     args = parser.parse_args()
     params = read_params()
     found = [compare(c, params, args.first, args.second) for c in args.category or params.data.categories]
     write_text(args.to, render(found, about=project_version()))
-    print(table_of(found))
+    print(json.dumps({one.category: figures_of(one) for one in found}, indent=2) if args.json else table_of(found))
     log.info("wrote %s", args.to)
 
 

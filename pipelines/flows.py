@@ -42,7 +42,8 @@ from pipelines.flow_tasks import (
 from pipelines.lock import Held
 from pipelines.notify import notify
 from pipelines.only_one import close_dead_runs, only_one
-from pipelines.params import Params, read_params, write_epochs
+from pipelines.params import Params, read_params
+from pipelines.params_edit import write_epochs
 from pipelines.paths import REPORT
 from pipelines.stage import FAILED, Failed, exit_code
 from pipelines.tracking import PARENT

@@ -1,13 +1,10 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from fastflow.files import write_text
 
 PARAMS_FILE = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
@@ -157,20 +154,6 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
         return Params.model_validate(read_yaml(path))
     except ValidationError as error:
         raise BadParams("; ".join(_sentence(path, detail) for detail in error.errors())) from error
-
-
-def write_epochs(epochs: int, path: Path = PARAMS_FILE) -> None:
-    """Sets `train.epochs` where it stands, with all comments as they are: what DVC compares is what was asked for.
-
-    Raises:
-        BadParams: the file has no such line, or the number is not allowed; the file stays as it was.
-    """
-    text, count = re.subn(
-        r"^(train:\n(?:(?: .*|#.*)?\n)*?  epochs:[ ]*)\S+", rf"\g<1>{epochs}", path.read_text(), count=1, flags=re.M
-    )
-    if not count or epochs < 1:
-        raise BadParams(f"{path}: train.epochs cannot be set to {epochs}; write it there by hand, 1 or more")
-    write_text(path, text)
 
 
 def read_yaml(path: Path) -> Any:

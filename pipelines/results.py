@@ -1,16 +1,17 @@
 """Print the table of results that the last evaluations left, and where the report is.
 
-Run as: python -m pipelines.results
+Run as: python -m pipelines.results [--json]
 """
 
+import argparse
+import json
 import sys
 
 import pandas as pd
 
-from pipelines.params import Params
+from pipelines.params import Params, read_params
 from pipelines.paths import REPORT, read_metrics
-from pipelines.run import run_stage
-from pipelines.stage import log
+from pipelines.stage import exit_code
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro", "num_train", "num_good", "num_defective")
 
@@ -23,11 +24,20 @@ def table(categories: list[str]) -> pd.DataFrame:
     return pd.concat([frame, metrics.to_frame("mean").T])
 
 
-def show(params: Params) -> None:
+def show(params: Params, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({category: read_metrics(category) for category in params.data.categories}, indent=2))
+        return
     formats = {name: "{:.3f}".format if i < 3 else "{:.0f}".format for i, name in enumerate(SHOWN)}
-    log.info("\n%s\n", table(params.data.categories).to_string(formatters=formats, na_rep="-"))
-    log.info("report: %s", REPORT.resolve().as_uri() if REPORT.is_file() else "not made yet; run: dvc repro report")
+    print(f"\n{table(params.data.categories).to_string(formatters=formats, na_rep='-')}\n")
+    print("report:", REPORT.resolve().as_uri() if REPORT.is_file() else "not made yet; run: dvc repro report")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="all metrics, as JSON")
+    show(read_params(), as_json=parser.parse_args().json)
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(show, doc=__doc__))
+    sys.exit(exit_code(main))

@@ -10,6 +10,7 @@ the next `dvc repro` evaluates and reports anew, and trains nothing. A later tra
 """
 
 import argparse
+import json
 import math
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ from pipelines.stage import exit_code, log
 from pipelines.tables import RATES, costs, tradeoff_table
 
 
-def change(category: str, *, max_false_reject: float | None, max_miss: float | None) -> None:
+def change(category: str, *, max_false_reject: float | None, max_miss: float | None, as_json: bool = False) -> None:
     """Prints the trade-off; with a limit, also writes the threshold that keeps it.
 
     Raises:
@@ -42,8 +43,11 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     normal, scores = normal_scores(category), labelled(category)
     asked = [] if max_false_reject is None else [max_false_reject]
     rates = sorted({*RATES, *asked})
-    log.info("%s, threshold now %.6g", category, config["threshold"]["image"])
-    log.info("%s", shown(tradeoff_table(normal, scores, bounds=bounds, rates=rates)))
+    table = tradeoff_table(normal, scores, bounds=bounds, rates=rates)
+    if as_json:
+        print(json.dumps({"threshold": config["threshold"], "tradeoff": table.to_dict("records")}, indent=2))
+    else:
+        print(f"{category}, threshold now {config['threshold']['image']:.6g}\n{shown(table)}")
     if max_false_reject is not None:
         found = threshold_for(normal, false_reject_rate=max_false_reject, bounds=bounds)
         text = guarantee(found, config["threshold"]["folds"])
@@ -56,7 +60,7 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     elif max_miss is not None:
         new = for_misses(scores, normal, max_miss)
         row = {"rate": new["false_reject_rate"]} | costs(new["image"], scores)
-        log.info("%s", shown(pd.DataFrame([row])))
+        print(shown(pd.DataFrame([row])))
     else:
         return
     save(folder, category, config["threshold"] | new)
@@ -133,16 +137,16 @@ def percent(text: str) -> float:
     return value
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--category", required=True)
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument("--max-false-reject", type=percent, metavar="RATE", help="of good parts, such as 1%%")
     limit.add_argument("--max-miss", type=percent, metavar="RATE", help="of defective parts, such as 5%%")
+    parser.add_argument("--json", action="store_true", help="the trade-off as JSON")
     args = parser.parse_args()
-    limits = {"max_false_reject": args.max_false_reject, "max_miss": args.max_miss}
-    return exit_code(lambda: change(args.category, **limits))
+    change(args.category, max_false_reject=args.max_false_reject, max_miss=args.max_miss, as_json=args.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -13,8 +13,9 @@ from PIL import Image
 from fastflow.decode import read_mask
 from fastflow.errors import BadData
 from fastflow.index import scan_category
-from pipelines.add_category import add_category
+from pipelines.add_category import add_category, main
 from pipelines.layouts import find_layout
+from pipelines.params import read_params
 from tests.conftest import ROOT, write_plates
 
 
@@ -132,3 +133,20 @@ def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2
     assert "exists; choose another --name" in again.stderr
+
+
+def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (here / "params.yaml").read_text()
+    source = by_class(here / "mine")
+    for name in ("part", "other"):
+        monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", name, "--weights", "random"])
+        main()
+    params = read_params()
+    assert (params.data.root, params.data.categories) == ("data/own", ["part", "other"])
+    assert params.model.weights == "random"
+    after = (here / "params.yaml").read_text()
+    changed = [(a, b) for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
+    assert len(changed) == 3
+    assert all(a.partition("#")[2] == b.partition("#")[2] for a, b in changed)

@@ -19,7 +19,8 @@ from pipelines.flows import choose_categories
 from pipelines.lock import Held
 from pipelines.notify import notify
 from pipelines.only_one import only_one
-from pipelines.params import BadParams, read_params, read_yaml, write_epochs
+from pipelines.params import BadParams, read_params, read_yaml
+from pipelines.params_edit import write_epochs
 from pipelines.schedule import deployment_of
 from tests.conftest import ROOT
 
@@ -103,7 +104,7 @@ def test_epochs_are_set_where_they_stand_and_comments_stay(tmp_path: Path) -> No
     changed = [(a, b) for a, b in zip(text.splitlines(), path.read_text().splitlines(), strict=True) if a != b]
     ((before, after),) = changed
     assert after == before.replace("null", "7", 1)
-    with pytest.raises(BadParams, match="1 or more"):
+    with pytest.raises(BadParams, match="greater than or equal to 1"):
         write_epochs(0, path)
     assert read_params(path).train.epochs == 7
 

@@ -45,6 +45,7 @@ ALLOWED = {  # the longest match decides
     "pipelines/services.py": PIPELINE | {"psutil"},
     "pipelines/system_metrics.py": PIPELINE | {"psutil"},
     "pipelines/pictures.py": PIPELINE | {"matplotlib"},
+    "pipelines/cli": PIPELINE | {"typer"},
     "pipelines/pages": PIPELINE | {"matplotlib", "jinja2", "markupsafe"},
 }
 STAGES = ("draw", "download", "prepare", "train", "evaluate", "report")

@@ -13,7 +13,7 @@ from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.threshold import threshold_for
 from pipelines import threshold
-from pipelines.stage import BAD_DATA, USAGE
+from pipelines.stage import BAD_DATA, USAGE, exit_code
 
 NORMAL = np.linspace(0.1, 0.4, 120)
 
@@ -36,7 +36,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: FastFlow)
 
 def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["threshold", "--category", "plates", *arguments])
-    return threshold.main()
+    return exit_code(threshold.main)
 
 
 def written(model: Path) -> dict[str, object]:
@@ -44,15 +44,19 @@ def written(model: Path) -> dict[str, object]:
 
 
 def test_without_a_limit_it_shows_and_changes_nothing(
-    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (model / "config.json").read_bytes()
-    caplog.set_level("INFO")
     assert ask(monkeypatch) == 0
-    assert "threshold now 0.9" in caplog.text
+    said = capsys.readouterr().out
+    assert "threshold now 0.9" in said
     for rate in ("0.50%", "1.00%", "2.00%", "5.00%"):
-        assert rate in caplog.text
-    assert "1 of 4  (0.6% to 80.6%)" in caplog.text  # Clopper and Pearson's limits of 1 in 4
+        assert rate in said
+    assert "1 of 4  (0.6% to 80.6%)" in said  # Clopper and Pearson's limits of 1 in 4
+    assert ask(monkeypatch, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["threshold"]["image"] == 0.9
+    assert [row["rate"] for row in found["tradeoff"]] == [0.005, 0.01, 0.02, 0.05]
     assert (model / "config.json").read_bytes() == before
 
 

@@ -1,0 +1,46 @@
+"""The command `fastflow`: what people do by hand, one word each. Results on stdout, progress and log on stderr.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a server or disk is away, 130 interrupted,
+143 terminated.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import models, work
+from pipelines.cli.forward import STATE
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=__doc__,
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="tracebacks of faults of ours")] = False,
+    project: Annotated[Path | None, typer.Option("--project", "-C", help="its folder; default: this one")] = None,
+) -> None:
+    """Finds defects in photographs of parts, learnt from good parts alone."""
+    STATE["debug"] = debug
+    if project:
+        import os
+
+        os.chdir(project)
+
+
+work.add_to(app)
+models.add_to(app)
+
+
+def main() -> None:
+    app(prog_name="fastflow")
+
+
+if __name__ == "__main__":
+    main()

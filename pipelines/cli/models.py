@@ -1,0 +1,156 @@
+"""What a trained model is for: score, export, serve, compare, drift, promote, rollback, threshold."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.forward import forward, require_project
+from pipelines.cli.work import Category
+
+MODEL = "a category, an export's folder, or models:/fastflow-bottle@champion"
+Model = Annotated[str, typer.Option("--model", help=MODEL, show_default=False)]
+Threads = Annotated[int | None, typer.Option(help="of the processor; default: all cores")]
+
+
+def score(
+    images: Annotated[list[str], typer.Argument(help="files, folders, or - for paths on stdin", show_default=False)],
+    model: Model,
+    to: Annotated[Path | None, typer.Option(help="a .csv or .jsonl file; default: CSV on stdout")] = None,
+    overlays: Annotated[Path | None, typer.Option(help="a folder for pictures with heat")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="images at once")] = None,
+    threads: Threads = None,
+) -> None:
+    """Score photographs. The same command again goes on where it stopped.
+
+    \b
+    fastflow score photographs/ --model bottle --to scores.csv --overlays seen/
+    find . -name '*.png' | fastflow score - --model exports/bottle/onnx-fp32
+    """
+    forward("score", *images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads)
+
+
+def export(
+    category: Category,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, openvino, torch; default: all")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16, int8")] = "fp32",
+    model: Annotated[str | None, typer.Option(help=f"{MODEL}; default: models/<category>")] = None,
+    to: Annotated[Path | None, typer.Option(help="default: exports/<category>")] = None,
+) -> None:
+    """Write the model for other runtimes.
+
+    It is compared with the checkpoint first; one that scores otherwise is not written.
+
+    \b
+    fastflow export bottle
+    fastflow export bottle --format openvino --precision int8
+    """
+    require_project()
+    forward("export", category=category, format=formats or [], precision=precision, model=model, to=to)
+
+
+def serve(
+    model: Annotated[list[str], typer.Option("--model", help=f"{MODEL}; may be repeated", show_default=False)],
+    host: Annotated[str, typer.Option(help="another one needs FASTFLOW_TOKEN")] = "127.0.0.1",
+    port: int = 8080,
+    batch_size: Annotated[int, typer.Option(help="images scored at once")] = 8,
+    queue: Annotated[int, typer.Option(help="requests under way")] = 32,
+    seconds: Annotated[float, typer.Option(help="until a request is answered 504")] = 30,
+    watch: Annotated[float, typer.Option(help="seconds between two looks for a new champion")] = 15,
+    threads: Threads = None,
+) -> None:
+    """Score images over HTTP, with a page to drop one on.
+
+    \b
+    fastflow serve --model models:/fastflow-bottle@champion
+    fastflow serve --model exports/bottle/onnx-fp32 --port 9000
+    """
+    given = {"batch_size": batch_size, "queue": queue, "seconds": seconds, "watch": watch, "threads": threads}
+    forward("serve", model=model, host=host, port=port, **given)
+
+
+def compare(
+    first: Annotated[str | None, typer.Argument(help=f"{MODEL}; default: the champion", show_default=False)] = None,
+    second: Annotated[str | None, typer.Argument(help="default: models/<category>", show_default=False)] = None,
+    category: Annotated[list[str] | None, typer.Option(help="may be repeated; default: all")] = None,
+    to: Annotated[Path | None, typer.Option(help="default: compare.html")] = None,
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
+) -> None:
+    """Two models side by side on the same images.
+
+    compare.html shows what changed, and each image whose verdict flipped.
+
+    \b
+    fastflow compare --category bottle
+    fastflow compare models:/fastflow-bottle/3 models:/fastflow-bottle/7 --category bottle
+    """
+    require_project()
+    words = [word for word in (first, second) if word is not None]
+    forward("compare", *words, category=category or [], to=to, json=json)
+
+
+def drift(
+    category: Category,
+    source: Annotated[str | None, typer.Argument(help="a score file or a folder; default: drift.recent")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{MODEL}; default: models/<category>")] = None,
+) -> None:
+    """Tell a new camera or light from new defects.
+
+    Lays recent photographs beside those of the calibration. Exit code 1: something changed.
+
+    \b
+    fastflow drift bottle scores.csv
+    fastflow drift bottle incoming/ --model models:/fastflow-bottle@champion
+    """
+    require_project()
+    forward("drift", *([source] if source else []), category=category, model=model)
+
+
+def promote(
+    category: Category,
+    version: Annotated[str | None, typer.Option(help="instead of the newest evaluated one")] = None,
+    force: Annotated[bool, typer.Option("--force", help="though a rule fails; needs --reason")] = False,
+    reason: Annotated[str | None, typer.Option(help="why; it is recorded")] = None,
+) -> None:
+    """Ask the gate to make the challenger champion. Exit code 4: refused, the champion stays.
+
+    \b
+    fastflow promote bottle
+    fastflow promote bottle --force --reason "new camera, the old model is blind"
+    """
+    require_project()
+    forward("promote", category=category, version=version, force=force, reason=reason)
+
+
+def rollback(category: Category) -> None:
+    """Make the champion before the present one champion again. Twice is as before.
+
+    \b
+    fastflow rollback bottle
+    fastflow -C ~/fastflow rollback cable
+    """
+    require_project()
+    forward("rollback", category=category)
+
+
+def threshold(
+    category: Category,
+    max_false_reject: Annotated[str | None, typer.Option(help="of good parts, such as 1%")] = None,
+    max_miss: Annotated[str | None, typer.Option(help="of defective parts, such as 5%")] = None,
+    json: Annotated[bool, typer.Option("--json", help="the trade-off as JSON on stdout")] = False,
+) -> None:
+    """Show what thresholds cost, or take another one.
+
+    Nothing is trained: the weights stay as they are.
+
+    \b
+    fastflow threshold bottle
+    fastflow threshold bottle --max-false-reject 2%
+    """
+    require_project()
+    forward("threshold", category=category, max_false_reject=max_false_reject, max_miss=max_miss, json=json)
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (score, export, serve, compare, drift, promote, rollback, threshold):
+        app.command()(command)

@@ -1,0 +1,169 @@
+"""From images to an evaluated model: demo, init, validate, train, evaluate, report, sync, gc, doctor, reproduce."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.forward import each, forward, require_project, stages
+
+Categories = Annotated[list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)]
+Category = Annotated[str, typer.Argument(help="a category of params.yaml", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
+Force = Annotated[bool, typer.Option("--force", help="though nothing has changed")]
+
+
+def demo() -> None:
+    """Draw three small categories, train and report them.
+
+    Minutes; no download, no GPU.
+
+    \b
+    fastflow demo
+    fastflow -C ~/fastflow demo
+    """
+    require_project()
+    stages("report")
+
+
+def init(
+    source: Annotated[Path, typer.Argument(help="a folder of photographs, in any usual layout", show_default=False)],
+    name: Annotated[str, typer.Option("--name", help="the category's name", show_default=False)],
+    root: Annotated[Path | None, typer.Option(help="where categories lie; default: data/own")] = None,
+    test_fraction: Annotated[float | None, typer.Option(help="of the good images, where none are set apart")] = None,
+    weights: Annotated[str, typer.Option(help="of the backbone: pretrained, random, or a file")] = "pretrained",
+) -> None:
+    """Make a folder of your own photographs a category.
+
+    They are copied and checked, and params.yaml then names them.
+
+    \b
+    fastflow init ~/photos/bracket --name bracket
+    fastflow init /mnt/line3 --name cap --test-fraction 0.3
+    """
+    require_project()
+    forward("add_category", source, name=name, root=root, test_fraction=test_fraction, weights=weights)
+
+
+def validate(
+    category: Annotated[str | None, typer.Argument(help="a category of params.yaml", show_default=False)] = None,
+    folder: Annotated[Path | None, typer.Option(help="or any folder in MVTec AD's layout")] = None,
+    json: Json = False,
+) -> None:
+    """Name what is wrong with a category's files.
+
+    And how to cure it. Changes nothing.
+
+    \b
+    fastflow validate bottle
+    fastflow validate --folder /data/mvtec_ad/bottle --json
+    """
+    forward("validate", category=category, folder=folder, json=json)
+
+
+def train(categories: Categories = None, force: Force = False) -> None:
+    """Train what has changed.
+
+    As dvc repro train@CATEGORY.
+
+    \b
+    fastflow train bottle
+    fastflow train --force bottle cable
+    """
+    require_project()
+    stages(*each(categories, "train"), force=force)
+
+
+def evaluate(categories: Categories = None, force: Force = False) -> None:
+    """Train, evaluate and register what has changed.
+
+    As dvc repro evaluate@CATEGORY.
+
+    \b
+    fastflow evaluate bottle
+    fastflow evaluate
+    """
+    require_project()
+    stages(*each(categories, "evaluate"), force=force)
+
+
+def report(
+    json: Annotated[bool, typer.Option("--json", help="only print what evaluations left, as JSON")] = False,
+) -> None:
+    """Bring everything up to date; write report.html.
+
+    As dvc repro report.
+
+    \b
+    fastflow report
+    fastflow report --json > metrics.json
+    """
+    require_project()
+    if json:
+        forward("results", json=True)
+    stages("report")
+
+
+def sync() -> None:
+    """Send to MLflow what it has not got.
+
+    Runs whose server was away, and runs that were killed.
+
+    \b
+    fastflow sync
+    MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fastflow sync
+    """
+    require_project()
+    forward("sync")
+
+
+def gc(
+    category: Annotated[
+        list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)
+    ] = None,
+    keep: Annotated[int, typer.Option(help="newest versions to keep")] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
+) -> None:
+    """Delete registered versions that nobody needs.
+
+    Never champion, previous or challenger.
+
+    \b
+    fastflow gc --dry-run
+    fastflow gc bottle --keep 3
+    """
+    require_project()
+    forward("gc", category=category or [], keep=keep, dry_run=dry_run)
+
+
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="cure what can be cured safely")] = False, json: Json = False
+) -> None:
+    """Look at everything that a run stands on.
+
+    Versions, parameters, locks, caches, data, models, stores, disk.
+
+    \b
+    fastflow doctor
+    fastflow doctor --fix
+    """
+    require_project()
+    forward("doctor", fix=fix, json=json)
+
+
+def reproduce(category: Category, version: Annotated[str, typer.Argument(help="a number of the registry")]) -> None:
+    """Print the commands that make a version again.
+
+    Commit, images, parameters.
+
+    \b
+    fastflow reproduce bottle 7
+    fastflow reproduce bottle 7 > recipe.sh
+    """
+    require_project()
+    forward("reproduce", category=category, version=version)
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (demo, init, validate, train, evaluate, report, reproduce, sync, gc, doctor):
+        app.command()(command)

@@ -1,0 +1,35 @@
+"""Values of params.yaml changed by a command, where they stand and with all comments as they are."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastflow.files import write_text
+from pipelines.params import PARAMS_FILE, BadParams, read_params
+
+
+def write_values(values: Mapping[str, str], path: Path = PARAMS_FILE) -> None:
+    """`values`: YAML by dotted key, such as {"train.epochs": "5"}. What DVC compares is then what was asked for.
+
+    Raises:
+        BadParams: the file has no such line, or would not be valid; it stays as it was.
+    """
+    before = text = path.read_text()
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        line = rf"^({section}:[^\n]*\n(?:(?: .*|#.*)?\n)*?  {name}:[ ]*)([^#\n]*?)([ ]*(?:#[^\n]*)?)$"
+        found = re.search(line, text, flags=re.MULTILINE)
+        if not found:
+            raise BadParams(f"{path}: there is no line for {key}; write it there by hand: {value}")
+        text = text[: found.start(2)] + value + text[found.end(2) :]
+    write_text(path, text)
+    try:
+        read_params(path)
+    except BadParams:
+        write_text(path, before)
+        raise
+
+
+def write_epochs(epochs: int, path: Path = PARAMS_FILE) -> None:
+    """Sets `train.epochs`. Raises BadParams."""
+    write_values({"train.epochs": str(epochs)}, path)
