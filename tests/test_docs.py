@@ -1,0 +1,117 @@
+"""Every command that the README and the documents show is one that exists, with options that it has."""
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from pipelines.cli.app import app
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+OTHERS = {  # programs that are not ours, and what they need
+    "make", "dvc", "git", "curl", "export", "set", ".", "find", "mlflow", "prefect", "docker", "pip", "uv", "cd",
+    "kubectl", "python", "bash",
+}  # fmt: skip
+
+
+def lines_of(page: Path) -> Iterator[str]:
+    """Commands of the page's sh blocks, continued lines joined, comments and prompts away; and inline ones of ours."""
+    text = page.read_text()
+    for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            bare = re.sub(r"(^|\s)#.*$", "", line).strip()
+            for part in re.split(r"\s*(?:;|&&|\|)\s*", bare):
+                if part:
+                    yield part
+    yield from re.findall(r"`((?:fastflow [a-z-]|python -m (?:pipelines|benchmarks)\.\w)[^`]*)`", text)
+
+
+def commands() -> list[tuple[str, str]]:
+    return [(page.name, line) for page in PAGES for line in lines_of(page)]
+
+
+class Parsed(Exception):
+    pass
+
+
+def words_of(line: str) -> list[str]:
+    words = shlex.split(line.replace("...", "x"), comments=True)
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words.pop(0)
+    for sign in (">", "<", "&"):
+        words = words[: words.index(sign)] if sign in words else words
+    return words
+
+
+def typed(words: list[str]) -> None:
+    """Parsed by typer, not run."""
+    group: Any = get_command(app)
+    if words[0] == "-C":
+        words = words[2:]
+    assert words[0] in group.commands, words
+    with group.commands[words[0]].make_context(words[0], words[1:]):
+        return
+
+
+def parsed(module: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module's main as far as its options are read."""
+
+    def stop(self: argparse.ArgumentParser, *args: object, **options: object) -> None:
+        original(self, words)
+        raise Parsed
+
+    original = argparse.ArgumentParser.parse_args
+    found = import_module(module)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    with pytest.raises(Parsed):
+        found.main()
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda value: str(value)[:60])
+def test_each_command_exists_with_its_options(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = words_of(line)
+    if not words:
+        return
+    if words[0] == "fastflow":
+        if "--help" not in words:
+            typed(words[1:])
+        return
+    if words[:2] == ["python", "-m"] and words[2].startswith("pipelines."):
+        source = ROOT / (words[2].replace(".", "/") + ".py")
+        assert source.is_file(), f"{page}: {line}"
+        if "def main()" in source.read_text() and "parse_args" in source.read_text():
+            parsed(words[2], words[3:], monkeypatch)
+        return
+    if words[:2] == ["python", "-m"] and words[2].startswith("benchmarks."):
+        assert (ROOT / (words[2].replace(".", "/") + ".py")).is_file(), f"{page}: {line}"
+        return
+    assert words[0] in OTHERS or words[0].startswith(("/", "MLFLOW")), f"{page} shows {line!r}"
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for page, line in commands():
+        words = words_of(line)
+        if words[:1] == ["make"]:
+            named = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+            assert set(named) <= targets | {"help"}, f"{page}: {line}"
+
+
+def test_pages_link_to_what_is_there() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_named_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    tree = re.search(r"^docs/ +(.*)$", readme, flags=re.MULTILINE)
+    assert tree
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} == set(tree[1].split(", "))
