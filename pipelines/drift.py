@@ -30,7 +30,7 @@ from pipelines.params import Params, read_params
 from pipelines.paths import NORMAL_SCORES
 from pipelines.results_file import ResultsFile, Row
 from pipelines.revision import project_version
-from pipelines.score import named, score
+from pipelines.score import BATCH_SIZE, Unreadable, named, score
 from pipelines.scorer import open_scorer
 from pipelines.stage import Failed, exit_code, log
 
@@ -55,10 +55,13 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
     """
     if source is None and params.drift.recent is None:
         raise ValueError("name photographs or a score file, or write drift.recent into params.yaml")
-    source = source or str(params.drift.recent).format(category=category)
-    if not Path(source).exists():
-        log.info("%s: there is no %s, so nothing is recent", category, source)
+    expected = source or str(params.drift.recent).format(category=category)
+    if not Path(expected).exists():
+        if source:
+            raise ValueError(f"{source}: neither a score file nor a folder")
+        log.info("%s: there is no %s, so nothing is recent", category, expected)
         return None
+    source = expected
     model = model or category
     then = reference_of(model)
     recent = recent_scores(source, model, then.version).tail(params.drift.last).reset_index(drop=True)
@@ -91,7 +94,10 @@ def recent_scores(source: str, model: str, version: str) -> pd.DataFrame:
             scorer = open_scorer(model)
             with ResultsFile(file, version=scorer.version) as results:
                 paths = sorted(named([source]), key=lambda p: (Path(p).stat().st_mtime, p))
-                score(scorer, paths, results, overlays=None, batch_size=8)
+                try:
+                    score(scorer, paths, results, overlays=None, batch_size=BATCH_SIZE)
+                except Unreadable as error:  # the others are scored, and speak for themselves
+                    log.warning("%s", error)
             return read_scores(file, version)
     return read_scores(path, version)
 

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -53,7 +54,7 @@ def write_cases(
 
 def log_page(category: str, run: TrackedRun) -> None:
     """The category's page, which MLflow shows as it is, and its charts as pictures; from its report's folder."""
-    result = read_result(report_folder(category))
+    result = replace(read_result(report_folder(category)), gate={})  # it is asked after the evaluation
     page = render([result], title=f"FastFlow: {category}", subtitle="one evaluation", about=project_version())
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -19,6 +19,7 @@ from pipelines import drift, score
 from pipelines.appearance import appearances, levels_of, read_photograph
 from pipelines.drift_rules import judge, shift, spread, stability_index
 from pipelines.pages.drift import render
+from pipelines.params_edit import write_values
 from pipelines.stage import exit_code
 from tests.conftest import SIZE, shake, tiny_config, write_plates
 
@@ -232,4 +233,20 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     Path("notes.csv").write_text("monday,rain\n")
     assert run(drift, "--category", "plates", "notes.csv") == 3
     assert "notes.csv is no file of pipelines.score" in capsys.readouterr().err
-    assert run(drift, "--category", "plates", "nowhere.csv") == 0
+    assert run(drift, "--category", "plates", "nowhere.csv") == 2
+    set_recent("incoming/{category}")
+    assert run(drift, "--category", "plates") == 0  # nothing has come in yet
+    assert "nothing is recent" in capsys.readouterr().out
+
+
+def set_recent(place: str) -> None:
+    write_values({"drift.recent": json.dumps(place)})
+
+
+def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (plates / "000.png").write_bytes(b"no image")
+    set_recent("{category}graphs")
+    plates.rename("platesgraphs")
+    assert run(drift, "--category", "plates") == 0
+    assert verdict_of() == "same"
+    assert "1 of 60 images could not be read" in capsys.readouterr().out

@@ -297,7 +297,10 @@ def test_the_gates_verdict_is_told_with_each_rule(page: str) -> None:
 
 def test_a_verdict_on_an_earlier_version_says_so(tmp_path: Path) -> None:
     folder = _write(tmp_path / "bottle", about={"version": "4"})
-    assert "an earlier version than this page" in _Page(_page(folder)).text
+    text = _Page(_page(folder)).text
+    assert "an earlier version than this page" in text
+    assert "bottle not asked 0.971" in text
+    assert "The gate refused" not in text
     folder = _write(tmp_path / "cable", about={"version": "3"})
     assert "an earlier version" not in _Page(_page(folder)).text
 

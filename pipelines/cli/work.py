@@ -1,5 +1,6 @@
 """From images to an evaluated model: demo, init, validate, train, evaluate, report, sync, gc, doctor, reproduce."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,11 @@ def demo() -> None:
     fastflow -C ~/fastflow demo
     """
     require_project()
+    from pipelines.params import read_params
+
+    if read_params().data.root != "data/demo":
+        print("error: params.yaml names other images than the demo's; for those: fastflow report", file=sys.stderr)
+        raise typer.Exit(2)
     stages("report")
 
 

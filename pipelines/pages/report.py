@@ -37,7 +37,7 @@ def render(
 ) -> str:
     """The page. `about` is shown at its end; `missing` says why a category has no result, at its top."""
     views = [category_view(result) for result in results]
-    refused = [view for view in views if view["gate"].get("verdict") == "refused"]
+    refused = [view for view in views if view["verdict"] == "refused"]
     return page(
         "report.html",
         title=title,
@@ -73,7 +73,7 @@ def figures(result: CategoryResult) -> dict[str, Chart]:
 def category_view(result: CategoryResult) -> dict[str, Any]:
     """What the template shows of a category, ready made."""
     threshold, training = result.metrics.get("threshold"), result.curves["training"]
-    pictures = result.pictures
+    pictures, gate = result.pictures, gate_view(result)
     return {
         "name": result.category,
         "metrics": result.metrics,
@@ -83,8 +83,9 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,
         "images": result.images,
-        "gate": gate_view(result),
-        "changes": changes(result.gate),
+        "gate": gate,
+        "verdict": gate["verdict"] if gate and not gate["stale"] else "",
+        "changes": changes(gate) if gate and not gate["stale"] else {},
         "types": type_rows(result.scores, result.defects, threshold=threshold),
         "tradeoff": tradeoff_rows(result.tradeoff),
         "figures": {name: svg(chart) for name, chart in figures(result).items()},
