@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from fastflow.decode import SUFFIXES
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.sealed import read_config, read_sealed
@@ -56,15 +57,12 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
     if source is None and params.drift.recent is None:
         raise ValueError("name photographs or a score file, or write drift.recent into params.yaml")
     expected = source or str(params.drift.recent).format(category=category)
-    if not Path(expected).exists():
-        if source:
-            raise ValueError(f"{source}: neither a score file nor a folder")
-        log.info("%s: there is no %s, so nothing is recent", category, expected)
+    if source is None and not any_photograph(Path(expected)):
+        log.info("%s: nothing is in %s, so nothing is recent", category, expected)
         return None
-    source = expected
-    model = model or category
+    source, model = expected, model or category
     then = reference_of(model)
-    recent = recent_scores(source, model, then.version).tail(params.drift.last).reset_index(drop=True)
+    recent = recent_scores(source, model, then.version, last=params.drift.last)
     verdict = judge(
         recent, then.table, threshold=then.threshold, usual_rejects=params.drift.usual_rejects, least=params.drift.least
     )
@@ -85,8 +83,17 @@ def reference_of(model: str) -> Reference:
     return Reference(table, float(threshold), version)
 
 
-def recent_scores(source: str, model: str, version: str) -> pd.DataFrame:
-    """The rows of a score file, oldest first; or of photographs, scored now, in order of their times."""
+def any_photograph(place: Path) -> bool:
+    """Whether there is a score file, or a folder with an image in it or below."""
+    return place.is_file() or any(path.suffix.lower() in SUFFIXES for path in place.rglob("*"))
+
+
+def recent_scores(source: str, model: str, version: str, *, last: int) -> pd.DataFrame:
+    """The `last` rows of a score file, oldest first; or as many photographs, the newest, scored now.
+
+    Raises:
+        ValueError: `source` is neither.
+    """
     path = Path(source)
     if path.is_dir():
         with tempfile.TemporaryDirectory() as scratch:
@@ -95,11 +102,13 @@ def recent_scores(source: str, model: str, version: str) -> pd.DataFrame:
             with ResultsFile(file, version=scorer.version) as results:
                 paths = sorted(named([source]), key=lambda p: (Path(p).stat().st_mtime, p))
                 try:
-                    score(scorer, paths, results, overlays=None, batch_size=BATCH_SIZE)
+                    score(scorer, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
                 except Unreadable as error:  # the others are scored, and speak for themselves
                     log.warning("%s", error)
             return read_scores(file, version)
-    return read_scores(path, version)
+    if not path.is_file():
+        raise ValueError(f"{source}: neither a score file nor a folder")
+    return read_scores(path, version).tail(last).reset_index(drop=True)
 
 
 def read_scores(path: Path, version: str) -> pd.DataFrame:

@@ -21,7 +21,10 @@ def write_values(values: Mapping[str, str], path: Path = PARAMS_FILE) -> None:
         found = re.search(line, text, flags=re.MULTILINE)
         if not found:
             raise BadParams(f"{path}: there is no line for {key}; write it there by hand: {value}")
-        text = text[: found.start(2)] + value + text[found.end(2) :]
+        comment = found[3].lstrip()
+        column = found.end() - len(comment) - found.start(2)  # where it stood: it stays there if there is room
+        kept = f"{value:<{column - 1}} {comment}" if comment else value
+        text = text[: found.start(2)] + kept + text[found.end() :]
     write_text(path, text)
     try:
         read_params(path)

@@ -235,6 +235,7 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     assert "notes.csv is no file of pipelines.score" in capsys.readouterr().err
     assert run(drift, "--category", "plates", "nowhere.csv") == 2
     set_recent("incoming/{category}")
+    Path("incoming/plates").mkdir(parents=True)
     assert run(drift, "--category", "plates") == 0  # nothing has come in yet
     assert "nothing is recent" in capsys.readouterr().out
 
@@ -250,3 +251,12 @@ def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.Ca
     assert run(drift, "--category", "plates") == 0
     assert verdict_of() == "same"
     assert "1 of 60 images could not be read" in capsys.readouterr().out
+
+
+def test_only_the_newest_count(plates: Path) -> None:
+    write_values({"drift.last": "55"})
+    assert run(drift, "--category", "plates", plates) == 0
+    assert json.loads(Path("drift/plates.json").read_text())["images"] == 55
+    assert run(score, "--model", "plates", plates, "--to", "scores.csv") == 0
+    assert run(drift, "--category", "plates", "scores.csv") == 0
+    assert json.loads(Path("drift/plates.json").read_text())["images"] == 55

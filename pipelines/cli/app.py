@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a se
 143 terminated.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -29,9 +30,9 @@ def options(
     """Finds defects in photographs of parts, learnt from good parts alone."""
     STATE["debug"] = debug
     if project:
-        import os
-
         os.chdir(project)
+    # DVC's own default is a folder that others on this machine may write to
+    os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/site-cache").resolve()))
 
 
 work.add_to(app)

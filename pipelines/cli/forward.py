@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -13,8 +13,7 @@ import typer
 
 from pipelines.stage import FAILED, exit_code
 
-State = dict[str, bool]
-STATE: State = {"debug": False}
+STATE = {"debug": False}
 
 
 def forward(module: str, *words: object, **options: object) -> None:
@@ -32,7 +31,11 @@ def forward(module: str, *words: object, **options: object) -> None:
         elif value is not None and value is not False:
             arguments += [flag, str(value)]
     sys.argv = [f"fastflow {module}", *arguments]
-    run(lambda: import_module(f"pipelines.{module}").main())
+
+    def work() -> None:
+        import_module(f"pipelines.{module}").main()
+
+    run(work)
 
 
 def stages(*names: str, force: bool = False) -> None:
@@ -49,14 +52,11 @@ def stages(*names: str, force: bool = False) -> None:
     run(work)
 
 
-def run(work: object) -> None:
+def run(work: Callable[[], None]) -> None:
     """Calls `work`, progress and log on stderr; ends this process with the exit code that pipelines/stage.py lists."""
-    assert callable(work)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        found: list[object] = []
-        code = exit_code(lambda: found.append(work()))
-        raise typer.Exit(found[0] if found and isinstance(found[0], int) else code)
+        raise typer.Exit(exit_code(work))
     except (typer.Exit, SystemExit):
         raise
     except Exception as error:
