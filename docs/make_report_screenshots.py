@@ -15,7 +15,7 @@ DOCS = Path("docs")
 FAULTS = "window.faults = []; for (const kind of ['error', 'securitypolicyviolation'])"
 WATCH = f"{FAULTS} addEventListener(kind, (event) => faults.push(kind + ' ' + event.message), true);"
 LOAD = "document.querySelectorAll('img').forEach((image) => image.loading = 'eager')"
-SECOND = "document.querySelectorAll('section.category')[{number}].getBoundingClientRect().top + scrollY"
+SECTION = "document.querySelectorAll('section.category')[{number}].getBoundingClientRect().top + scrollY"
 
 
 def photograph(
@@ -34,16 +34,16 @@ def photograph(
 
 
 def main() -> None:
-    report, category = Path("report.html"), SECOND.format(number=1)
+    report, label, gear = Path("report.html"), SECTION.format(number=1), SECTION.format(number=2)
     with (
         tempfile.TemporaryDirectory() as profile,
         Page(Path(profile), script=WATCH, seconds=300, options=NO_NETWORK) as page,
     ):
         photograph(page, report, "report_overview", width=1240, height=1500)
-        photograph(page, report, "report_pictures", width=1240, height=1500, top=f"{category} + 1250")
-        photograph(page, report, "report_dark", width=1240, height=1300, top=category, dark=True)
-        photograph(page, report, "report_phone", width=390, height=1500, top=category)
-        photograph(page, report, "report_print", width=794, height=1123, top=category, media="print")
+        photograph(page, report, "report_pictures", width=1240, height=1500, top=f"{label} + 1250")
+        photograph(page, report, "report_dark", width=1240, height=1300, top=gear, dark=True)
+        photograph(page, report, "report_phone", width=390, height=1500, top=gear)
+        photograph(page, report, "report_print", width=794, height=1123, top=gear, media="print")
         for name in ("compare", "drift/weave"):
             if Path(f"{name}.html").is_file():
                 photograph(page, Path(f"{name}.html"), Path(name).parts[0] + "_page", width=1240, height=1300)
