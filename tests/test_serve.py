@@ -191,7 +191,7 @@ def test_no_request_whatever_ends_in_an_error_of_ours(plates: Path) -> None:
         counted: Counter[int] = Counter()
 
         @settings(
-            max_examples=6000 if FULL else 300, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=6000 if FULL else 1500, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
         @given(body=BODIES, category=TEXTS, heat=TEXTS, kind=st.sampled_from(["image/png", "application/json", "a/b"]))
         def fuzz(body: bytes, category: str | None, heat: str | None, kind: str) -> None:
