@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import flows
 from pipelines.dvc import StageFailed, run_command
 from pipelines.flow_artifacts import Result, summary_of, table_of
 from pipelines.flow_tasks import Places, can_pass
@@ -22,6 +23,7 @@ from pipelines.only_one import only_one
 from pipelines.params import BadParams, read_params, read_yaml
 from pipelines.params_edit import write_epochs
 from pipelines.schedule import deployment_of
+from pipelines.stage import Failed
 from tests.conftest import ROOT
 
 
@@ -172,3 +174,28 @@ def test_every_deployment_names_a_flow_a_time_zone_and_only_parameters_that_it_h
     assert schema.keys() == {"categories", "epochs", "force", "promote"}
     assert all("description" in entry for entry in schema.values())
     assert schema["epochs"]["anyOf"][0]["minimum"] == 1
+
+
+def test_a_drift_check_asks_for_challengers_of_what_changed_and_never_promotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("  recent: null  ", '  recent: "incoming/{category}"  ')
+    (tmp_path / "params.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    codes, asked = {"label": 1, "gear": 3}, []  # 1: it changed; 3: it could not be told
+
+    def looked_at(category: str) -> None:
+        if category in codes:
+            raise StageFailed(f"drift@{category}", codes[category], f"error: {category} is odd")
+
+    monkeypatch.setattr(flows, "drift_task", looked_at)
+    monkeypatch.setattr(flows, "run_deployment", lambda name, **settings: asked.append((name, settings["parameters"])))
+    with pytest.raises(Failed, match=r"label is odd.*gear is odd"):
+        flows.check_drift.fn(ask_for_challenger=True)
+    assert asked == [("retrain-all/nightly", {"categories": ["label"], "force": True, "promote": False})]
+    with pytest.raises(Failed):
+        flows.check_drift.fn()
+    assert len(asked) == 1
+    assert flows.check_drift.fn(["weave"]).startswith("1 categories look as in calibration")
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    assert "drift.recent" in flows.check_drift.fn()
