@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.crossfit import NormalScores, held_out_scores, score_normal
-from fastflow.decode import SUFFIXES
+from fastflow.decode import SUFFIXES, image_files
 from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
 from fastflow.features import extract_features
@@ -94,12 +94,8 @@ def fit(
         raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
     model = build_model(preset(backbone, **config), weights=weights, seed=seed).to(device)
     features = extract_features(model, paths, batch_size=BATCH_SIZE, device=torch.device(device))
-    size = int(LEARNING["batch_size"])
-    settings = LEARNING | {
-        "batch_size": size,
-        "seed": seed,
-        "epochs": epochs or epochs_for(len(paths), batch_size=size),
-    }
+    size = LEARNING["batch_size"]
+    settings = LEARNING | {"seed": seed, "epochs": epochs or epochs_for(len(paths), batch_size=size)}
 
     def fit_rows(part: FastFlow, rows: torch.Tensor) -> None:
         for _ in train_epochs(part, features, rows=rows, **settings):
@@ -156,7 +152,7 @@ def paths_of(images: Images) -> list[Path]:
     folder = Path(images)
     if folder.is_file():
         return [folder]
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = image_files(folder)
     if not found:
         raise BadData(f"{folder} holds no image; looked for {', '.join(SUFFIXES)} in it and below")
     return found

@@ -38,6 +38,11 @@ class Sent(io.BytesIO):
         return "the image"
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The files in a folder and below it that are images by their names, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
 def read_image(path: Source, *, image_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """RGB pixels (H, W, 3), 0..255; resized to `image_size` (height, width) by antialiased bilinear if given.
 

@@ -19,11 +19,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from fastflow.decode import SUFFIXES
+from fastflow.decode import image_files
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.sealed import read_config, read_sealed
 from pipelines import tracking
+from pipelines.appearance import Appearance
 from pipelines.checkpoints import checkpoint_of
 from pipelines.drift_rules import Verdict, judge
 from pipelines.pages.drift import render
@@ -36,7 +37,7 @@ from pipelines.scorer import open_scorer
 from pipelines.stage import Failed, exit_code, log
 
 FOLDER = Path("drift")
-NEEDED = ("pred_score", "width", "height", "brightness", "contrast", "sharpness")
+NEEDED = ("pred_score", *Appearance._fields)
 
 
 class Reference(NamedTuple):
@@ -85,7 +86,7 @@ def reference_of(model: str) -> Reference:
 
 def any_photograph(place: Path) -> bool:
     """Whether there is a score file, or a folder with an image in it or below."""
-    return place.is_file() or any(path.suffix.lower() in SUFFIXES for path in place.rglob("*"))
+    return place.is_file() or bool(image_files(place))
 
 
 def recent_scores(source: str, model: str, version: str, *, last: int) -> pd.DataFrame:

@@ -15,9 +15,7 @@ from scipy import stats
 from fastflow.metrics.rates import rate_interval
 
 LEVELS = ("brightness", "contrast", "sharpness")
-ALPHA = (
-    0.001  # of each of the tests, of which there are six: together they alarm without a reason less than once in 100
-)
+ALPHA = 0.001  # of each of the six tests: together they alarm without a reason less than once in 100 times
 SHIFT = 1.0  # robust standard deviations of the reference: a median that moves by less is no alarm, however sure
 OTHER_SIZES = 0.05  # share of images of a size that training did not have
 BINS = 10  # of the population stability index

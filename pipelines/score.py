@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import SUFFIXES
+from fastflow.decode import SUFFIXES, image_files
 from fastflow.errors import BadData
 from fastflow.export.runner import Scores
 from fastflow.files import printable
@@ -119,8 +119,7 @@ def named(arguments: Sequence[str]) -> list[str]:
         if argument == "-":
             found |= dict.fromkeys(line.rstrip("\n") for line in sys.stdin if line.strip())
         elif Path(argument).is_dir():
-            below = sorted(p for p in Path(argument).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            found |= dict.fromkeys(map(str, below))
+            found |= dict.fromkeys(map(str, image_files(Path(argument))))
         elif Path(argument).is_file():
             found[argument] = None
         else:

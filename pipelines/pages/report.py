@@ -48,7 +48,7 @@ def render(
         metric_names=METRICS,
         verdicts=VERDICTS,
         means=_means(results),
-        categories=refused + [view for view in views if view not in refused],
+        categories=sorted(views, key=lambda view: view["verdict"] != "refused"),  # those on top, else as they came
         untrained=[r.category for r in results if r.about.get("weights") == "random"],
     )
 
