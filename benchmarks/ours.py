@@ -14,7 +14,7 @@ from fastflow.features import batches, extract_features
 from fastflow.index import scan_category
 from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
-from fastflow.step import OptimizerStep
+from fastflow.step import OptimizerStep, adam
 from fastflow.train import train_epochs
 
 PRESETS = {"deit": "deit_reproduction", "cait": "cait_reproduction"}
@@ -28,10 +28,9 @@ def config_of(backbone: str) -> FastFlowConfig:
 
 def our_step(model: FastFlow, features: list[Tensor], *, precision: str, plain: bool) -> Step:
     """One optimiser step on features extracted before: fused, or by the readable definition of the flow."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=0.001, weight_decay=0.00001, fused=not plain)
     model.fused = not plain
-    step = OptimizerStep(model, optimizer, precision=precision, micro_batch=None)
+    optimizer = adam(model, learning_rate=0.001, weight_decay=0.00001)
+    step = OptimizerStep(model, optimizer, precision=precision, micro_batch=None, graphs=not plain)
     return lambda: step(features)
 
 

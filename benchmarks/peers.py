@@ -59,7 +59,7 @@ def reproduction_step(config: FastFlowConfig, images: Tensor) -> Step:
     from FrEIA.modules import AllInOneBlock
 
     backbone = timm.create_model(name_of(config), features_only=True, out_indices=config.layers).eval()
-    backbone.requires_grad_(False)
+    backbone.requires_grad_(False).to(images.device)
     shapes = [f.shape[1:] for f in backbone(images[:1])]
     norms = nn.ModuleList(nn.LayerNorm(list(shape)) for shape in shapes)
     flows = nn.ModuleList()
@@ -70,10 +70,10 @@ def reproduction_step(config: FastFlowConfig, images: Tensor) -> Step:
             make = _subnet_maker(config.hidden_ratio, kernel)
             flow.append(AllInOneBlock, subnet_constructor=make, affine_clamping=2.0, permute_soft=False)
         flows.append(flow)
-    model = nn.ModuleList([norms, flows])
+    model = nn.ModuleList([norms, flows]).to(images.device)
 
     def loss() -> Tensor:
-        total = torch.zeros(())
+        total = images.new_zeros(())
         for norm, flow, features in zip(norms, flows, backbone(images), strict=True):
             z, log_det = flow(norm(features))
             total = total + torch.mean(0.5 * torch.sum(z**2, dim=(1, 2, 3)) - log_det)

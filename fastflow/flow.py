@@ -16,6 +16,11 @@ SUBNET_GAIN = 0.1  # FrEIA's damping of the subnet's output: near identity at th
 _SOFTPLUS_BETA = 0.5
 
 
+def positive(global_scale: Tensor) -> Tensor:
+    """The factor of a global affine that its parameter stands for."""
+    return 0.1 * functional.softplus(global_scale, beta=_SOFTPLUS_BETA)
+
+
 def subnet(in_channels: int, out_channels: int, *, hidden_ratio: float, kernel_size: int) -> nn.Sequential:
     """Conv-ReLU-conv with "same" zero padding; hidden width = int(in_channels * hidden_ratio), at least 1."""
     hidden = max(1, int(in_channels * hidden_ratio))
@@ -119,7 +124,7 @@ class FlowStep(nn.Module):
 
     def scale(self) -> Tensor:
         """The global affine's positive factor per channel, (1, C, 1, 1)."""
-        return 0.1 * functional.softplus(self.global_scale, beta=_SOFTPLUS_BETA)
+        return positive(self.global_scale)
 
     def forward_positions(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) to z of the same shape and the log-determinant of each position (B, H, W), nats."""

@@ -9,6 +9,7 @@ Training needs only the middle: `loss(features)`. Features are constant, so they
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
-from fastflow.fused import forward_positions
+from fastflow.fused.coupling import forward_positions
 from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_score, total_nll
+from fastflow.streams import side_by_side
 from fastflow.weights import load_weights
 
 
@@ -75,10 +77,12 @@ class FastFlow(nn.Module):
     def latents(self, features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Features to (z, log_det_jacobian) per scale; the latter per position, (B, h_s, w_s), nats."""
         forward = forward_positions if self.fused else Flow.forward_positions
-        return [
-            forward(flow, affine(f))  # type: ignore[arg-type]
-            for flow, affine, f in zip(self.flows, self.affines, features, strict=True)
-        ]
+        return side_by_side(
+            [
+                partial(forward, flow, affine(f))  # type: ignore[arg-type]
+                for flow, affine, f in zip(self.flows, self.affines, features, strict=True)
+            ]
+        )
 
     def loss(self, features: list[Tensor]) -> Tensor:
         """Mean negative log-likelihood of the features, in bits per dimension (paper, eq. 2).

@@ -16,7 +16,7 @@ from fastflow.errors import NonFiniteLoss
 from fastflow.features import features_of
 from fastflow.model import FastFlow
 from fastflow.score import raw_score
-from fastflow.step import OptimizerStep
+from fastflow.step import OptimizerStep, adam, set_rate
 
 WARMUP_STEPS = 10
 LEAST_EPOCHS, LEAST_STEPS = 2, 72
@@ -58,8 +58,8 @@ class Training:
         self.model, self.rows, self.epochs, self.batch_size = model, rows, epochs, batch_size
         self.learning_rate = learning_rate
         self.steps = math.ceil(len(rows) / batch_size)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        self.optimizer = adam(model, learning_rate=learning_rate, weight_decay=weight_decay)
+        self.parameters: list[Tensor] = self.optimizer.param_groups[0]["params"]
         self.optimizer_step = OptimizerStep(model, self.optimizer, precision=precision, micro_batch=micro_batch)
         self.generator = torch.Generator().manual_seed(seed)
         self.order = rows  # of this epoch
@@ -91,8 +91,7 @@ class Training:
             on_step()
 
     def _advance(self, features: list[Tensor], chosen: Tensor) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * rate_factor(self.step, total=self.epochs * self.steps)
+        set_rate(self.optimizer, self.learning_rate * rate_factor(self.step, total=self.epochs * self.steps))
         loss = self.optimizer_step(features)
         if not math.isfinite(loss):
             raise NonFiniteLoss(
@@ -131,8 +130,16 @@ class Training:
             parameter.copy_(state[f"parameter.{i}"])
             prefix = f"optimizer.{i}."
             kept = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            if kept:
-                self.optimizer.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in kept.items()}
+            for name, value in kept.items():
+                self._state_of(parameter, name, value.dtype).copy_(value)
+
+    def _state_of(self, parameter: Tensor, name: str, dtype: torch.dtype) -> Tensor:
+        """The optimiser's own tensor: made where it has none yet, in the parameter's memory layout."""
+        state: dict[str, Tensor] = self.optimizer.state[parameter]
+        if name not in state:
+            like = parameter if name != "step" else parameter.new_empty(())
+            state[name] = torch.empty_like(like, dtype=dtype)
+        return state[name]
 
 
 def train_epochs(

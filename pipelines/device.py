@@ -5,12 +5,19 @@ import sys
 
 import torch
 
+from fastflow.precision import exact_float32
+
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises ValueError if a GPU is asked for that is not there."""
+    """`auto` takes a GPU where there is one, which then computes float32 as a CPU does.
+
+    Raises:
+        ValueError: a GPU is asked for that is not there.
+    """
     count, index = torch.cuda.device_count(), int(name.partition(":")[2] or 0)
     if name.startswith("cuda") and index >= count:
         raise ValueError(f"params.yaml: device is {name!r}, but this machine has {count} usable GPUs; use auto or cpu")
+    exact_float32()
     return torch.device(("cuda" if count else "cpu") if name == "auto" else name)
 
 

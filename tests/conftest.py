@@ -15,6 +15,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read at its import: kernels for GPUs then run as Python, on the CPU
+
 from fastflow.config import FastFlowConfig
 from fastflow.model import FastFlow
 

@@ -12,7 +12,19 @@ import yaml
 
 from tests.conftest import ROOT
 
-LIBRARY = {"torch", "timm", "numba", "torchmetrics", "pandas", "PIL", "numpy", "scipy", "safetensors", "fastflow"}
+LIBRARY = {
+    "torch",
+    "timm",
+    "numba",
+    "triton",
+    "torchmetrics",
+    "pandas",
+    "PIL",
+    "numpy",
+    "scipy",
+    "safetensors",
+    "fastflow",
+}
 PIPELINE = {"torch", "pandas", "PIL", "numpy", "fastflow", "pipelines"}
 ALLOWED = {  # the longest match decides
     "fastflow": LIBRARY,

@@ -76,7 +76,9 @@ def _tanh(x):
 
 
 @njit(**_OPTIONS)
-def _forward_rows(low, high, x, a, scale, offset, order, kept_at, changed_at, clamp, clip, seen_at, z, log_det, seen):
+def _forward_rows(
+    low, high, x, a, before, scale, offset, order, kept_at, changed_at, clamp, clip, seen_at, z, log_det, seen
+):
     changed = a.shape[1] // 2
     kept = x.shape[1] - changed
     y = np.empty(x.shape[1], np.float32)
@@ -88,7 +90,7 @@ def _forward_rows(low, high, x, a, scale, offset, order, kept_at, changed_at, cl
         a_scale, a_shift = a[p, :changed], a[p, changed:]
         for c in range(kept):
             y_kept[c] = x_kept[c] * scale_kept[c] + offset_kept[c]
-        total = _f(0)
+        total = before[p]
         for c in range(changed):
             s = clamp * _tanh(_GAIN * a_scale[c])
             total += s
@@ -149,14 +151,13 @@ def _backward_rows(
 
 
 @njit(parallel=True, **_OPTIONS)
-def forward(workers, x, a, scale, offset, order, kept_at, changed_at, clamp, clip, seen_at, z, log_det, seen):
-    """Coupling, global affine and permutation. x (P, C), a, scale (C,), offset (C,) and order (C,) give z (P, C),
-    log_det (P,) in nats, without the affine's, and `seen` (P, K): K channels of z from `seen_at` on, cut at +-clip."""
+def forward(workers, x, a, before, scale, offset, order, kept_at, changed_at, clamp, clip, seen_at, z, log_det, seen):
+    """Of positions: x (P, C), a, and `before` (P,) give z (P, C), log_det (P,) and `seen` (P, K)."""
     rows = x.shape[0]
     for w in prange(workers):
         _forward_rows(
             rows * w // workers, rows * (w + 1) // workers,
-            x, a, scale, offset, order, kept_at, changed_at, clamp, clip, seen_at, z, log_det, seen,
+            x, a, before, scale, offset, order, kept_at, changed_at, clamp, clip, seen_at, z, log_det, seen,
         )  # fmt: skip
 
 
@@ -165,9 +166,7 @@ def backward(
     workers, x, a, z, scale, back, kept_at, changed_at, clamp, clip, seen_at, dz, dlog_det, dseen,
     dx, da, dscale, doffset,
 ):  # fmt: skip
-    """Gradients of `forward`'s three results to those of x, a, and, a row a worker, of scale and offset (workers, C).
-
-    `back` is the inverse of `order`; `dscale` and `doffset` start from zero."""
+    """The gradients; of scale and offset a row a worker (workers, C), which start from zero."""
     rows = x.shape[0]
     for w in prange(workers):
         _backward_rows(
