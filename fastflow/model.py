@@ -77,12 +77,11 @@ class FastFlow(nn.Module):
     def latents(self, features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Features to (z, log_det_jacobian) per scale; the latter per position, (B, h_s, w_s), nats."""
         forward = forward_positions if self.fused else Flow.forward_positions
-        return side_by_side(
-            [
-                partial(forward, flow, affine(f))  # type: ignore[arg-type]
-                for flow, affine, f in zip(self.flows, self.affines, features, strict=True)
-            ]
-        )
+        calls = [
+            partial(forward, flow, affine(f))  # type: ignore[arg-type]
+            for flow, affine, f in zip(self.flows, self.affines, features, strict=True)
+        ]
+        return side_by_side(calls, features[0].device)
 
     def loss(self, features: list[Tensor]) -> Tensor:
         """Mean negative log-likelihood of the features, in bits per dimension (paper, eq. 2).

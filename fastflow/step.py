@@ -44,6 +44,10 @@ class OptimizerStep:
             self.update = GraphedUpdate(optimizer)
 
     def __call__(self, features: list[Tensor]) -> float:
+        with torch.cuda.device_of(self.model.mean):  # graphs are recorded on the current GPU, of several
+            return self._step(features)
+
+    def _step(self, features: list[Tensor]) -> float:
         while True:
             try:
                 loss = self._accumulate(features)

@@ -1,6 +1,6 @@
 """Make a folder of your own images a category: say what it holds, copy it into data/own/<name>, check every file.
 
-python -m pipelines.add_category /photos/bracket --name bracket       params.yaml then names it, and ImageNet weights
+fastflow init /photos/bracket --name bracket       params.yaml then names it, and ImageNet weights
 Layouts: pipelines/layouts.py. The originals are not touched; images are copied byte for byte, masks become PNG of
 0 and 255. Exit code 3 if something is found that params.yaml (section findings) refuses.
 """
@@ -54,7 +54,7 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
     if decided["refuse"]:
         raise BadData(
             f"{len(decided['refuse'])} findings in {target} are refused; cure them there, then: "
-            f"python -m pipelines.validate --folder {target}"
+            f"fastflow validate --folder {target}"
         )
     log.info("added %s", target)
 

@@ -1,8 +1,8 @@
 """Two models of a category side by side, scored now on the same test images: what changed, and for which images.
 
-Run as: python -m pipelines.compare --category bottle                       the champion, and models/bottle
-        python -m pipelines.compare --category bottle models:/fastflow-bottle/3 models:/fastflow-bottle/7
-        python -m pipelines.compare                                         all categories
+Run as: fastflow compare --category bottle                       the champion, and models/bottle
+        fastflow compare --category bottle models:/fastflow-bottle/3 models:/fastflow-bottle/7
+        fastflow compare                                         all categories
 
 Writes compare.html. Models are named as pipelines.score takes them; {category} stands for each category.
 """

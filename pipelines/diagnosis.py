@@ -62,7 +62,7 @@ def disk(params: Params) -> Iterator[Remark]:
     yield (
         Remark("ok", "disk", message)
         if free > LEAST_FREE
-        else Remark("warn", "disk", message, "make room: python -m pipelines.gc, dvc gc --workspace")
+        else Remark("warn", "disk", message, "make room: fastflow gc, dvc gc --workspace")
     )
     site = os.environ.get("DVC_SITE_CACHE_DIR")
     if not site:
@@ -157,7 +157,7 @@ def store() -> Iterator[Remark]:
             yield Remark("ok", "MLflow store", str(database))
     waiting = [f for f in journal.pending() if not journal.writer_lives(f)]
     if waiting:
-        yield Remark("warn", "MLflow store", f"{len(waiting)} runs wait to be sent", "python -m pipelines.sync")
+        yield Remark("warn", "MLflow store", f"{len(waiting)} runs wait to be sent", "fastflow sync")
 
 
 def _schema_heads() -> set[str]:

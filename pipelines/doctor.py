@@ -1,7 +1,7 @@
 """Look at everything that a run stands on: versions, parameters, weights, locks, caches, data, models, stores, disk.
 
-python -m pipelines.doctor            one line a finding, with its remedy; exit code 1 if something is broken
-python -m pipelines.doctor --fix      cures what can be cured safely: damaged cache files, remnants, permissions
+fastflow doctor            one line a finding, with its remedy; exit code 1 if something is broken
+fastflow doctor --fix      cures what can be cured safely: damaged cache files, remnants, permissions
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Are recent photographs still like those a model was calibrated on? And if not: the camera, or the parts?
 
-Run as: python -m pipelines.drift --category bottle scores.csv          a file of pipelines.score
-        python -m pipelines.drift --category bottle photographs/        scored first
-        python -m pipelines.drift --category bottle                     what params.yaml names, drift.recent
+Run as: fastflow drift bottle scores.csv          a file of pipelines.score
+        fastflow drift bottle photographs/        scored first
+        fastflow drift bottle                     what params.yaml names, drift.recent
 
 Writes drift/<category>.html and .json, and a run to MLflow. Exit code 1: something changed. Fewer images than
 drift.least say nothing, with exit code 0.

@@ -1,8 +1,8 @@
 """A trained model as one file for other runtimes: pixels in, score, verdict and map out.
 
-Run as: python -m pipelines.export --category bottle                                    ONNX, OpenVINO, torch.export
-        python -m pipelines.export --category bottle --format openvino --precision int8
-        python -m pipelines.export --category bottle --model models:/fastflow-bottle@champion
+Run as: fastflow export bottle                                    ONNX, OpenVINO, torch.export
+        fastflow export bottle --format openvino --precision int8
+        fastflow export bottle --model models:/fastflow-bottle@champion
 
 Each export scores the category's images beside the checkpoint; one that says anything else is not written (exit code
 3). exports/<category>/<format>-<precision>/ holds the model, export.json and parity.csv; the run in MLflow gets a copy.

@@ -1,6 +1,6 @@
 """Delete registered versions that nobody needs: all but champion, previous, challenger and the newest --keep.
 
-Run as: python -m pipelines.gc --category bottle --keep 5 --dry-run        (without --category: all of params.yaml)
+Run as: fastflow gc bottle --keep 5 --dry-run        (without --category: all of params.yaml)
 
 The runs stay, with their figures and pictures; what goes is the version and its weights.
 """

@@ -1,6 +1,6 @@
 """The gate: make a category's challenger its champion, if it is not worse. Exit code 4: refused, the champion stays.
 
-Run as: python -m pipelines.promote --category bottle
+Run as: fastflow promote bottle
 Against the rules (never against a damaged artifact): ... --force --reason "new camera, the old model is blind"
 """
 

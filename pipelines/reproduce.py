@@ -1,6 +1,6 @@
 """How to make a registered version again, from its number alone: commit, images, parameters, commands.
 
-Run as: python -m pipelines.reproduce --category bottle --version 7 > recipe.sh
+Run as: fastflow reproduce bottle 7 > recipe.sh
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Make the champion before the present one champion again; the present one becomes `previous`. Twice is as before.
 
-Run as: python -m pipelines.rollback --category bottle
+Run as: fastflow rollback bottle
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Score photographs: python -m pipelines.score --model bottle photographs/ --to scores.csv
+"""Score photographs: fastflow score --model bottle photographs/ --to scores.csv
 
 --model: a category, an export's folder (the fastest), models:/fastflow-bottle@champion. Images: files, folders and what
 is below them, or - for paths on stdin, a line each. Results: CSV, or JSON lines where --to ends in .jsonl; on stdout

@@ -1,4 +1,4 @@
-"""Score images for whoever asks over HTTP: python -m pipelines.serve --model models:/fastflow-bottle@champion
+"""Score images for whoever asks over HTTP: fastflow serve --model models:/fastflow-bottle@champion
 
 --model, once for each category: an alias in the registry (a new champion then replaces the old one without a restart),
 an export's folder, or a category. Then open the address that it prints, or: curl --data-binary @image.png .../score

@@ -1,7 +1,7 @@
 """Send to MLflow what it has not got: runs whose server was away, and runs that were killed.
 
 Nothing is sent twice: run it as often as you like, while trainings run, too.
-Run as: python -m pipelines.sync
+Run as: fastflow sync
 """
 
 import argparse

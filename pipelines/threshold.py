@@ -1,8 +1,8 @@
 """Show what a threshold costs, and change it, without training: the weights stay as they are.
 
-    python -m pipelines.threshold --category bottle                          the trade-off
-    python -m pipelines.threshold --category bottle --max-false-reject 2%    a threshold for that many good parts
-    python -m pipelines.threshold --category bottle --max-miss 5%            one that finds the labelled defects
+    fastflow threshold bottle                          the trade-off
+    fastflow threshold bottle --max-false-reject 2%    a threshold for that many good parts
+    fastflow threshold bottle --max-miss 5%            one that finds the labelled defects
 
 The first kind comes from good training images alone. The second is chosen on the labelled test images, so what is
 measured on them afterwards flatters it. Either is written into models/<category>/config.json and accepted by DVC:

@@ -2,7 +2,7 @@
 
 Here a run is written to the journal alone. A process of its own (pipelines/sync.py) carries it to MLflow meanwhile,
 so a server that is away, slow or silent costs a training next to nothing, and what it missed is sent by the next one,
-or by `python -m pipelines.sync`. FASTFLOW_SYNC=later leaves it all to that command.
+or by `fastflow sync`. FASTFLOW_SYNC=later leaves it all to that command.
 """
 
 import os
@@ -153,7 +153,7 @@ def _deliver(folder: Path, carrier: subprocess.Popen[bytes] | None, *, spent: fl
     if journal.result(folder) is None:
         log.warning(
             "WARNING: MLflow has not got all of this run. Nothing is lost: it is kept in %s. "
-            "When the server answers again, run: python -m pipelines.sync",
+            "When the server answers again, run: fastflow sync",
             folder,
         )
 

@@ -1,7 +1,7 @@
 """Name everything that is wrong with a category, with its path and remedy. Nothing is changed or written.
 
-python -m pipelines.validate --category bottle             a category of data.root
-python -m pipelines.validate --folder /data/bottle --json  any folder in MVTec AD layout; JSON instead of text
+fastflow validate bottle             a category of data.root
+fastflow validate --folder /data/bottle --json  any folder in MVTec AD layout; JSON instead of text
 Exit code 3 if anything is found that params.yaml (section findings) refuses.
 """
 

@@ -106,7 +106,7 @@ def test_what_is_safe_is_cured_and_the_rest_is_left(sound: Path, capsys: pytest.
 
 def test_runs_that_wait_for_a_server_are_told(sound: Path) -> None:
     journal.Journal("bottle", key="k", name="bottle", tags={}, time=0).close(status="FINISHED")
-    assert [r.remedy for r in remarks("warn") if r.about == "MLflow store"] == ["python -m pipelines.sync"]
+    assert [r.remedy for r in remarks("warn") if r.about == "MLflow store"] == ["fastflow sync"]
 
 
 def test_a_store_of_another_mlflow_is_named(sound: Path) -> None:

@@ -183,7 +183,7 @@ def test_an_old_version_is_made_again_from_its_number(tmp_path: Path, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project}/.mlflow/mlflow.db")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert registered() == {"1": first, "2": weights_sha256(project)}
-    run(clone, "bash", "-c", "python -m pipelines.reproduce --category plates --version 1 > recipe.sh")
+    run(clone, "bash", "-c", "fastflow reproduce plates 1 > recipe.sh")
     recipe = (clone / "recipe.sh").read_text()
     assert first in recipe
     assert weights_sha256(project) not in recipe

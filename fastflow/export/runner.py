@@ -66,7 +66,7 @@ def read_about(folder: Path) -> dict[str, Any]:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
         about["format"], about["precision"], about["sha256"], about["image_size"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadExport(f"{folder} is not an exported model ({error!r}); run: python -m pipelines.export") from error
+        raise BadExport(f"{folder} is not an exported model ({error!r}); run: fastflow export") from error
     return about
 
 

@@ -24,6 +24,11 @@ def forward_positions(flow: Flow, x: Tensor) -> tuple[Tensor, Tensor]:
     backend = backend_for(x)
     if backend is None:
         return flow.forward_positions(x)
+    with torch.cuda.device_of(x):  # of several GPUs, Triton takes the current one
+        return _forward_positions(flow, x, backend)
+
+
+def _forward_positions(flow: Flow, x: Tensor, backend: ModuleType) -> tuple[Tensor, Tensor]:
     x = x.contiguous(memory_format=torch.channels_last)
     scales, orders = _of_all_steps(flow)
     log_det = scales.log().sum().expand(x.shape[0], *x.shape[2:])
