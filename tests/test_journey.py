@@ -1,0 +1,113 @@
+"""The commands of the README as they stand there, in its order, by a new user in a project and a home of their own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipelines.params_edit import write_values
+from tests.conftest import ROOT, draw_square, free_port
+from tests.test_docs import lines_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+README = ROOT / "README.md"
+INIT = "fastflow init ~/photos/bracket --name bracket"
+SERVE = "fastflow serve --model models:/fastflow-bracket@champion"
+OTHERWISE = {
+    "make demo": "tests/test_demo.py and tests/test_pipeline.py: minutes",
+    "make test": "this is it",
+    ". .venv/bin/activate": "the tests run in it",
+    SERVE: "the test below: it does not end by itself",
+}
+SAYS = {  # exit codes that are not 0, and what is said then
+    "fastflow rollback bracket": (2, "no previous champion"),
+    "fastflow drift bracket scores.csv": (1, "drift/bracket.html"),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of a phone: good ones, and some with a scratch."""
+    folder = tmp_path_factory.mktemp("home")
+    for kind, count in (("good", 24), ("scratch", 4)):
+        (folder / "photos/bracket" / kind).mkdir(parents=True)
+        for i in range(count):
+            pixels, _ = draw_square(seed=i + 100 * (kind == "scratch"), defect=kind == "scratch", size=96)
+            Image.fromarray(pixels).save(folder / f"photos/bracket/{kind}/IMG_{i:04}.jpg", quality=95)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(home: Path) -> Path:
+    """A clone whose params.yaml asks for a small model; the README's reader has more time."""
+    folder = home / "fastflow"
+    for name in ("fastflow", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
+    small = {"model.overrides": "{image_size: [64, 64], layers: [1, 2], flow_steps: 2}", "train.epochs": "2"}
+    write_values(small, folder / "params.yaml")
+    for command in ("git init -q", f"{sys.executable} -m dvc init -q", "git add -A", "git commit -qm start"):
+        assert run(command, folder, home).returncode == 0
+    return folder
+
+
+def variables(folder: Path, home: Path) -> dict[str, str]:
+    identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | identity | {"HOME": str(home), "PATH": path, "PYTHONPATH": str(folder), "NO_COLOR": "1"}
+
+
+def run(command: str, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=variables(folder, home), capture_output=True, text=True, check=False
+    )
+
+
+def commands() -> Iterator[str]:
+    for line in dict.fromkeys(lines_of(README)):
+        if line not in OTHERWISE:
+            yield line
+
+
+def test_every_command_of_the_readme_does_what_it_says(project: Path, home: Path) -> None:
+    ran = list(commands())
+    assert ran[0] == INIT
+    for command in ran:
+        command += " --weights random" * (command == INIT)  # as the README says: there is no network here
+        done = run(command, project, home)
+        code, words = SAYS.get(command, (0, ""))
+        assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        assert words in done.stdout + done.stderr, command
+        assert "Traceback" not in done.stderr, command
+        assert "Warning" not in done.stderr, f"{command}\n{done.stderr[-3000:]}"
+    for made in ("report.html", "scores.csv", "drift/bracket.html", "exports/bracket"):
+        assert (project / made).exists(), made
+
+
+def test_the_service_of_the_readme_answers(project: Path, home: Path) -> None:
+    port = free_port()
+    command = [*SERVE.split(), "--port", str(port)]
+    with subprocess.Popen(command, cwd=project, env=variables(project, home), stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(600):
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                        assert answer.status == 200
+                        break
+                except OSError:
+                    assert server.poll() is None, "it ended"
+                    time.sleep(0.1)
+            else:
+                raise AssertionError("not ready within a minute")
+        finally:
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(60) in (0, -signal.SIGTERM)
