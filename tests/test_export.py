@@ -197,7 +197,7 @@ def test_an_export_folder_that_was_changed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadExport, match=r"model\.onnx is missing or damaged; export the model again"):
         open_export(tmp_path)
     (tmp_path / ABOUT).write_text("{}")
-    with pytest.raises(BadExport, match=r"is not an exported model .*run: python -m pipelines\.export"):
+    with pytest.raises(BadExport, match=r"is not an exported model .*run: fastflow export"):
         open_export(tmp_path)
     shutil.rmtree(tmp_path)
     with pytest.raises(BadExport, match="is not an exported model"):
