@@ -84,6 +84,7 @@ def fit(
     field of `fastflow.config.FastFlowConfig`. `weights`: pretrained (timm downloads them), random, or a .safetensors
     file. `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen,
     for a threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
+    `device`: for a GPU, call `fastflow.precision.exact_float32()` first; its scores are then those of a CPU.
 
     Raises:
         ValueError: fewer than 2 images, or settings that do not fit.
