@@ -26,6 +26,11 @@ SIZE = 64
 FULL = os.environ.get("FASTFLOW_FULL") == "1"
 """Whether tests of chance make all their trials: 50 kills where CI makes 16; docs/reliability.md."""
 
+as_shipped = pytest.mark.skipif(
+    "  root: data/demo " not in (ROOT / "params.yaml").read_text(),
+    reason="params.yaml names images of your own; this test is of the one that is shipped",
+)
+
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:

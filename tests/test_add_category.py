@@ -16,7 +16,7 @@ from fastflow.index import scan_category
 from pipelines.add_category import add_category, main
 from pipelines.layouts import find_layout
 from pipelines.params import read_params
-from tests.conftest import ROOT, write_plates
+from tests.conftest import ROOT, as_shipped, write_plates
 
 
 @pytest.fixture
@@ -135,6 +135,7 @@ def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None
     assert "exists; choose another --name" in again.stderr
 
 
+@as_shipped
 def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

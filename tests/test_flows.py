@@ -24,7 +24,7 @@ from pipelines.params import BadParams, read_params, read_yaml
 from pipelines.params_edit import write_epochs
 from pipelines.schedule import deployment_of
 from pipelines.stage import Failed
-from tests.conftest import ROOT
+from tests.conftest import ROOT, as_shipped
 
 
 class Ended:
@@ -176,6 +176,7 @@ def test_every_deployment_names_a_flow_a_time_zone_and_only_parameters_that_it_h
     assert schema["epochs"]["anyOf"][0]["minimum"] == 1
 
 
+@as_shipped
 def test_a_drift_check_asks_for_challengers_of_what_changed_and_never_promotes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

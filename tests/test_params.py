@@ -6,7 +6,7 @@ import pytest
 
 from fastflow.presets import preset
 from pipelines.params import BadParams, read_params
-from tests.conftest import ROOT
+from tests.conftest import ROOT, as_shipped
 
 SHIPPED = (ROOT / "params.yaml").read_text()
 
@@ -22,6 +22,7 @@ def test_shipped_params_are_valid_and_make_a_model_config() -> None:
     assert preset(params.model.preset, **params.model.overrides).backbone == "resnet18.tv_in1k"
 
 
+@as_shipped
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

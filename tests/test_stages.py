@@ -19,7 +19,7 @@ from pipelines.params import Params, read_params
 from pipelines.run import run_category_stage, run_stage
 from pipelines.stage import BAD_DATA, USAGE
 from pipelines.sync import sync
-from tests.conftest import ROOT, SIZE, write_plates
+from tests.conftest import ROOT, SIZE, as_shipped, write_plates
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
 TINY = {
@@ -261,6 +261,7 @@ def test_epochs_as_written_are_obeyed_and_few_images_get_more_only_where_none_ar
     assert train_settings(params, images)["epochs"] == epochs
 
 
+@as_shipped
 def test_shipped_params_name_drawable_demo_categories() -> None:
     params = read_params(ROOT / "params.yaml")
     assert params.data.root == draw.ROOT.as_posix()
