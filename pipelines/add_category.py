@@ -30,12 +30,33 @@ ROOT = Path("data/own")
 
 
 def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -> None:
-    """Copies and checks. Raises BadData if nothing can be made of the folder, or a finding is refused."""
+    """Copies and checks; a category that is in its place already is only checked.
+
+    Raises:
+        BadData: nothing can be made of the folder, or a finding is refused; its copy stays, to be cured there.
+    """
     if not re.fullmatch(CATEGORY_NAME, name):
         raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
     target = root / name
+    if source.resolve() != target.resolve():
+        copy_from(source, target, test_fraction=test_fraction)
+    _, decided = check_and_decide(target, read_params().findings)
+    for policy in POLICIES:
+        if decided[policy]:
+            log.info("%s:\n  %s", policy, tell(decided[policy]))
+    if decided["refuse"]:
+        raise BadData(
+            f"{target}: findings are refused ({len(decided['refuse'])}); cure them there, then: "
+            f"fastflow init {target} --name {name}"
+        )
+    log.info("added %s", target)
+
+
+def copy_from(source: Path, target: Path, *, test_fraction: float) -> None:
+    """The folder in MVTec AD's layout, all of it or nothing. Raises BadData, ValueError."""
     found = find_layout(source, test_fraction=test_fraction)
     log.info("%s", summary(source, found))
+    root, name = target.parent, target.name
     root.mkdir(parents=True, exist_ok=True)
     with locked(root / f".{name}.lock"):  # of two calls the second finds the first one's category
         if target.exists():
@@ -47,26 +68,19 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
             staging.rename(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    _, decided = check_and_decide(target, read_params().findings)
-    for policy in POLICIES:
-        if decided[policy]:
-            log.info("%s:\n  %s", policy, tell(decided[policy]))
-    if decided["refuse"]:
-        raise BadData(
-            f"{len(decided['refuse'])} findings in {target} are refused; cure them there, then: "
-            f"fastflow validate --folder {target}"
-        )
-    log.info("added %s", target)
 
 
-def take_into_use(name: str, *, root: Path, weights: str) -> None:
-    """Has params.yaml name the category, beside others of that root, and the weights.
+def take_into_use(name: str, *, root: Path, weights: str | None) -> None:
+    """Has params.yaml name the category, beside others of that root, and the weights: if none are given, those that
+    the others have, or ImageNet's.
 
     Raises:
         BadParams: the file would not be valid.
     """
     params = read_params()
     others = params.data.categories if Path(params.data.root) == root else []
+    if weights is None:
+        weights = params.model.weights if others else "pretrained"
     categories = ", ".join(dict.fromkeys([*others, name]))
     values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": json.dumps(weights)}
     write_values(values)
@@ -119,7 +133,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the category's name")
     parser.add_argument("--root", type=Path, default=ROOT, help="where categories lie (data/own)")
     parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
-    parser.add_argument("--weights", default="pretrained", help="of the backbone: pretrained, random, or a file")
+    parser.add_argument("--weights", help="of the backbone: pretrained, random, or a file; pretrained where all is new")
     args = parser.parse_args()
     if not 0 <= args.test_fraction < 1:
         raise ValueError(f"--test-fraction is {args.test_fraction}; allowed: 0 to below 1")

@@ -152,3 +152,34 @@ def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(
     assert len(changed) == 3
     assert all(a.partition("#")[2] == b.partition("#")[2] for a, b in changed)
     assert all(a.index("#") == b.index("#") for a, b in changed if "#" in a)
+
+
+def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = by_class(here / "mine")
+    (source / "good/003.png").write_bytes(b"\x89PNG not really")
+    monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", "part"])
+    with pytest.raises(
+        BadData, match=r"\(1\); cure them there, then: fastflow init data/own/part --name part$"
+    ) as told:
+        main()
+    assert read_params().data.categories != ["part"]
+    for bad in Path("data/own/part").rglob("003.png"):
+        if bad.read_bytes().startswith(b"\x89PNG not"):
+            bad.unlink()
+    monkeypatch.setattr(sys, "argv", ["add", *str(told.value).partition("fastflow init ")[2].split()])
+    main()
+    assert (read_params().data.root, read_params().data.categories[-1]) == ("data/own", "part")
+
+
+def test_weights_that_are_not_named_stay_those_of_the_other_categories(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = by_class(here / "mine")
+    for name, given, expected in (
+        ("part", [], "pretrained"), ("other", ["--weights", "random"], "random"), ("third", [], "random"),
+    ):  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", name, "--root", "data/lines", *given])
+        main()
+        assert read_params().model.weights == expected

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from pipelines.stage import FAILED, exit_code
+from pipelines.stage import FAILED, INTERRUPTED, TERMINATED, exit_code
 
 STATE = {"debug": False}
 
@@ -46,8 +46,8 @@ def stages(*names: str, force: bool = False) -> None:
 
         command = [*DVC, "repro", *names] + ["--force", "--single-item"] * force
         code = subprocess.run(command, env=stage_environment(), check=False).returncode
-        if code:
-            raise SystemExit(code)
+        if code:  # DVC has told which stage failed; its own code is 255
+            raise SystemExit(code if code in (INTERRUPTED, TERMINATED) else FAILED)
 
     run(work)
 

@@ -55,6 +55,8 @@ def serve(
     port: int = 8080,
     batch_size: Annotated[int, typer.Option(help="images scored at once")] = 8,
     queue: Annotated[int, typer.Option(help="requests under way")] = 32,
+    max_bytes: Annotated[int | None, typer.Option(help="of a request's body", show_default=False)] = None,
+    max_pixels: Annotated[int | None, typer.Option(help="of an image", show_default=False)] = None,
     seconds: Annotated[float, typer.Option(help="until a request is answered 504")] = 30,
     watch: Annotated[float, typer.Option(help="seconds between two looks for a new champion")] = 15,
     threads: Threads = None,
@@ -66,6 +68,7 @@ def serve(
     fastflow serve --model exports/bottle/onnx-fp32 --port 9000
     """
     given = {"batch_size": batch_size, "queue": queue, "seconds": seconds, "watch": watch, "threads": threads}
+    given |= {"max_bytes": max_bytes, "max_pixels": max_pixels}
     forward("serve", model=model, host=host, port=port, **given)
 
 

@@ -37,7 +37,9 @@ def init(
     name: Annotated[str, typer.Option("--name", help="the category's name", show_default=False)],
     root: Annotated[Path | None, typer.Option(help="where categories lie; default: data/own")] = None,
     test_fraction: Annotated[float | None, typer.Option(help="of the good images, where none are set apart")] = None,
-    weights: Annotated[str, typer.Option(help="of the backbone: pretrained, random, or a file")] = "pretrained",
+    weights: Annotated[
+        str | None, typer.Option(help="pretrained, random, or a file; default: as it is, for the first: pretrained")
+    ] = None,
 ) -> None:
     """Make a folder of your own photographs a category.
 
