@@ -151,6 +151,7 @@ def tell(
         for suffix in (".html", ".json"):
             run.log_files(FOLDER / f"{category}{suffix}", under="drift")
     log.info("%s: %d images, %d rejected: %s", category, verdict.images, verdict.rejected, verdict.sentence)
+    log.info("wrote %s", FOLDER / f"{category}.html")
 
 
 def main() -> None:

@@ -62,6 +62,7 @@ def export(category: str, params: Params, *, model: str, formats: list[str], pre
                 about = {"format": runtime, "precision": precision, "threshold": threshold}
                 check(trained, part, named, about, rows, images)
             tell(named, to / f"{runtime}-{precision}")
+            log.info("wrote %s", to / f"{runtime}-{precision}")
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def check(
     }
     write_text(folder / ABOUT, json.dumps(facts, indent=2) + "\n")
     log.info(
-        "%s %s: %d images, scores differ by at most %.2g of the checkpoint's, %d verdicts",
+        "%s %s: on %d images, scores are within %.2g of the checkpoint's, and %d verdicts differ",
         about["format"], precision, len(table), parity["largest_relative_difference"], parity["flipped"],
     )  # fmt: skip
 

@@ -60,7 +60,7 @@ def find_layout(folder: Path, *, test_fraction: float) -> Found:
     else:
         layout, items = "flat", split_good(_pictures(folder), test_fraction)
     if not any(item.defect_type == GOOD for item in items):
-        there = [p.name for p in folders(folder)]
+        there = ", ".join(p.name for p in folders(folder)) or "no folder"
         raise BadData(f"{folder} holds no good image; expected images in it, in good/ or in train/good; it has {there}")
     _refuse_clashes(items)
     taken = {path for item in items for path in (item.image, item.mask) if path}

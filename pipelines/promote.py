@@ -42,7 +42,9 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
         if challenger is None and champion is None:
             raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
         if challenger in (None, champion):
-            log.info("%s: version %s is champion; there is no newer one", category, champion)
+            log.info(
+                "%s: version %s is champion; no newer one waits (what was rolled back does not)", category, champion
+            )
             return
         _decide(client, category, params, str(challenger), champion, reason)
 

@@ -50,16 +50,20 @@ def score(
     if len(todo) < len(paths):
         log.info("%d of %d images are in %s already", len(paths) - len(todo), len(paths), results.name)
     refused: list[str] = []
+    rejected = 0
     with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
         for batch in decoded(todo, scorer.image_size, batch_size, refused):
             start = time.perf_counter()
             found = scorer.run(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
             milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
             results.add(rows(scorer, batch, found, milliseconds))
+            rejected += int(found.pred_label.sum())
             if overlays:
                 for number, (path, seen) in enumerate(batch):
                     write_overlay(scorer, overlays, path, seen.pixels, found.anomaly_map[number, 0])
             advance(len(batch))
+    scored = len(todo) - len(refused)
+    log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, scorer.version, rejected)
     if refused:
         more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
         listed = "\n  ".join([*refused[:SHOWN], *more])

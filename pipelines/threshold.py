@@ -47,7 +47,7 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     if as_json:
         print(json.dumps({"threshold": config["threshold"], "tradeoff": table.to_dict("records")}, indent=2))
     else:
-        print(f"{category}, threshold now {config['threshold']['image']:.6g}\n{shown(table)}")
+        print(f"{category}, threshold so far {config['threshold']['image']:.6g}\n{shown(table)}")
     if max_false_reject is not None:
         found = threshold_for(normal, false_reject_rate=max_false_reject, bounds=bounds)
         text = guarantee(found, config["threshold"]["folds"])
@@ -123,7 +123,7 @@ def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
     if tracked:
         dvc.accept(stage)
     log.info("wrote threshold %.6g to %s; guarantee: %s", threshold["image"], folder, threshold["guarantee"])
-    log.info("next: dvc repro report    (evaluates and reports; trains nothing)")
+    log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
 
 
 def percent(text: str) -> float:

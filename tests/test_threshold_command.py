@@ -49,7 +49,7 @@ def test_without_a_limit_it_shows_and_changes_nothing(
     before = (model / "config.json").read_bytes()
     assert ask(monkeypatch) == 0
     said = capsys.readouterr().out
-    assert "threshold now 0.9" in said
+    assert "threshold so far 0.9" in said
     for rate in ("0.50%", "1.00%", "2.00%", "5.00%"):
         assert rate in said
     assert "1 of 4  (0.6% to 80.6%)" in said  # Clopper and Pearson's limits of 1 in 4
