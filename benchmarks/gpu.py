@@ -22,11 +22,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.ours import config_of, our_step
+from benchmarks.ours import config_of, features_of, our_step, useful_flop
 from benchmarks.peers import Step, reproduction_step
-from fastflow.features import batches
 from fastflow.model import FastFlow, build_model
 from fastflow.train import train_epochs
 
@@ -39,14 +37,10 @@ MVTEC_AD = {
 """Good training images of each category."""
 
 
-def features_of_noise(model: FastFlow, count: int, *, at_once: int = 16) -> list[Tensor]:
+def features_of_noise(model: FastFlow, count: int) -> list[Tensor]:
     """Features of `count` images of noise, on the GPU."""
-    height, width = model.config.image_size
-    parts = []
-    for part in batches(count, at_once):
-        pixels = torch.randint(0, 256, (part.stop - part.start, 3, height, width), dtype=torch.uint8, device=DEVICE)
-        parts.append(model.extract(pixels))
-    return [torch.cat(scale) for scale in zip(*parts, strict=True)]
+    images = torch.randint(0, 256, (count, 3, *model.config.image_size), dtype=torch.uint8, device=DEVICE)
+    return features_of(model, images, at_once=16)
 
 
 def steps(backbone: str, batch: int, rounds: int) -> dict[str, Any]:
@@ -65,9 +59,7 @@ def steps(backbone: str, batch: int, rounds: int) -> dict[str, Any]:
         height, width = config.image_size
         runs["reproduction"] = reproduction_step(config, torch.rand(batch, 3, height, width, device=DEVICE))
     seconds = {name: timed(run, rounds) for name, run in runs.items()}
-    with FlopCounterMode(display=False) as work, torch.no_grad():
-        model.latents([f[:1] for f in features])
-    useful = 3 * batch * work.get_total_flops() / 1e12
+    useful = useful_flop(model, features) / 1e12
     return {"backbone": backbone, "batch": batch, "seconds": seconds, "useful_tflop": useful}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers import Epochs, Step
 from fastflow.config import FastFlowConfig
@@ -24,6 +25,20 @@ CPU = torch.device("cpu")
 def config_of(backbone: str) -> FastFlowConfig:
     """Our preset with the flow that anomalib builds."""
     return preset(PRESETS.get(backbone, backbone), conv3x3_only=False)
+
+
+def features_of(model: FastFlow, images: Tensor, *, at_once: int) -> list[Tensor]:
+    """Features of images (N, 3, H, W), uint8, extracted `at_once` at a time, where model and images are."""
+    parts = (model.extract(images[part]) for part in batches(len(images), at_once))
+    return [torch.cat(scale) for scale in zip(*parts, strict=True)]
+
+
+@torch.no_grad()
+def useful_flop(model: FastFlow, features: list[Tensor]) -> float:
+    """FLOP of the flow's useful work in a step on these features: three forward passes."""
+    with FlopCounterMode(display=False) as work:
+        model.latents([f[:1] for f in features])
+    return float(3 * len(features[0]) * work.get_total_flops())
 
 
 def our_step(model: FastFlow, features: list[Tensor], *, precision: str, plain: bool) -> Step:

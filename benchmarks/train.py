@@ -28,12 +28,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.ours import config_of, fit_ours, our_step
+from benchmarks.ours import config_of, features_of, fit_ours, our_step, useful_flop
 from benchmarks.peers import Step, anomalib_step, fit_anomalib, reproduction_step
 from benchmarks.photographs import draw_category
-from fastflow.features import batches
 from fastflow.model import build_model
 
 
@@ -44,7 +42,7 @@ def steps(backbone: str, batch: int, rounds: int, precisions: list[str]) -> dict
     images = torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8)
     pixels = images / 255
     model = build_model(config, weights="random", seed=0)
-    features = [torch.cat(f) for f in zip(*(model.extract(images[p]) for p in batches(batch, 4)), strict=True)]
+    features = features_of(model, images, at_once=4)
     runs: dict[str, Step] = {f"ours {p}": our_step(model, features, precision=p, plain=False) for p in precisions}
     plain = build_model(config, weights="random", seed=0)
     runs["ours plain"] = our_step(plain, features, precision="fp32", plain=True)
@@ -53,9 +51,7 @@ def steps(backbone: str, batch: int, rounds: int, precisions: list[str]) -> dict
     if importlib.util.find_spec("anomalib"):
         runs["anomalib"] = anomalib_step(config, pixels)
     seconds = in_turn(runs, rounds)
-    with FlopCounterMode(display=False) as work, torch.no_grad():
-        plain.latents([f[:1] for f in features])
-    useful = 3 * batch * work.get_total_flops() / 1e9
+    useful = useful_flop(plain, features) / 1e9
     median = {name: statistics.median(times) for name, times in seconds.items()}
     return {"backbone": backbone, "batch": batch, "seconds": seconds, "median": median, "useful_gflop": useful}
 

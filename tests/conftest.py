@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 # Read by the tools at import: nothing leaves this machine, and a busy one may start slowly.
@@ -37,6 +38,13 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's seed and store are not those that the test before it left."""
     torch.manual_seed(0)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def of_a_user(folder: Path) -> dict[str, str]:
+    """Variables of a process that commits, finds this environment's commands first, and the code in `folder`."""
+    identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | identity | {"PATH": path, "PYTHONPATH": str(folder)}
 
 
 def free_port() -> int:

@@ -1,12 +1,10 @@
 """The commands of the README as they stand there, in its order, by a new user in a project and a home of their own."""
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +12,9 @@ import pytest
 from PIL import Image
 
 from pipelines.params_edit import write_values
-from tests.conftest import ROOT, draw_square, free_port
+from tests.conftest import ROOT, draw_square, free_port, of_a_user
 from tests.test_docs import lines_of
+from tests.test_serve import answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 README = ROOT / "README.md"
@@ -61,9 +60,7 @@ def project(home: Path) -> Path:
 
 
 def variables(folder: Path, home: Path) -> dict[str, str]:
-    identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | identity | {"HOME": str(home), "PATH": path, "PYTHONPATH": str(folder), "NO_COLOR": "1"}
+    return of_a_user(folder) | {"HOME": str(home), "NO_COLOR": "1"}
 
 
 def run(command: str, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
@@ -99,13 +96,10 @@ def test_the_service_of_the_readme_answers(project: Path, home: Path) -> None:
     with subprocess.Popen(command, cwd=project, env=variables(project, home), stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(600):
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-                        assert answer.status == 200
-                        break
-                except OSError:
-                    assert server.poll() is None, "it ended"
-                    time.sleep(0.1)
+                if answers(f"http://127.0.0.1:{port}"):
+                    break
+                assert server.poll() is None, "it ended"
+                time.sleep(0.1)
             else:
                 raise AssertionError("not ready within a minute")
         finally:

@@ -1,7 +1,6 @@
 """The whole pipeline with real DVC, Prefect and MLflow, on two tiny categories in a project of their own."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import ROOT, write_plates
+from tests.conftest import ROOT, of_a_user, write_plates
 from tests.test_stages import write_tiny_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -44,14 +43,8 @@ def change_params(folder: Path, *, data: dict[str, object], demo_categories: lis
 
 
 def run(folder: Path, *command: str, check: bool = True) -> str:
-    identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    own = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PREFECT_HOME": str(folder / ".prefect"),
-        "DVC_SITE_CACHE_DIR": str(folder / ".dvc/site-cache"),
-        "PYTHONPATH": str(folder),
-    }
-    done = subprocess.run(command, cwd=folder, env=os.environ | identity | own, capture_output=True, text=True)
+    own = {"PREFECT_HOME": str(folder / ".prefect"), "DVC_SITE_CACHE_DIR": str(folder / ".dvc/site-cache")}
+    done = subprocess.run(command, cwd=folder, env=of_a_user(folder) | own, capture_output=True, text=True)
     assert done.returncode == 0 or not check, done.stdout[-3000:] + done.stderr[-3000:]
     return f"{done.stdout}{done.stderr}\nexit code {done.returncode}"
 
