@@ -36,8 +36,7 @@ setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
 	touch $@
 
 demo: setup  ## draw, train, evaluate and report three small categories: minutes, no network, no GPU
-	dvc repro report
-	@python -m pipelines.results
+	fastflow demo
 
 retrain: setup  ## the same stages as a Prefect flow
 	python -m pipelines.flows

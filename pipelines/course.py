@@ -4,6 +4,7 @@ Its state lies in .state/<category>/, a folder for the model and one for each fo
 """
 
 import copy
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -83,9 +84,14 @@ class Course:
         if folds is None:
             return epochs, score_normal(model, self.features, batch_size=size)
 
+        count = itertools.count(1)
+
         def fit_fold(part: FastFlow, rows: Tensor) -> None:
+            name = f"threshold, model {next(count)} of {folds}"
+
             def tell(epoch: Epoch, epochs: int) -> None:
-                log.info("threshold: epoch %d/%d on %d images", epoch.epoch, epochs, len(rows))
+                left = (epochs - epoch.epoch) * epoch.seconds
+                log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, len(rows), left)
 
             self._fit(part, rows, f"without-{'-'.join(map(str, self._left_out(rows)[:3]))}", tell)
 

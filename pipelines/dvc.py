@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from pipelines.paths import model_folder
 from pipelines.stage import Failed
 
 Outcome = Literal["ran", "restored", "unchanged"]
@@ -139,6 +140,15 @@ def accept(stage: str) -> None:
         StageFailed: DVC ended with an error.
     """
     _dvc("commit", "--force", stage, of=stage)
+
+
+def put_back_model(category: str) -> bool:
+    """Restores the model that DVC removed before a training which then failed; whether there was one to restore."""
+    if model_folder(category).exists():
+        return False
+    command = [*DVC, "checkout", "--force", f"train@{category}"]
+    subprocess.run(command, capture_output=True, env=stage_environment(), check=False)
+    return model_folder(category).exists()
 
 
 def _dvc(*arguments: str, of: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from pipelines.dvc import DVC, NOTHING, TIMED_OUT, StageFailed, run_command, run_stage
+from pipelines.dvc import DVC, NOTHING, TIMED_OUT, StageFailed, put_back_model, run_command, run_stage
 from pipelines.elsewhere import done_by_a_worker, git
 from pipelines.flow_artifacts import EpochProgress, Result, show_category
 from pipelines.params import Params, read_params
@@ -112,19 +112,24 @@ def usable_gpus() -> list[str]:
 def run_stages(
     category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING
 ) -> dict[str, str]:
-    """A category's stages in order, each a task; returns what came of each. Raises StageFailed where one fails."""
+    """A category's stages in order, each a task; returns what came of each. Raises StageFailed where one fails;
+    a model that DVC removed for its training is then put back."""
     limits = read_params().retrain
     staged = stage_task.with_options(retries=limits.retries)
-    return {
-        stage: staged(
-            stage,
-            force=force and stage.startswith("train@"),
-            pull=pull,
-            environment=environment,
-            minutes=limits.minutes,
-        )
-        for stage in stages_of(category)
-    }
+    try:
+        return {
+            stage: staged(
+                stage,
+                force=force and stage.startswith("train@"),
+                pull=pull,
+                environment=environment,
+                minutes=limits.minutes,
+            )
+            for stage in stages_of(category)
+        }
+    except StageFailed:
+        put_back_model(category)
+        raise
 
 
 @task(task_run_name="{what}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=BACK_OFF)

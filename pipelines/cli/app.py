@@ -13,6 +13,7 @@ import typer
 from pipelines.cli import models, work
 from pipelines.cli.forward import STATE
 
+SILENT = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}  # as the Makefile does
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -31,6 +32,8 @@ def options(
     STATE["debug"] = debug
     if project:
         os.chdir(project)
+    for name, value in SILENT.items():
+        os.environ.setdefault(name, value)
     # DVC's own default is a folder that others on this machine may write to
     os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/site-cache").resolve()))
 

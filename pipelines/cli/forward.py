@@ -2,16 +2,16 @@
 take seconds, and `fastflow --help` has none to give."""
 
 import logging
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
-from pipelines.stage import FAILED, INTERRUPTED, TERMINATED, exit_code
+from pipelines.stage import FAILED, USAGE, exit_code
 
 STATE = {"debug": False}
 
@@ -42,21 +42,21 @@ def stages(*names: str, force: bool = False) -> None:
     """DVC brings these stages up to date, as `dvc repro` does: what has not changed is not done again."""
 
     def work() -> None:
-        from pipelines.dvc import DVC, stage_environment
+        from pipelines.cli.repro import reproduce
 
-        command = [*DVC, "repro", *names] + ["--force", "--single-item"] * force
-        code = subprocess.run(command, env=stage_environment(), check=False).returncode
-        if code:  # DVC has told which stage failed; its own code is 255
-            raise SystemExit(code if code in (INTERRUPTED, TERMINATED) else FAILED)
+        categories = [name.partition("@")[2] for name in names if "@" in name]
+        if code := reproduce(names, categories or every_category(), force=force):
+            raise SystemExit(code)
 
     run(work)
 
 
 def run(work: Callable[[], None]) -> None:
-    """Calls `work`, progress and log on stderr; ends this process with the exit code that pipelines/stage.py lists."""
+    """Calls `work`, progress and log on stderr; ends this process, where that fails, with the exit code that
+    pipelines/stage.py lists."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        raise typer.Exit(exit_code(work))
+        code = exit_code(work)
     except (typer.Exit, SystemExit):
         raise
     except Exception as error:
@@ -64,19 +64,36 @@ def run(work: Callable[[], None]) -> None:
             traceback.print_exc()
         print(f"error: {type(error).__name__}: {error}; this is a fault of ours: --debug says where", file=sys.stderr)
         raise typer.Exit(FAILED) from error
+    if code:
+        raise typer.Exit(code)
 
 
-def require_project() -> None:
-    """Ends with exit code 2 where this folder is no project."""
+def require_project(*categories: str) -> None:
+    """Ends with exit code 2 where this folder is no project, or params.yaml has no such category."""
     if not Path("params.yaml").is_file():
-        print("error: no params.yaml in this folder; run fastflow in the project's own folder", file=sys.stderr)
-        raise typer.Exit(2)
+        refuse("no params.yaml in this folder; run fastflow in the project's folder, or name that: fastflow -C FOLDER")
+    if strangers := [category for category in categories if category not in every_category()]:
+        from pipelines.names import unknown
+
+        refuse(unknown(strangers[0], every_category(), what="category", where="params.yaml (data.categories)"))
+
+
+def every_category() -> list[str]:
+    """Those of params.yaml; ends with exit code 2 where it cannot be read."""
+    from pipelines.params import BadParams, read_params
+
+    try:
+        return read_params().data.categories
+    except BadParams as error:
+        refuse(str(error))
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Ends with exit code 2, which is for what a person wrote."""
+    print(f"error: {sentence}", file=sys.stderr)
+    raise typer.Exit(USAGE)
 
 
 def each(categories: Sequence[str] | None, stage: str) -> list[str]:
     """DVC's names of a stage, for these categories or all."""
-    if not categories:
-        from pipelines.params import read_params
-
-        categories = read_params().data.categories
-    return [f"{stage}@{category}" for category in categories]
+    return [f"{stage}@{category}" for category in categories or every_category()]

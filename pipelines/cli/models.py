@@ -45,7 +45,7 @@ def export(
     fastflow export bottle
     fastflow export bottle --format openvino --precision int8
     """
-    require_project()
+    require_project(category)
     forward("export", category=category, format=formats or [], precision=precision, model=model, to=to)
 
 
@@ -87,7 +87,7 @@ def compare(
     fastflow compare --category bottle
     fastflow compare models:/fastflow-bottle/3 models:/fastflow-bottle/7 --category bottle
     """
-    require_project()
+    require_project(*category or ())
     words = [word for word in (first, second) if word is not None]
     forward("compare", *words, category=category or [], to=to, json=json)
 
@@ -105,7 +105,7 @@ def drift(
     fastflow drift bottle scores.csv
     fastflow drift bottle incoming/ --model models:/fastflow-bottle@champion
     """
-    require_project()
+    require_project(category)
     forward("drift", *([source] if source else []), category=category, model=model)
 
 
@@ -121,7 +121,7 @@ def promote(
     fastflow promote bottle
     fastflow promote bottle --force --reason "new camera, the old model is blind"
     """
-    require_project()
+    require_project(category)
     forward("promote", category=category, version=version, force=force, reason=reason)
 
 
@@ -150,7 +150,7 @@ def threshold(
     fastflow threshold bottle
     fastflow threshold bottle --max-false-reject 2%
     """
-    require_project()
+    require_project(category)
     forward("threshold", category=category, max_false_reject=max_false_reject, max_miss=max_miss, json=json)
 
 

@@ -1,12 +1,11 @@
 """From images to an evaluated model: demo, init, validate, train, evaluate, report, sync, gc, doctor, reproduce."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.cli.forward import each, forward, require_project, stages
+from pipelines.cli.forward import each, forward, refuse, require_project, stages
 
 Categories = Annotated[list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)]
 Category = Annotated[str, typer.Argument(help="a category of params.yaml", show_default=False)]
@@ -27,9 +26,9 @@ def demo() -> None:
     from pipelines.params import read_params
 
     if read_params().data.root != "data/demo":
-        print("error: params.yaml names other images than the demo's; for those: fastflow report", file=sys.stderr)
-        raise typer.Exit(2)
+        refuse("params.yaml names other images than the demo's; for those: fastflow report")
     stages("report")
+    forward("results")
 
 
 def init(
@@ -66,6 +65,9 @@ def validate(
     fastflow validate bottle
     fastflow validate --folder /data/mvtec_ad/bottle --json
     """
+    if (category is None) == (folder is None):
+        refuse("name a category, or with --folder a folder")
+    require_project(*[category] if category else ())
     forward("validate", category=category, folder=folder, json=json)
 
 
@@ -78,7 +80,7 @@ def train(categories: Categories = None, force: Force = False) -> None:
     fastflow train bottle
     fastflow train --force bottle cable
     """
-    require_project()
+    require_project(*categories or ())
     stages(*each(categories, "train"), force=force)
 
 
@@ -91,7 +93,7 @@ def evaluate(categories: Categories = None, force: Force = False) -> None:
     fastflow evaluate bottle
     fastflow evaluate
     """
-    require_project()
+    require_project(*categories or ())
     stages(*each(categories, "evaluate"), force=force)
 
 
@@ -107,9 +109,9 @@ def report(
     fastflow report --json > metrics.json
     """
     require_project()
-    if json:
-        forward("results", json=True)
-    stages("report")
+    if not json:
+        stages("report")
+    forward("results", json=json)
 
 
 def sync() -> None:

@@ -1,0 +1,11 @@
+"""A name that is none of those there are: the sentence about it, with the nearest."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+
+def unknown(name: str, known: Collection[str], *, what: str, where: str) -> str:
+    """Such as: no category 'botle' in params.yaml, which has bottle, cable; did you mean 'bottle'?"""
+    near = get_close_matches(name, known, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no {what} {name!r} in {where}, which has {', '.join(sorted(known)) or 'none'}{guess}"
