@@ -85,17 +85,16 @@ def create_body(
     """
     check_name(name)
     cfg = timm.get_pretrained_cfg(name)
+    source = _source(name) if pretrained else {}
     size_args: dict[str, Any] = {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
     if cfg is not None and str(cfg.first_conv).startswith("patch_embed"):
-        body = _create_transformer(name, image_size, pretrained=pretrained)
+        body = _create_transformer(name, image_size, source=source)
         if body is not None:
             _check_layers(name, layers, len(body.blocks), "blocks")  # type: ignore[arg-type]
             body.prune_intermediate_layers(list(layers), prune_norm=False, prune_head=True)  # type: ignore[operator]
             return body, True
     try:
-        body = timm.create_model(
-            name, pretrained=pretrained, features_only=True, out_indices=tuple(layers), **size_args
-        )
+        body = timm.create_model(name, features_only=True, out_indices=tuple(layers), **size_args, **source)
     except (AssertionError, IndexError) as error:
         full: Any = timm.create_model(name, features_only=True, **size_args)
         _check_layers(name, layers, len(full.feature_info.channels()), "stages")
@@ -105,11 +104,19 @@ def create_body(
     return body, False
 
 
-def _create_transformer(name: str, image_size: tuple[int, int], *, pretrained: bool) -> nn.Module | None:
+def _source(name: str) -> dict[str, Any]:
+    """How timm is told to fetch pretrained weights: the hub's .safetensors file, never its pickle."""
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is None or not cfg.hf_hub_id:
+        raise ValueError(f"backbone {name}: timm offers its weights as a pickle alone, and none is ever read")
+    return {"pretrained": True, "pretrained_cfg_overlay": {"hf_hub_filename": "model.safetensors"}}
+
+
+def _create_transformer(name: str, image_size: tuple[int, int], *, source: dict[str, Any]) -> nn.Module | None:
     """A whole plain transformer at `image_size`; None if its blocks do not share one scale (Swin and its like)."""
     native = timm.get_pretrained_cfg(name).input_size[1:]  # type: ignore[union-attr]
     probe_size = image_size if _patch_multiple(name, image_size) else native
-    body: nn.Module = timm.create_model(name, pretrained=pretrained, img_size=probe_size, num_classes=0)
+    body: nn.Module = timm.create_model(name, img_size=probe_size, num_classes=0, **source)
     if not (hasattr(body, "blocks") and hasattr(body, "forward_intermediates")):
         return None
     for side, patch, axis in zip(image_size, _patch_size(body), ("height", "width"), strict=True):

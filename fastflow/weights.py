@@ -33,12 +33,18 @@ def _load_pretrained(backbone: Backbone) -> None:
     try:
         body, _ = create_body(backbone.name, layers=backbone.layers, image_size=backbone.image_size, pretrained=True)
     except (OSError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"pretrained weights of {backbone.name} are not in timm's cache and could not be downloaded ({reason}); "
-            "name a local .safetensors file instead, or 'random'"
+            f"pretrained weights of {backbone.name} are not in this machine's cache, and the Hugging Face hub did not "
+            f"give them ({_reason(error)}); name a local .safetensors file instead, or 'random'"
         ) from error
     backbone.body.load_state_dict(body.state_dict())
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what all the rest came from."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _load_file(backbone: Backbone, path: Path) -> None:

@@ -36,8 +36,9 @@ def exit_code(work: Callable[[], None]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a file's name need not be UTF-8
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    for chatty in ("alembic", "mlflow", "timm", "httpx", "huggingface_hub", "onnxscript", "onnx_ir", "torch.onnx"):
+    for chatty in ("alembic", "mlflow", "timm", "httpx", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # two lines for each of five retries
     try:
         work()
     except BadData as error:

@@ -25,6 +25,7 @@ from fastflow.operating import operating_point
 from fastflow.presets import preset
 from fastflow.resume import training_key
 from fastflow.train import Epoch
+from fastflow.weights import PRETRAINED
 from pipelines import tracking
 from pipelines.appearance import Appearance, appearances
 from pipelines.course import Course, code_sha256, train_settings
@@ -42,8 +43,7 @@ def train(category: str, params: Params) -> None:
     start = time.perf_counter()
     device = choose_device(params.device)
     index = read_index(index_file(category), split="train")
-    config = preset(params.model.preset, **params.model.overrides)
-    model = build_model(config, weights=params.model.weights, seed=params.seed).to(device)
+    model = build(params).to(device)
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
@@ -75,6 +75,17 @@ def train(category: str, params: Params) -> None:
         seen = appearances([root / path for path in index["image_path"]], image_size=model.config.image_size)
         finish(model, category, run, epochs, about, score_table(index, normal, seen))
         course.forget()
+
+
+def build(params: Params) -> FastFlow:
+    """The model that params.yaml asks for, with its backbone's weights. Raises ValueError, which names the section."""
+    if params.model.weights == PRETRAINED:
+        log.info("ImageNet weights for %s: from this machine's cache, or else downloaded", params.model.preset)
+    try:
+        config = preset(params.model.preset, **params.model.overrides)
+        return build_model(config, weights=params.model.weights, seed=params.seed)
+    except ValueError as error:
+        raise ValueError(f"{PARAMS_FILE}, section model: {error}") from error
 
 
 def key_of(category: str, params: Params, settings: dict[str, Any]) -> str:

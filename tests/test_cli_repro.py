@@ -41,9 +41,7 @@ def command(*words: str) -> list[str]:
 
 
 def fastflow(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), cwd=folder, env=of_a_user(ROOT), capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command(*words), cwd=folder, env=of_a_user(ROOT), capture_output=True, text=True, check=False)
 
 
 def test_it_says_what_runs_and_how_far_it_is_and_nothing_of_dvcs_own(project: Path) -> None:
