@@ -81,8 +81,8 @@ def crown(client: mlflow.MlflowClient, category: str, version: str) -> str | Non
     return before
 
 
-def step_back(client: mlflow.MlflowClient, category: str) -> str:
-    """Makes `previous` champion, then the former champion `previous`; returns the champion.
+def step_back(client: mlflow.MlflowClient, category: str) -> tuple[str, str | None]:
+    """Makes `previous` champion, then the former champion `previous`; returns the champion and the former one.
 
     Raises:
         ValueError: there is no other version to go back to, or its files are gone.
@@ -97,4 +97,4 @@ def step_back(client: mlflow.MlflowClient, category: str) -> str:
         client.set_registered_model_alias(name, CHAMPION, before)
         if now is not None:
             client.set_registered_model_alias(name, PREVIOUS, now)
-    return before
+    return before, now

@@ -1,4 +1,5 @@
-"""The gate's decision as a file, reports/<category>/gate.json: written when it is made, shown in the report."""
+"""What was last decided on a category's champion, by the gate or by a rollback: reports/<category>/gate.json, written
+when it is decided, shown in the report."""
 
 import json
 from pathlib import Path
@@ -7,23 +8,27 @@ from typing import Any
 from fastflow.files import write_text
 
 FILE = "gate.json"
+ROLLED_BACK = "rolled back"
 
 
 def write_decision(folder: Path, decision: dict[str, Any]) -> Path:
-    """`decision`: verdict, challenger, champion, reason, and `rules`, each with name, passed, sentence, figures."""
+    """`decision`: verdict, challenger, champion, reason, and `rules`, each with name, passed, sentence, figures. Of a
+    rollback, `champion` is the version that is champion again, and `challenger` the one that no longer is."""
     path = folder / FILE
     write_text(path, json.dumps(decision, indent=2) + "\n")
     return path
 
 
 def read_decision(folder: Path) -> dict[str, Any]:
-    """The decision of a category's last gate; empty where none was made."""
+    """The last decision on a category; empty where none was made."""
     path = folder / FILE
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def in_words(decision: dict[str, Any]) -> str:
     """What was decided on, in one line; the verdict itself is `decision["verdict"]`."""
+    if decision["verdict"] == ROLLED_BACK:
+        return f"version {decision['champion']} is champion again, version {decision['challenger']} no longer"
     reason = f" ({decision['reason']})" if decision["reason"] else ""
     champion = f"against version {decision['champion']}" if decision["champion"] else "no champion before"
     return f"version {decision['challenger']}, {champion}{reason}"

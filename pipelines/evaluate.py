@@ -36,6 +36,8 @@ from pipelines.stage import log
 from pipelines.tables import Evaluated, score_table, tradeoff_table, write_tables
 from pipelines.tracking import TrackedRun
 
+TOLD = ("image_auroc", "pixel_auroc", "aupro")  # in the log; metrics.json has all
+
 
 def evaluate(category: str, params: Params) -> None:
     folder = model_folder(category)
@@ -66,7 +68,9 @@ def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str,
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, index, scored, root, threshold=threshold)
     track(category, params, run, numbers, key=key, origin=origin)
-    return ", ".join(f"{n} {'undefined' if v.value is None else f'{v.value:.4f}'}" for n, v in found.metrics.items())
+    told = {name: found.metrics[name].value for name in TOLD}
+    known = ", ".join(f"{name} {value:.4f}" for name, value in told.items() if value is not None)
+    return known or f"without {', '.join(told)}: the test images do not allow them"
 
 
 def evaluated(index: pd.DataFrame, scored: Scored, root: Path, *, threshold: float, original_size: bool) -> Evaluated:

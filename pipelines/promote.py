@@ -43,7 +43,9 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
             raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
         if challenger in (None, champion):
             log.info(
-                "%s: version %s is champion; no newer one waits (what was rolled back does not)", category, champion
+                "%s: version %s is champion, and no newer one waits; one that was rolled back: --version N",
+                category,
+                champion,
             )
             return
         _decide(client, category, params, str(challenger), champion, reason)
@@ -79,6 +81,7 @@ def _decide(
         raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {text}")
     aliases.crown(client, category, challenger)
     log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
+    log.info("report.html shows it after: fastflow report")
     notify(
         "promoted", f"{category}: version {challenger} is champion now ({verdict}), before it was {champion or 'none'}"
     )

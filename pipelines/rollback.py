@@ -5,8 +5,11 @@ Run as: fastflow rollback bottle
 
 import argparse
 import sys
+from typing import Any
 
 from pipelines import aliases, store
+from pipelines.decision import ROLLED_BACK, write_decision
+from pipelines.paths import report_folder
 from pipelines.stage import exit_code, log
 
 
@@ -19,8 +22,17 @@ def rollback(category: str) -> str:
     """
     client = store.connect()
     with store.answering():
-        version = aliases.step_back(client, category)
-    log.info("%s: version %s is champion again", category, version)
+        version, former = aliases.step_back(client, category)
+    if report_folder(category).is_dir():
+        decided: dict[str, Any] = {
+            "verdict": ROLLED_BACK,
+            "challenger": former,
+            "champion": version,
+            "reason": "",
+            "rules": [],
+        }
+        write_decision(report_folder(category), decided)
+    log.info("%s: version %s is champion again; report.html shows it after: fastflow report", category, version)
     return version
 
 

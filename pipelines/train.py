@@ -78,7 +78,7 @@ def train(category: str, params: Params) -> None:
 
 
 def build(params: Params) -> FastFlow:
-    """The model that params.yaml asks for, with its backbone's weights. Raises ValueError, which names the section."""
+    """The model, with its backbone's weights. Raises ValueError, which names the section of the parameters at fault."""
     if params.model.weights == PRETRAINED:
         log.info("ImageNet weights for %s: from this machine's cache, or else downloaded", params.model.preset)
     try:

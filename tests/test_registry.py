@@ -24,6 +24,7 @@ from fastflow.checkpoint import save_checkpoint
 from fastflow.errors import BadData
 from fastflow.files import folder_sha256
 from pipelines import aliases, registry, store, tracking
+from pipelines.decision import in_words, read_decision
 from pipelines.gc import gc
 from pipelines.registered import checkpoint_of, write_model
 from pipelines.registry import open_model
@@ -84,7 +85,9 @@ def test_one_version_a_content_and_aliases_move_and_step_back(folder: Path) -> N
         rollback("plates")
     aliases.crown(client, "plates", "2")
     assert (version_of("champion"), version_of("previous"), version_of("challenger")) == ("2", "1", None)
+    Path("reports/plates").mkdir(parents=True)
     assert rollback("plates") == "1"
+    assert in_words(read_decision(Path("reports/plates"))) == "version 1 is champion again, version 2 no longer"
     assert (version_of("champion"), version_of("previous")) == ("1", "2")
 
 

@@ -230,7 +230,7 @@ def test_name_that_is_no_text_can_be_written(tmp_path: Path) -> None:
 def test_undefined_metric_is_a_dash_with_its_reason(page: str) -> None:
     text = _Page(page).text
     assert "AUPRO \u2013 a defective image without mask" in text
-    assert "AUPRO is undefined: a defective image without mask" in text
+    assert "no AUPRO: a defective image without mask" in text
     assert "0.971" in text
 
 
@@ -303,6 +303,26 @@ def test_a_verdict_on_an_earlier_version_says_so(tmp_path: Path) -> None:
     assert "The gate refused" not in text
     folder = _write(tmp_path / "cable", about={"version": "3"})
     assert "an earlier version" not in _Page(_page(folder)).text
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_a_rollback_is_the_last_word(tmp_path: Path, version: str) -> None:
+    folder = _write(tmp_path / "bottle", about={"version": version})
+    rolled = {"verdict": "rolled back", "challenger": "3", "champion": "2", "reason": "", "rules": []}
+    (folder / "gate.json").write_text(json.dumps(rolled))
+    text = _Page(_page(folder)).text
+    assert "rolled back : version 2 is champion again, version 3 no longer" in text
+    assert "bottle rolled back 0.971" in text
+    assert "an earlier version" not in text
+
+
+def test_a_reason_is_told_once_for_all_metrics_that_it_concerns(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "bottle")
+    why = dict.fromkeys(("pixel_auroc", "pixel_ap", "aupro", "aupro_005"), "no masks")
+    (folder / "metrics.json").write_text(json.dumps({"category": "bottle"} | METRICS | {"undefined": why}))
+    overview = _Page(_page(folder)).text.partition("Fractions, 1 is perfect")[0]
+    assert overview.count("no masks") == 1
+    assert "bottle: no pixel AUROC, AUPRO: no masks" in overview
 
 
 def test_refused_categories_come_first(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ GROUPS = {  # of pipelines.choice: heading, and what it shows
     "misses": ("Worst misses", "Defective images that the threshold lets pass, lowest score first."),
     "false_rejects": ("Worst false rejects", "Good images above the threshold, highest score first."),
     "borderline": ("Borderline", "The scores closest to the threshold, on either side."),
-    "defect_types": ("Defect types", "Of each type the lowest score, one between and the highest."),
+    "defect_types": (
+        "Defect types",
+        "Of each type, from its lowest score to its highest, without those shown above.",
+    ),
     "good": ("Good parts at random", "Drawn without looking at scores: what the heat is like where nothing is wrong."),
 }
 

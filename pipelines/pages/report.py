@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.decision import in_words
+from pipelines.decision import ROLLED_BACK, in_words
 from pipelines.pages import charts
 from pipelines.pages.cases import grouped_cases
 from pipelines.pages.drawing import Chart, svg
@@ -79,6 +79,7 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "metrics": result.metrics,
         "scores": result.scores,
         "undefined": result.undefined,
+        "reasons": reasons(result.undefined),
         "intervals": result.intervals,
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,
@@ -98,12 +99,22 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
     }
 
 
+def reasons(undefined: Mapping[str, str]) -> dict[str, str]:
+    """Why metrics of the overview are undefined: each reason with the metrics it concerns."""
+    found: dict[str, list[str]] = {}
+    for name, label in METRICS.items():
+        if name in undefined:
+            found.setdefault(undefined[name], []).append(label)
+    return {reason: ", ".join(labels) for reason, labels in found.items()}
+
+
 def gate_view(result: CategoryResult) -> dict[str, Any]:
     """The gate's decision; `stale` where it was made on an earlier version than this report's."""
     if not result.gate:
         return {}
-    version = result.about.get("version")
-    return result.gate | {"words": in_words(result.gate), "stale": version not in (None, result.gate["challenger"])}
+    version, concerned = result.about.get("version"), [None, result.gate["challenger"]]
+    concerned += [result.gate["champion"]] if result.gate["verdict"] == ROLLED_BACK else []
+    return result.gate | {"words": in_words(result.gate), "stale": version not in concerned}
 
 
 def changes(gate: Mapping[str, Any]) -> dict[str, float]:
