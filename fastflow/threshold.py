@@ -48,13 +48,13 @@ def threshold_for(
     rank = math.ceil((len(scores) + 1) * (1 - false_reject_rate))
     if rank <= len(scores):
         text = (
-            f"of the next normal images, at most {false_reject_rate:.2%} are expected above it, if they are like the "
-            f"{len(scores)} it comes from and were not trained on"
+            f"of the next normal images, at most {100 * false_reject_rate:.3g} % are expected above it, if they are "
+            f"like the {len(scores)} it comes from and were not trained on"
         )
         return Threshold(float(scores[rank - 1]), false_reject_rate, len(scores), "rank", text)
     text = (
-        f"none: {len(scores)} normal images can bear out a rate of {1 / (len(scores) + 1):.2%} at best; this is an "
-        f"extrapolation of their tail to {false_reject_rate:.2%}"
+        f"none: {len(scores)} normal images can promise no rate below {100 / (len(scores) + 1):.2g} %; for "
+        f"{100 * false_reject_rate:.3g} % the tail of their scores is extrapolated"
     )
     value = max(float(scores[-1]), _bounded_tail(scores, false_reject_rate, bounds))
     return Threshold(value, false_reject_rate, len(scores), "tail", text)

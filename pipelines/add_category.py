@@ -21,12 +21,14 @@ from fastflow.errors import BadData
 from pipelines.checks.policy import POLICIES, check_and_decide, tell
 from pipelines.layouts import Found, find_layout
 from pipelines.lock import locked
+from pipelines.names import counted
 from pipelines.params import CATEGORY_NAME, read_params
 from pipelines.params_edit import write_values
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
 
 ROOT = Path("data/own")
+NAMED = 10  # files that a line lists
 
 
 def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -> None:
@@ -46,7 +48,7 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
             log.info("%s:\n  %s", policy, tell(decided[policy]))
     if decided["refuse"]:
         raise BadData(
-            f"{target}: findings are refused ({len(decided['refuse'])}); cure them there, then: "
+            f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, told above; cure that there, then: "
             f"fastflow init {target} --name {name}"
         )
     log.info("added %s", target)
@@ -79,6 +81,8 @@ def take_into_use(name: str, *, root: Path, weights: str | None) -> None:
     """
     params = read_params()
     others = params.data.categories if Path(params.data.root) == root else []
+    if not others:
+        log.info("%s is no longer looked at; report.html will be of %s", params.data.root, root)
     if weights is None:
         weights = params.model.weights if others else "pretrained"
     categories = ", ".join(dict.fromkeys([*others, name]))
@@ -94,12 +98,17 @@ def summary(source: Path, found: Found) -> str:
     masks = Counter((item.split, item.defect_type) for item in found.items if item.mask)
     lines = [f"{source}: layout {found.layout}"]
     lines += [
-        f"  {split}/{kind}: {n} images, {masks[split, kind]} masks" for (split, kind), n in sorted(counts.items())
+        f"  {split}/{kind}: {counted(n, 'image')}, {counted(masks[split, kind], 'mask')}"
+        for (split, kind), n in sorted(counts.items())
     ]
+    if found.set_apart:
+        names = ", ".join(path.name for path in found.set_apart[:NAMED])
+        more = f" and {len(found.set_apart) - NAMED} more" if len(found.set_apart) > NAMED else ""
+        lines.append(f"  set apart for the test, by their content's hash: {names}{more}")
     if not any(item.defect_type != "good" for item in found.items):
         lines.append("  no defect: training, threshold and report work; metrics that need defects will be null")
     if found.unused:
-        lines += [f"  NOT USED: {len(found.unused)} files", *(f"    {path}" for path in found.unused)]
+        lines += [f"  NOT USED: {counted(len(found.unused), 'file')}", *(f"    {path}" for path in found.unused)]
     return "\n".join(lines)
 
 

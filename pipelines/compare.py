@@ -26,7 +26,7 @@ from fastflow.metrics.paired import auroc_difference
 from fastflow.sealed import read_config
 from pipelines.checkpoints import checkpoint_of
 from pipelines.device import choose_device
-from pipelines.pages.compare import Compared, Flipped, Side, render
+from pipelines.pages.compare import COMPARED, Compared, Flipped, Side, render
 from pipelines.params import Params, read_params
 from pipelines.paths import CHAMPION_MODEL, index_file
 from pipelines.pictures import Triplet, triplet
@@ -79,7 +79,8 @@ def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged
     """A model on all test images."""
     device = choose_device(params.device)
     with checkpoint_of(name) as found:
-        model, version = load_checkpoint(found.folder).to(device), found.version
+        model = load_checkpoint(found.folder).to(device)
+        version = found.version if name.startswith("models:") else f"{found.folder} ({found.version})"
         threshold = read_config(found.folder)["threshold"]
     paths = [root / path for path in index["image_path"]]
     size = params.evaluate.batch_size
@@ -123,12 +124,15 @@ def pictures_of(path: Path, mask: Path | None, one: Judged, row: int) -> Triplet
 
 def table_of(found: list[Compared]) -> str:
     """Lines of a table for a terminal."""
-    lines = [f"{'category':16} {'metric':14} {'first':>8} {'second':>8} {'change':>8}"]
+    wide = max(map(len, COMPARED))
+    lines = []
     for one in found:
+        lines.append(f"{one.category}, first: {one.first.version}, second: {one.second.version}")
+        lines.append(f"  {'metric':{wide}} {'first':>9} {'second':>9} {'change':>9}")
         for name, then, now in one.pairs():
-            shown = [f"{v:8.4f}" if v is not None else f"{'-':>8}" for v in (then, now)]
-            moved = f"{now - then:+8.4f}" if then is not None and now is not None else ""
-            lines.append(f"{one.category:16} {name:14} {shown[0]} {shown[1]} {moved}")
+            if then is not None and now is not None:
+                lines.append(f"  {name:{wide}} {then:9.4f} {now:9.4f} {now - then:+9.4f}")
+        lines.append(f"  {'verdicts flipped':{wide}} {one.num_flipped:9}")
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pipelines import diagnosis
 from pipelines.diagnosis import Remark
 from pipelines.dvc import DVC, stage_environment
+from pipelines.names import counted
 from pipelines.params import BadParams, read_params
 from pipelines.stage import Failed, exit_code
 
@@ -40,7 +41,7 @@ def remotes() -> Iterator[Remark]:
     if done.returncode not in (0, 251) and "No default remote" not in done.stdout + done.stderr:
         yield Remark("fail", "DVC", done.stderr.strip()[-300:] or "does not run", "run from the project's folder")
     elif not name or "No default remote" in name:
-        yield Remark("ok", "DVC remote", "none is set: data and models are on this disk alone")
+        yield Remark("warn", "DVC remote", "none is set: data and models are on this disk alone", "docs/data.md")
     elif _dvc("status", "--cloud", "--json", "--quiet").returncode in (0, 1):
         yield Remark("ok", "DVC remote", name)
     else:
@@ -66,7 +67,7 @@ def doctor(*, fix: bool, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
     if broken:
-        raise Failed(f"{broken} findings need a cure")
+        raise Failed(f"{counted(broken, 'finding')} to cure")
 
 
 def main() -> None:

@@ -127,8 +127,9 @@ def check(
     }
     write_text(folder / ABOUT, json.dumps(facts, indent=2) + "\n")
     log.info(
-        "%s %s: on %d images, scores are within %.2g of the checkpoint's, and %d verdicts differ",
-        about["format"], precision, len(table), parity["largest_relative_difference"], parity["flipped"],
+        "%s %s: on %d test and %d training images, scores are within %.2g of the checkpoint's, and %d verdicts differ",
+        about["format"], precision, len(tested), len(table) - len(tested),
+        parity["largest_relative_difference"], parity["flipped"],
     )  # fmt: skip
 
 

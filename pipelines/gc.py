@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from pipelines import aliases, store
+from pipelines.names import counted
 from pipelines.params import read_params
 from pipelines.paths import model_name
 from pipelines.stage import exit_code, log
@@ -41,10 +42,11 @@ def gc(category: str, *, keep: int, dry_run: bool) -> int:
             if str(version.version) not in kept:
                 size = size_of(str(version.source))
                 freed += size
-                log.info("%s version %s: %d bytes", name, version.version, size)
+                log.info("%s version %s: %.1f MB", name, version.version, size / 1e6)
                 if not dry_run:
                     _delete(client, version)
-    log.info("%s: %d bytes %s; %d versions kept", name, freed, "would go" if dry_run else "gone", len(kept - {None}))
+    fate, rest = "would go" if dry_run else "gone", counted(len(kept - {None}), "version")
+    log.info("%s: %.1f MB %s; %s kept", name, freed / 1e6, fate, rest)
     return freed
 
 

@@ -18,6 +18,7 @@ from fastflow.files import file_sha256, printable
 from fastflow.index import GOOD, GOOD_NAMES, MASK_SUFFIX, folders, list_images, mask_path, visible
 from pipelines.masks import DOUBTFUL_NAMES, MASK_NAMES, masks_of
 
+MVTEC = "MVTec AD"
 IMAGES = "images"  # good ones, where no other folder says which are
 
 
@@ -36,11 +37,13 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """`unused` are the files that no rule of the layout takes: other formats, masks without image, deeper folders."""
+    """`unused` are the files that no rule of the layout takes: other formats, masks without image, deeper folders;
+    `set_apart` the good images that were split off for the test."""
 
     layout: str
     items: list[Item]
     unused: list[Path]
+    set_apart: list[Path]
 
 
 def find_layout(folder: Path, *, test_fraction: float) -> Found:
@@ -54,7 +57,7 @@ def find_layout(folder: Path, *, test_fraction: float) -> Found:
     files = _walk(folder)
     train = _one(folder, ("train",))
     if train and _one(train, GOOD_NAMES):
-        layout, items = "MVTec AD", list(_mvtec(folder, train))
+        layout, items = MVTEC, list(_mvtec(folder, train))
     elif good := _good(folder):
         layout, items = "by class", [*split_good(_pictures(good), test_fraction), *_defects(folder, good)]
     else:
@@ -64,7 +67,8 @@ def find_layout(folder: Path, *, test_fraction: float) -> Found:
         raise BadData(f"{folder} holds no good image; expected images in it, in good/ or in train/good; it has {there}")
     _refuse_clashes(items)
     taken = {path for item in items for path in (item.image, item.mask) if path}
-    return Found(layout, items, [path for path in files if path not in taken])
+    apart = [i.image for i in items if layout != MVTEC and i.split == "test" and i.defect_type == GOOD]
+    return Found(layout, items, [path for path in files if path not in taken], apart)
 
 
 def split_good(images: list[Path], test_fraction: float) -> list[Item]:

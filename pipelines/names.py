@@ -1,4 +1,4 @@
-"""A name that is none of those there are: the sentence about it, with the nearest."""
+"""Words of messages: a name that is none of those there are, and how many of something."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -9,3 +9,8 @@ def unknown(name: str, known: Collection[str], *, what: str, where: str) -> str:
     near = get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
     return f"no {what} {name!r} in {where}, which has {', '.join(sorted(known)) or 'none'}{guess}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Such as: 1 finding, 2 findings."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"

@@ -5,7 +5,6 @@ Run as: fastflow rollback bottle
 
 import argparse
 import sys
-from typing import Any
 
 from pipelines import aliases, store
 from pipelines.decision import ROLLED_BACK, write_decision
@@ -24,14 +23,8 @@ def rollback(category: str) -> str:
     with store.answering():
         version, former = aliases.step_back(client, category)
     if report_folder(category).is_dir():
-        decided: dict[str, Any] = {
-            "verdict": ROLLED_BACK,
-            "challenger": former,
-            "champion": version,
-            "reason": "",
-            "rules": [],
-        }
-        write_decision(report_folder(category), decided)
+        about = {"verdict": ROLLED_BACK, "challenger": former, "champion": version}
+        write_decision(report_folder(category), {**about, "reason": "", "rules": []})
     log.info("%s: version %s is champion again; report.html shows it after: fastflow report", category, version)
     return version
 

@@ -49,6 +49,8 @@ def score(
     todo = [path for path in paths if printable(path) not in results.done]
     if len(todo) < len(paths):
         log.info("%d of %d images are in %s already", len(paths) - len(todo), len(paths), results.name)
+    if others := len(results.done - set(map(printable, paths))):
+        log.info("%s also holds %d images that were not named now; for a file of its own: --to", results.name, others)
     refused: list[str] = []
     rejected = 0
     with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
@@ -108,7 +110,8 @@ def write_overlay(
 ) -> None:
     """The image with its heat, on the category's own scale: the same score is the same colour in every picture."""
     colours = heat_colours(anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
-    name = "_".join(part for part in Path(path).parts if part not in ("..", "/")) + ".jpg"
+    name = "_".join(part for part in Path(path).parts if part not in ("..", "/"))
+    name += "" if Path(path).suffix.lower() in (".jpg", ".jpeg") else ".jpg"
     Image.fromarray(blend(pixels, colours)).save(folder / name, quality=90)
 
 

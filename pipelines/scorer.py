@@ -8,6 +8,7 @@ import numpy as np
 
 from fastflow.export.runner import ABOUT, Images, Scores, open_export
 from fastflow.sealed import CONFIG, read_config
+from pipelines.names import unknown
 from pipelines.paths import model_folder
 
 
@@ -46,9 +47,20 @@ def open_scorer(source: str, *, threads: int | None = None) -> Scorer:
 
 
 def folder_of(source: str) -> Path:
-    """Where the checkpoint of a category, or of a folder by its path, should be."""
+    """Where the checkpoint of a category, or of a folder by its path, should be.
+
+    Raises:
+        ValueError: neither is there.
+    """
     here = Path(source)
-    return here if len(here.parts) != 1 or (here / CONFIG).is_file() else model_folder(source)
+    if len(here.parts) != 1 or (here / CONFIG).is_file():
+        return here
+    folder = model_folder(source)
+    if not folder.is_dir():
+        trained = [path.parent.name for path in folder.parent.glob(f"*/{CONFIG}")]
+        place = folder.parent.resolve()
+        raise ValueError(f"{unknown(source, trained, what='model', where=str(place))}; train it, or name its folder")
+    return folder
 
 
 def of_checkpoint(folder: Path, category: str, version: str) -> Scorer:

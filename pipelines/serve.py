@@ -8,9 +8,11 @@ SIGTERM has it answer what it has taken in, then end. Addresses beyond this mach
 import argparse
 import ipaddress
 import os
+import socket
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -46,7 +48,9 @@ def serve(args: argparse.Namespace) -> None:
         )
     limits = Limits(args.max_bytes, args.max_pixels, args.seconds, at_once=args.queue)
     ending = threading.Event()
-    with tempfile.TemporaryDirectory() as scratch:
+    # bound first: that a port is taken is told before models are loaded
+    with bind(args.host, args.port) as bound, tempfile.TemporaryDirectory() as scratch:
+        log.info("opening %s; what is no export is exported first", ", ".join(args.model))
         models = Models(sources_of(args.model, category_of), Path(scratch), threads=args.threads)
         batcher = Batcher(batch_size=args.batch_size, places=args.queue)
         watcher = threading.Thread(
@@ -58,13 +62,27 @@ def serve(args: argparse.Namespace) -> None:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
         log.info("open http://%s:%d/   stop: Ctrl-C", args.host, args.port)
         try:
-            uvicorn.run(
-                app, host=args.host, port=args.port, log_level="warning", access_log=False,
-                timeout_graceful_shutdown=DRAINING_SECONDS, server_header=False,
+            config = uvicorn.Config(
+                app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAINING_SECONDS,
+                server_header=False,
             )  # fmt: skip
+            with suppress(KeyboardInterrupt):  # Ctrl-C is how a person ends it
+                uvicorn.Server(config).run(sockets=[bound])
         finally:
             ending.set()
             batcher.end()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The address as ours; nobody can connect before the server listens. Raises ValueError where it cannot be had."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise ValueError(f"{host}:{port} cannot be listened to ({error.strerror}); choose another --port") from error
+    return bound
 
 
 def is_local(host: str) -> bool:

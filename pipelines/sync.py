@@ -26,8 +26,8 @@ class NotSynced(Failed):
     """Some journals could not be sent; the message names them."""
 
 
-def sync() -> None:
-    """Replays every journal whose writer is gone.
+def sync() -> int:
+    """Replays every journal whose writer is gone; returns how many there were.
 
     Raises:
         ServerAway: the store does not answer.
@@ -45,7 +45,7 @@ def sync() -> None:
             refused.append(f"{folder}: {error}")
     if refused:
         raise NotSynced(f"{len(refused)} of {len(todo)} journals could not be sent:\n  " + "\n  ".join(refused))
-    log.info("MLflow has everything" if todo else "MLflow has everything already")
+    return len(todo)
 
 
 def replay_whole(client: mlflow.MlflowClient, folder: Path) -> bool:
@@ -108,7 +108,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--follow", type=Path, help=argparse.SUPPRESS)  # how stages call it
     followed: Path | None = parser.parse_args().follow
-    follow(followed) if followed else sync()
+    if followed:
+        follow(followed)
+    else:
+        log.info("MLflow has everything%s", "" if sync() else " already")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     elif max_miss is not None:
         new = for_misses(scores, normal, max_miss)
         row = {"rate": new["false_reject_rate"]} | costs(new["image"], scores)
-        print(shown(pd.DataFrame([row])))
+        print(shown(pd.DataFrame([row]), "good training images above it"))
     else:
         return
     save(folder, category, config["threshold"] | new)
@@ -92,18 +92,18 @@ def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dic
     }
 
 
-def shown(table: pd.DataFrame) -> str:
+def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at") -> str:
     """Rates with counts and 95 % limits, for a person."""
 
     def rate(row: pd.Series, name: str) -> str:
         if not row[f"{name}_total"]:
             return "no image"
-        limits = f"{row[f'{name}_low']:.1%} to {row[f'{name}_high']:.1%}"
+        limits = " to ".join(f"{100 * row[f'{name}_{end}']:.1f} %" for end in ("low", "high"))
         return f"{row[f'{name}_count']:.0f} of {row[f'{name}_total']:.0f}  ({limits})"
 
     rows = [
         {
-            "good parts rejected, aimed at": f"{row['rate']:.2%}",
+            heading: f"{100 * row['rate']:.3g} %",
             "threshold": f"{row['threshold']:.6g}",
             "test: good rejected (95 %)": rate(row, "false_reject"),
             "test: defective missed (95 %)": rate(row, "miss"),
@@ -126,14 +126,16 @@ def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
     log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
 
 
-def percent(text: str) -> float:
-    """ "2%" or "0.02" to 0.02."""
+def rate_of(text: str | None) -> float | None:
+    """ "2%" or "0.02" to 0.02. Raises ValueError."""
+    if text is None:
+        return None
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = math.nan
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no rate; write 1% or 0.01, between 0 and 100 %")
+        raise ValueError(f"{text!r} is no rate; allowed: more than 0 and less than 100 %, as 2% or 0.02")
     return value
 
 
@@ -141,11 +143,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--category", required=True)
     limit = parser.add_mutually_exclusive_group()
-    limit.add_argument("--max-false-reject", type=percent, metavar="RATE", help="of good parts, such as 1%%")
-    limit.add_argument("--max-miss", type=percent, metavar="RATE", help="of defective parts, such as 5%%")
+    limit.add_argument("--max-false-reject", metavar="RATE", help="of good parts, such as 1%%")
+    limit.add_argument("--max-miss", metavar="RATE", help="of defective parts, such as 5%%")
     parser.add_argument("--json", action="store_true", help="the trade-off as JSON")
     args = parser.parse_args()
-    change(args.category, max_false_reject=args.max_false_reject, max_miss=args.max_miss, as_json=args.json)
+    limits = {"max_false_reject": rate_of(args.max_false_reject), "max_miss": rate_of(args.max_miss)}
+    change(args.category, **limits, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastflow.errors import BadData
 from pipelines.checks.policy import POLICIES, Decided, check_and_decide, tell, to_json
+from pipelines.names import counted
 from pipelines.params import Params, read_params
 from pipelines.stage import exit_code
 
@@ -20,14 +21,14 @@ def validate(folder: Path, params: Params, *, as_json: bool) -> None:
     index, decided = check_and_decide(folder, params.findings)
     print(to_json(decided) if as_json else text(decided, len(index)), end="", flush=True)
     if decided["refuse"]:
-        raise BadData(f"{folder}: {len(decided['refuse'])} findings are refused")
+        raise BadData(f"{folder}: refused for {counted(len(decided['refuse']), 'finding')}")
 
 
 def text(decided: Decided, images: int) -> str:
     """The findings, the refused ones first, and one line that sums up."""
     parts = [f"{policy}:\n  {tell(decided[policy])}\n" for policy in POLICIES if decided[policy]]
     counts = ", ".join(f"{policy} {len(decided[policy])}" for policy in POLICIES)
-    return "".join(parts) + f"{images} images; findings: {counts}\n"
+    return "".join(parts) + f"{counted(images, 'image')}; findings: {counts}\n"
 
 
 def main() -> None:

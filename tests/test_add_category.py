@@ -1,5 +1,6 @@
 """A person's own folder becomes a category, whatever its layout; the originals stay as they are."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,9 @@ def test_images_alone_are_all_good(here: Path, caplog: pytest.LogCaptureFixture)
     assert counts(Path("data/own/part")) == {("train", "good"): 15, ("test", "good"): 5}
     assert "layout flat" in caplog.text
     assert "no defect" in caplog.text
+    apart = {path.name for path in Path("data/own/part/test/good").iterdir()}
+    (told,) = re.findall("set apart for the test.*: (.*)", caplog.text)
+    assert set(told.split(", ")) == apart
 
 
 def test_mvtec_layout_keeps_its_split(here: Path) -> None:
@@ -126,7 +130,7 @@ def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None
     assert done.returncode == 3
     assert "layout by class" in done.stdout
     assert "test/scratch: 4 images, 4 masks" in done.stdout
-    assert f"NOT USED: 1 files\n    {source}/masks/other.png\n" in done.stdout
+    assert f"NOT USED: 1 file\n    {source}/masks/other.png\n" in done.stdout
     assert "003.png" in done.stdout
     assert "[unreadable]" in done.stdout
     assert "Traceback" not in done.stderr
@@ -161,7 +165,8 @@ def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_to
     (source / "good/003.png").write_bytes(b"\x89PNG not really")
     monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", "part"])
     with pytest.raises(
-        BadData, match=r"\(1\); cure them there, then: fastflow init data/own/part --name part$"
+        BadData,
+        match=r"refused for 1 finding, told above; cure that there, then: fastflow init data/own/part --name part$",
     ) as told:
         main()
     assert read_params().data.categories != ["part"]

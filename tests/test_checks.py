@@ -222,7 +222,7 @@ def test_all_faults_at_once_are_exactly_those_findings_and_exit_code_3(many: Pat
     assert {(row["kind"], row["path"]) for row in rows} == set.union(*(expected for _, expected in FAULTS))
     assert len(rows) == sum(len(expected) for _, expected in FAULTS)
     assert all(row["remedy"] and row["message"] for row in rows)
-    assert "are refused" in done.stderr
+    assert f"refused for {len([row for row in rows if row['policy'] == 'refuse'])} findings" in done.stderr
     assert "Traceback" not in done.stderr
     text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     assert all(row["path"] in text and row["remedy"] in text for row in rows)

@@ -92,7 +92,7 @@ def test_what_is_safe_is_cured_and_the_rest_is_left(sound: Path, capsys: pytest.
     Path("models/.plates.part").mkdir()
     Path(".state").chmod(0o777)
     flip(Path("models/plates/flow.safetensors"))
-    with pytest.raises(Exception, match="1 findings need a cure"):
+    with pytest.raises(Exception, match="1 finding to cure"):
         doctor.doctor(fix=True, as_json=True)
     rows = json.loads(capsys.readouterr().out)
     assert {r["about"] for r in rows if r["cured"]} == {"DVC cache", "permissions", "remnants"}

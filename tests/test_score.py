@@ -87,6 +87,15 @@ def test_an_interrupted_file_is_gone_on_with(plates: Path, monkeypatch: pytest.M
     assert Path("scores.jsonl").read_text().startswith("".join(lines[:3]))
 
 
+def test_a_file_that_holds_other_images_too_says_so(
+    plates: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--model", "plates", plates / "test/good", "--to", "scores.csv") == 0
+    assert "not named now" not in "".join(capfd.readouterr())
+    assert run(monkeypatch, "--model", "plates", plates / "test/square", "--to", "scores.csv") == 0
+    assert "scores.csv also holds 4 images that were not named now" in "".join(capfd.readouterr())
+
+
 def test_scores_of_two_models_are_not_mixed(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ResultsFile(Path("scores.csv"), version="another") as results:
         results.add([Row("a.png", 0.1, 0, 0.5, "another", 1.0, 4, 3, 90.0, 20.0, 0.5)])
@@ -116,11 +125,18 @@ def test_overlays_colour_equal_scores_equally(plates: Path, monkeypatch: pytest.
     assert len(pictures) == 8
     with Image.open(pictures[0]) as picture:
         assert picture.size == (SIZE, SIZE)
+    Image.open(plates / "test/good/000.png").save("a.jpg")
+    assert run(monkeypatch, "--model", "plates", "a.jpg", "--to", "one.csv", "--overlays", "one") == 0
+    assert [path.name for path in Path("one").iterdir()] == ["a.jpg"]
 
 
-def test_names_that_lead_nowhere_are_refused(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_lead_nowhere_are_refused(
+    plates: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, "--model", "plates", "nowhere") == 2
     Path("empty").mkdir()
     assert run(monkeypatch, "--model", "plates", "empty") == 2
-    assert run(monkeypatch, "--model", "spoons", plates) == 3
+    assert run(monkeypatch, "--model", "spoons", plates) == 2
+    assert run(monkeypatch, "--model", "plate", plates) == 2
+    assert "which has plates; did you mean 'plates'?; train it" in capsys.readouterr().err
     assert run(monkeypatch, "--model", "models:/other", plates) == 2

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -206,12 +207,20 @@ def test_no_request_whatever_ends_in_an_error_of_ours(plates: Path) -> None:
         assert server.score(plate(1)).status_code == 200
 
 
-def test_strangers_need_a_token(plates: Path) -> None:
+def test_strangers_need_a_token_and_a_port_is_ours_alone(plates: Path) -> None:
     refused = subprocess.run(
         [sys.executable, "-m", "pipelines.serve", "--model", "plates", "--host", "0.0.0.0"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (refused.returncode, "set FASTFLOW_TOKEN" in refused.stderr) == (2, True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = subprocess.run(
+            [sys.executable, "-m", "pipelines.serve", "--model", "no model is opened", "--port", port],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert refused.returncode == 2
+    assert "Address already in use" in refused.stderr
     with serving(plates, "--model", "plates", FASTFLOW_TOKEN="a-secret-of-24-letters") as server:
         assert server.score(plate(1)).status_code == 401
         bearer = {"Authorization": "Bearer a-secret-of-24-letters"}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.forward import forward, require_project
+from pipelines.cli.forward import forward, refuse, require_project
 from pipelines.cli.work import Category
 
 MODEL = "a category, an export's folder, or models:/fastflow-bottle@champion"
@@ -151,6 +151,8 @@ def threshold(
     fastflow threshold bottle --max-false-reject 2%
     """
     require_project(category)
+    if max_false_reject and max_miss:
+        refuse("--max-false-reject and --max-miss are two ways to choose; give one of them")
     forward("threshold", category=category, max_false_reject=max_false_reject, max_miss=max_miss, json=json)
 
 

@@ -90,7 +90,7 @@ def score_course(scores: "pd.Series[float]", threshold: float) -> Chart:
     axes.axhline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
     axes.set(xlim=(0, len(scores) + 1), ylim=span(scores.tolist(), threshold))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.set_xlabel("recent images, oldest first")
+    axes.set_xlabel("recent images, in the order of the score file or of time")
     axes.set_ylabel("pred_score")
     axes.grid(axis="y")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, borderpad=0, columnspacing=1.2)
