@@ -18,6 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 DATA ?= data/demo
 CATEGORY ?= weave
 WEIGHTS ?= random
+PORT ?= 5000
 
 .PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock audit sbom clean
 
@@ -56,9 +57,8 @@ worker: setup  ## on another machine: train what the coordinator hands out; docs
 serve-schedule: setup  ## the deployments of prefect.yaml by this terminal's process, without work pool and worker
 	python -m pipelines.schedule
 
-ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000
-	mkdir -p -m 700 .mlflow
-	mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///.mlflow/mlflow.db --artifacts-destination .mlflow/artifacts
+ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000, until Ctrl-C; another port: make ui PORT=5050
+	@python -m pipelines.services ui --mlflow-port $(PORT)
 
 mlflow-server: setup  ## the same as a hardened server, for several writers: see docs/tracking.md
 	mkdir -p -m 700 .mlflow

@@ -17,6 +17,7 @@ from fastflow.errors import BadData
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
 from pipelines import journal
+from pipelines.origin import made_by
 from pipelines.params import Params
 from pipelines.paths import STATE, index_file, model_folder
 
@@ -83,7 +84,8 @@ def weights(params: Params) -> Iterator[Remark]:
     if name not in ("random", "pretrained") and not Path(name).is_file():
         yield Remark("fail", "weights", f"{name} does not exist", "give model.weights an existing file")
     else:
-        yield Remark("ok", "weights", name)
+        late = ", downloaded by the first training where they are not in this machine's cache"
+        yield Remark("ok", "weights", name + late * (name == "pretrained"))
 
 
 def locks() -> Iterator[Remark]:
@@ -127,6 +129,11 @@ def outputs(params: Params) -> Iterator[Remark]:
                 for split in ("train", "test"):
                     verify_images(read_index(index_file(category), split=split), root)
                 yield Remark("ok", "data", category)
+            if not tracked(params, category):
+                message = f"DVC does not track {root}: no other clone can have these images"
+                yield Remark("warn", "data", message, f"dvc add {root}")
+            if not model_folder(category).is_dir():
+                yield Remark("warn", "model", f"{category} has none", f"fastflow train {category}")
             if model_folder(category).is_dir():
                 sealed = read_config(model_folder(category))["sha256"]
                 for name in {FLOW, BACKBONE, *sealed}:
@@ -136,6 +143,13 @@ def outputs(params: Params) -> Iterator[Remark]:
             yield Remark("fail", "model", str(error), f"dvc checkout --force models/{category}, or dvc repro")
         except BadData as error:
             yield Remark("fail", "data", str(error), f"dvc repro prepare@{category}, after restoring the images")
+
+
+def tracked(params: Params, category: str) -> bool:
+    """Whether DVC knows the category's images: by a .dvc file, or as what one of its stages makes."""
+    root = Path(params.data.root)
+    own = any(Path(f"{place}.dvc").is_file() for place in (root / category, root))
+    return own or made_by(category, params) is not None
 
 
 def store() -> Iterator[Remark]:

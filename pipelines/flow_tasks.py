@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -16,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from pipelines.dvc import DVC, NOTHING, TIMED_OUT, StageFailed, put_back_model, run_command, run_stage
 from pipelines.elsewhere import done_by_a_worker, git
 from pipelines.flow_artifacts import EpochProgress, Result, show_category
+from pipelines.origin import made_by
 from pipelines.params import Params, read_params
 from pipelines.paths import CHAMPION_MODEL
 from pipelines.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
@@ -160,9 +160,5 @@ def category_task(
 
 def stages_of(category: str) -> list[str]:
     """A category's DVC stages in order; the demo's own are drawn first, a public data set's are downloaded."""
-    params = read_params()
-    root = Path(params.data.root)
-    drawn = root == Path("data/demo") and category in params.demo.categories
-    fetched = root == Path("data") / params.download.source and category in params.download.categories
-    first = ["draw"] * drawn + ["download"] * fetched
-    return [f"{stage}@{category}" for stage in [*first, *CATEGORY_STAGES]]
+    first = made_by(category, read_params())
+    return [f"{stage}@{category}" for stage in ([first] if first else []) + list(CATEGORY_STAGES)]

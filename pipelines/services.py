@@ -4,6 +4,7 @@ Run as: python -m pipelines.services up          then open what it prints
         python -m pipelines.services down        ends exactly those
         python -m pipelines.services status
         python -m pipelines.services deploy      after a change of prefect.yaml
+        python -m pipelines.services ui          MLflow's pages alone, until Ctrl-C
 """
 
 import argparse
@@ -11,15 +12,18 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
 from fastflow.files import write_text
+from pipelines.params import read_params, read_yaml
 from pipelines.paths import STATE
 from pipelines.service_settings import (
     ENVIRONMENT,
@@ -32,6 +36,7 @@ from pipelines.service_settings import (
     write_environment,
 )
 from pipelines.stage import Failed, exit_code, log
+from pipelines.view import LINK
 
 RECORD, LOGS = STATE / "services.json", STATE / "services"
 STARTING_SECONDS, ENDING_SECONDS = 180, 20
@@ -67,6 +72,7 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
             continue
         if port and answers(port):
             raise Failed(f"port {port}, for {name}, is taken; end what has it, or choose another one: --{name}-port")
+        log.info("starting %s", f"{name}, a quarter of a minute or more" if port else name)
         running[name] = start(name, command, environment)
         record(list(running.values()))
         if port:
@@ -77,11 +83,16 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
 
 
 def deploy() -> None:
-    """Makes the work pools that are not there and applies prefect.yaml. Raises Failed with what Prefect says."""
-    for pool in (POOL, MACHINES):  # one of another type, as for Kubernetes, stays what it is
+    """Makes the work pools that are not there and applies prefect.yaml, of which what is for other machines only where
+    params.yaml has them train. Raises Failed with what Prefect says."""
+    log.info("applying prefect.yaml")
+    pools = [POOL, MACHINES] if read_params().retrain.where == "pool" else [POOL]
+    for pool in pools:  # one of another type, as for Kubernetes, stays what it is
         if prefect("work-pool", "inspect", pool).returncode:
             must(prefect("work-pool", "create", pool, "--type", "process"))
-    must(prefect("deploy", "--all"))
+    plan = read_yaml(Path("prefect.yaml"))["deployments"]
+    names = [deployment["name"] for deployment in plan if deployment["work_pool"]["name"] in pools]
+    must(prefect("deploy", *[word for name in names for word in ("--name", name)]))
 
 
 def prefect(*command: str) -> subprocess.CompletedProcess[str]:
@@ -100,17 +111,46 @@ def down() -> None:
     """Ends what `up` started, politely, then for good; nothing else."""
     services = [service for service in recorded() if service.alive()]
     for service in reversed(services):  # the worker first: its runs end while the servers still listen
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            if service.alive():
-                os.killpg(service.pid, sign)
-            end = time.monotonic() + ENDING_SECONDS
-            while service.alive() and time.monotonic() < end:
-                time.sleep(0.1)
-        log.info("%s: ended", service.name)
+        end(service)
     RECORD.unlink(missing_ok=True)
     ENVIRONMENT.unlink(missing_ok=True)
     if not services:
         log.info("nothing of ours is running")
+
+
+def end(service: Service) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if service.alive():
+            os.killpg(service.pid, sign)
+        late = time.monotonic() + ENDING_SECONDS
+        while service.alive() and time.monotonic() < late:
+            time.sleep(0.1)
+    log.info("%s: ended", service.name)
+
+
+def ui(*, port: int) -> None:
+    """MLflow's server in front of this project's store, until Ctrl-C. Raises Failed as `up` does."""
+    if answers(port):
+        raise Failed(f"port {port} is taken (by `make up`? then its pages are there); another one: make ui PORT=5050")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    environment = settings(port, port)
+    log.info("starting MLflow")
+    service = start("mlflow", commands(environment)["mlflow"][0], environment)
+    try:
+        wait_for(service, port)
+        log.info("open %s/%s    stop: Ctrl-C", environment["MLFLOW_TRACKING_URI"], page_of_runs())
+        psutil.Process(service.pid).wait()
+    except KeyboardInterrupt:
+        log.info("")
+    finally:
+        end(service)
+
+
+def page_of_runs() -> str:
+    """Where the runs are, below MLflow's address: its own first page is of other things."""
+    with closing(sqlite3.connect("file:.mlflow/mlflow.db?mode=ro", uri=True)) as database:
+        found = database.execute("SELECT experiment_id FROM experiments WHERE name = 'fastflow'").fetchone()
+    return LINK.format(experiment_id=found[0]) if found else "#/experiments"
 
 
 def status() -> None:
@@ -174,12 +214,14 @@ def tell(environment: dict[str, str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["up", "down", "status", "deploy"])
+    parser.add_argument("what", choices=["up", "down", "status", "deploy", "ui"])
     parser.add_argument("--prefect-port", type=int, default=4200)
     parser.add_argument("--mlflow-port", type=int, default=5000)
     args = parser.parse_args()
     if args.what == "up":
         up(prefect_port=args.prefect_port, mlflow_port=args.mlflow_port)
+    elif args.what == "ui":
+        ui(port=args.mlflow_port)
     else:
         {"down": down, "status": status, "deploy": deploy}[args.what]()
 

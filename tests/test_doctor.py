@@ -104,6 +104,19 @@ def test_what_is_safe_is_cured_and_the_rest_is_left(sound: Path, capsys: pytest.
     assert Path("models/plates/flow.safetensors").exists()
 
 
+def test_what_is_not_yet_safe_or_not_yet_there_is_a_warning(sound: Path) -> None:
+    assert {r.about for r in remarks("warn")} == {"data", "DVC remote"}
+    Path("images/plates.dvc").touch()
+    shutil.rmtree("models/plates")
+    _edit("weights: random", "weights: pretrained")
+    assert {r.about: r.remedy for r in remarks("warn")} == {
+        "model": "fastflow train plates",
+        "DVC remote": "docs/data.md",
+    }
+    (weights,) = [r for r in remarks("ok") if r.about == "weights"]
+    assert "downloaded by the first training" in weights.message
+
+
 def test_runs_that_wait_for_a_server_are_told(sound: Path) -> None:
     journal.Journal("bottle", key="k", name="bottle", tags={}, time=0).close(status="FINISHED")
     assert [r.remedy for r in remarks("warn") if r.about == "MLflow store"] == ["fastflow sync"]

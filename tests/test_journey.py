@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pipelines.params_edit import write_values
+from pipelines.services import answers as listens
 from tests.conftest import ROOT, draw_square, free_port, of_a_user
 from tests.test_docs import lines_of
 from tests.test_serve import answers
@@ -88,6 +89,29 @@ def test_every_command_of_the_readme_does_what_it_says(project: Path, home: Path
         assert "Warning" not in done.stderr, f"{command}\n{done.stderr[-3000:]}"
     for made in ("report.html", "scores.csv", "drift/bracket.html", "exports/bracket"):
         assert (project / made).exists(), made
+
+
+def test_make_ui_prints_the_page_of_the_runs_and_ends_with_ctrl_c(project: Path, home: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "pipelines.services", "ui", "--mlflow-port", str(port)]  # as the Makefile has it
+    with subprocess.Popen(
+        command, cwd=project, env=variables(project, home), stdout=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
+    ) as server:
+        assert server.stdout is not None
+        try:
+            told = next(line for line in server.stdout if line.startswith("open "))
+            assert told.split()[1].startswith(f"http://127.0.0.1:{port}/#/experiments/1/runs?")
+            assert listens(port)
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(60) == 0
+        assert "mlflow: ended" in server.stdout.read()
+    assert not listens(port)
+
+
+def hears_ctrl_c() -> None:
+    """As in a terminal: where tests run in the background, their shell has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_the_service_of_the_readme_answers(project: Path, home: Path) -> None:
