@@ -202,7 +202,7 @@ def record(services: list[Service]) -> None:
 def tell(environment: dict[str, str]) -> None:
     page = environment["PREFECT_API_URL"].removesuffix("/api")
     log.info(
-        "\n  Prefect   %s/deployments    log in with the line that this prints:\n"
+        "\n  Prefect   %s/login?redirect=/deployments    log in with the line that this prints:\n"
         "            . %s; echo $PREFECT_API_AUTH_STRING\n"
         "  MLflow    %s\n\n"
         "  Retrain now: Deployments, retrain-all / nightly, Run, Quick run. Nights are set in prefect.yaml.\n"

@@ -17,6 +17,7 @@ from pipelines.pages.drawing import DEFECTIVE, GOOD
 from pipelines.pictures import PREDICTED, TRUTH
 
 TEMPLATES = Path(__file__).parent / "templates"
+LABELS = {"git_dirty": "changed since that commit", "data_dvc_md5": "images, by DVC's hash"}
 NONE = "\u2013"  # shown for what is undefined: a dash
 
 
@@ -88,4 +89,4 @@ def change(value: float | None) -> str:
 
 
 def words(name: str) -> str:
-    return name.replace("_", " ")
+    return LABELS.get(name, name.replace("_", " "))
