@@ -1,15 +1,18 @@
-"""`fastflow train` and its like around a real DVC, with stages of one line: what is told, and what a failure leaves."""
+"""`fastflow train` and its like, and the flows, around a real DVC, with stages of one line: what is told, and what a failure leaves."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pipelines import flow_tasks
+from pipelines.dvc import StageFailed, run_stage
 from tests.conftest import ROOT, of_a_user
 
 TRAIN = "mkdir -p models/{c} && cat in/{c} > models/{c}/config.json && . ./how"
@@ -69,6 +72,24 @@ def test_after_a_training_that_failed_the_model_of_before_is_there(project: Path
     (project / "how").write_text("true\n")
     assert fastflow(project, "train", "a").returncode == 0, "it is still to be trained"
     assert (project / "models/a/config.json").read_text() == "second a\n"
+
+
+def test_after_a_training_that_failed_in_a_flow_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plainly:
+        """The task without Prefect."""
+
+        def with_options(self, **_: object) -> Callable[..., str]:
+            return lambda stage, **_: run_stage(stage, on_line=print)
+
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(flow_tasks, "stage_task", Plainly())
+    monkeypatch.setattr(flow_tasks, "CATEGORY_STAGES", ("train",))
+    assert flow_tasks.run_stages("a") == {"train@a": "ran"}
+    (project / "in/a").write_text("second a\n")
+    (project / "how").write_text("rm -r models/a; exit 3\n")
+    with pytest.raises(StageFailed, match="exit code 3"):
+        flow_tasks.run_stages("a")
+    assert (project / "models/a/config.json").read_text() == "first a\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
