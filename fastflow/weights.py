@@ -35,7 +35,7 @@ def _load_pretrained(backbone: Backbone) -> None:
     except (OSError, RuntimeError) as error:
         raise ValueError(
             f"pretrained weights of {backbone.name} are not in this machine's cache, and the Hugging Face hub did not "
-            f"give them ({_reason(error)}); name a local .safetensors file instead, or 'random'"
+            f"give them ({_reason(error)}); set weights to a local .safetensors file, or to 'random'"
         ) from error
     backbone.body.load_state_dict(body.state_dict())
 

@@ -56,13 +56,15 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
 
 def copy_from(source: Path, target: Path, *, test_fraction: float) -> None:
     """The folder in MVTec AD's layout, all of it or nothing. Raises BadData, ValueError."""
+    root, name = target.parent, target.name
+    if target.exists():
+        raise there_already(target)
     found = find_layout(source, test_fraction=test_fraction)
     log.info("%s", summary(source, found))
-    root, name = target.parent, target.name
     root.mkdir(parents=True, exist_ok=True)
     with locked(root / f".{name}.lock"):  # of two calls the second finds the first one's category
         if target.exists():
-            raise ValueError(f"{target} exists; choose another --name, or remove it")
+            raise there_already(target)
         staging = target.with_name(f".{name}.part")
         shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
         try:
@@ -70,6 +72,13 @@ def copy_from(source: Path, target: Path, *, test_fraction: float) -> None:
             staging.rename(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def there_already(target: Path) -> ValueError:
+    return ValueError(
+        f"{target} exists; to check it again, or with other --weights: fastflow init {target} --name {target.name}; "
+        "for other images choose another --name, or remove it"
+    )
 
 
 def take_into_use(name: str, *, root: Path, weights: str | None) -> None:

@@ -108,7 +108,7 @@ def test_pretrained_without_network_says_what_to_do(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", away)
     backbone = Backbone("resnet18.tv_in1k", layers=(1,), image_size=(64, 64))
-    with pytest.raises(ValueError, match=r"no route to host.*name a local \.safetensors file"):
+    with pytest.raises(ValueError, match=r"no route to host.*set weights to a local \.safetensors file"):
         load_weights(backbone, "pretrained")
 
 

@@ -1,4 +1,4 @@
-"""`fastflow train` and its like, and flows, around a real DVC with stages of one line: what is told, what a failure leaves."""
+"""`fastflow train` and flows around a real DVC with stages of one line: what is told, and what a failure leaves."""
 
 import os
 import signal

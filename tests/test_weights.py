@@ -87,7 +87,7 @@ def test_a_hub_with_a_pickle_alone_is_not_asked_for_it(hub: str, tmp_path: Path)
     Hub.files["pytorch_model.bin"] = b"a pickle"
     said = load_from(hub, tmp_path)
     assert "the Hugging Face hub did not give them" in said
-    assert "name a local .safetensors file instead, or 'random'" in said
+    assert "set weights to a local .safetensors file, or to 'random'" in said
     assert not any(path.endswith(".bin") for path in Hub.asked)
 
 
