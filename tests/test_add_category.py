@@ -136,7 +136,7 @@ def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None
     assert "Traceback" not in done.stderr
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2
-    assert "exists; choose another --name" in again.stderr
+    assert "exists; to check it again" in again.stderr
 
 
 @as_shipped

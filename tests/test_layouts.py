@@ -173,7 +173,7 @@ def test_two_calls_with_one_name_make_one_whole_category(here: Path, monkeypatch
                 add_category(here / f"mine{number}", "part", root=Path("data/own"), test_fraction=0)
                 code = 0
             except ValueError as error:
-                code = 2 if "exists; choose another --name" in str(error) else 3
+                code = 2 if "exists; to check it again" in str(error) else 3
             finally:
                 os._exit(code)
         children.append(child)
