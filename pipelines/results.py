@@ -17,11 +17,12 @@ SHOWN = ("image_auroc", "pixel_auroc", "aupro", "num_train", "num_good", "num_de
 
 
 def table(categories: list[str]) -> pd.DataFrame:
-    """One row a category, in order, and their mean; a metric that is undefined or not there is empty."""
+    """One row a category, in order, and the mean of several; a metric that is undefined or not there is empty."""
     rows = {category: read_metrics(category) for category in categories}
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SHOWN))
-    metrics = frame[list(SHOWN[:3])].astype(float).mean()
-    return pd.concat([frame, metrics.to_frame("mean").T])
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SHOWN)).astype(float)
+    if len(categories) == 1:
+        return frame
+    return pd.concat([frame, frame[list(SHOWN[:3])].mean().to_frame("mean").T])
 
 
 def show(params: Params, *, as_json: bool) -> None:

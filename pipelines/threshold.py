@@ -27,6 +27,7 @@ from fastflow.threshold import threshold_for
 from pipelines import dvc
 from pipelines.normal_scores import normal_scores
 from pipelines.paths import model_folder, report_folder
+from pipelines.percent import rate_of
 from pipelines.stage import exit_code, log
 from pipelines.tables import RATES, costs, tradeoff_table
 
@@ -124,19 +125,6 @@ def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
         dvc.accept(stage)
     log.info("wrote threshold %.6g to %s; guarantee: %s", threshold["image"], folder, threshold["guarantee"])
     log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
-
-
-def rate_of(text: str | None) -> float | None:
-    """ "2%" or "0.02" to 0.02. Raises ValueError."""
-    if text is None:
-        return None
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        raise ValueError(f"{text!r} is no rate; allowed: more than 0 and less than 100 %, as 2% or 0.02")
-    return value
 
 
 def main() -> None:

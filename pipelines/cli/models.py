@@ -7,6 +7,7 @@ import typer
 
 from pipelines.cli.forward import forward, refuse, require_project
 from pipelines.cli.work import Category
+from pipelines.percent import rate_of
 
 MODEL = "a category, an export's folder, or models:/fastflow-bottle@champion"
 Model = Annotated[str, typer.Option("--model", help=MODEL, show_default=False)]
@@ -153,6 +154,10 @@ def threshold(
     require_project(category)
     if max_false_reject and max_miss:
         refuse("--max-false-reject and --max-miss are two ways to choose; give one of them")
+    try:
+        rate_of(max_false_reject or max_miss)
+    except ValueError as error:
+        refuse(str(error))
     forward("threshold", category=category, max_false_reject=max_false_reject, max_miss=max_miss, json=json)
 
 
