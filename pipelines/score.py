@@ -48,7 +48,8 @@ def score(
     """
     todo = [path for path in paths if printable(path) not in results.done]
     if len(todo) < len(paths):
-        log.info("%d of %d images are in %s already", len(paths) - len(todo), len(paths), results.name)
+        known, rejected = len(paths) - len(todo), results.num_rejected
+        log.info("%d of %d images are in %s already, %d rejected in all", known, len(paths), results.name, rejected)
     if others := len(results.done - set(map(printable, paths))):
         log.info("%s also holds %d images that were not named now; for a file of its own: --to", results.name, others)
     refused: list[str] = []
@@ -64,8 +65,9 @@ def score(
                 for number, (path, seen) in enumerate(batch):
                     write_overlay(scorer, overlays, path, seen.pixels, found.anomaly_map[number, 0])
             advance(len(batch))
-    scored = len(todo) - len(refused)
-    log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, scorer.version, rejected)
+    if todo:
+        scored = len(todo) - len(refused)
+        log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, scorer.version, rejected)
     if refused:
         more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
         listed = "\n  ".join([*refused[:SHOWN], *more])
@@ -155,7 +157,7 @@ def main() -> None:
         scorer = open_scorer(args.model, threads=args.threads)
         if args.overlays:
             args.overlays.mkdir(parents=True, exist_ok=True)
-        with ResultsFile(args.to, version=scorer.version) as results:
+        with ResultsFile(args.to, version=scorer.version, threshold=scorer.threshold) as results:
             score(scorer, paths, results, overlays=args.overlays, batch_size=args.batch_size)
 
     sys.exit(exit_code(work))

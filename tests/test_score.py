@@ -16,6 +16,7 @@ from PIL import Image
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.errors import BadData
 from fastflow.model import FastFlow
+from fastflow.sealed import read_config, write_threshold
 from pipelines import score
 from pipelines.results_file import ResultsFile, Row
 from pipelines.scorer import open_scorer
@@ -100,9 +101,48 @@ def test_scores_of_two_models_are_not_mixed(plates: Path, monkeypatch: pytest.Mo
     with ResultsFile(Path("scores.csv"), version="another") as results:
         results.add([Row("a.png", 0.1, 0, 0.5, "another", 1.0, 4, 3, 90.0, 20.0, 0.5)])
     assert run(monkeypatch, "--model", "plates", plates / "test", "--to", "scores.csv") == 3
-    Path("notes.csv").write_text("monday,rain\ntuesday,sun\n")
-    with pytest.raises(BadData, match=r"notes\.csv holds something else than scores"):
-        ResultsFile(Path("notes.csv"), version="x")
+
+
+@pytest.mark.parametrize("name", ["notes.csv", "notes.txt", "notes.jsonl"])
+@pytest.mark.parametrize(
+    "text",
+    ["monday,rain\ntuesday,sun\n", "buy milk\nthe only copy", "one line", "one line\n", "{}\n", "[1]\n{\n", "\n"],
+)
+def test_what_is_no_score_file_is_refused_and_left_as_it_is(plates: Path, name: str, text: str) -> None:
+    Path(name).write_text(text)
+    with pytest.raises(BadData, match=f"{name} is no file of scores; it is left as it is"):
+        ResultsFile(Path(name), version="x")
+    assert Path(name).read_text() == text
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
+def test_a_file_whose_writer_was_killed_at_any_byte_is_gone_on_with(plates: Path, name: str) -> None:
+    row = Row("a.png", 0.1, 0, 0.5, "x", 1.0, 4, 3, 90.0, 20.0, 0.5)
+    with ResultsFile(Path(name), version="x", threshold=0.5) as results:
+        results.add([row])
+    whole = Path(name).read_bytes()
+    for end in range(len(whole)):
+        Path(name).write_bytes(whole[:end])
+        with ResultsFile(Path(name), version="x", threshold=0.5) as results:
+            assert results.done == set()
+            results.add([row])
+        assert Path(name).read_bytes() == whole
+
+
+def test_verdicts_at_two_thresholds_are_not_mixed(
+    plates: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ("--model", "plates", plates / "test", "--to", "scores.csv")
+    assert run(monkeypatch, *command) == 0
+    before = Path("scores.csv").read_bytes()
+    capfd.readouterr()
+    assert run(monkeypatch, *command) == 0
+    rejected = sum(int(row["pred_label"]) for row in rows(Path("scores.csv")))
+    assert f"8 of 8 images are in scores.csv already, {rejected} rejected in all" in "".join(capfd.readouterr())
+    write_threshold(Path("models/plates"), read_config(Path("models/plates"))["threshold"] | {"image": 0.25})
+    assert run(monkeypatch, *command) == 3
+    assert "scores with the threshold 0.5, not 0.25; name another file" in capfd.readouterr().err
+    assert Path("scores.csv").read_bytes() == before
 
 
 def test_unreadable_images_are_listed_and_all_others_scored(
