@@ -132,6 +132,8 @@ def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
     """Metrics on the test images of a category folder in MVTec AD's layout (Bergmann et al., CVPR 2019), fractions by
     name; None where one is undefined. Those named `_oracle` choose a threshold on these very images.
 
+    `fastflow init` makes such a folder of any other; its train/good is then what to fit on.
+
     Raises:
         BadData: no such folder, or no test image.
         BadImage: a file that cannot be decoded.

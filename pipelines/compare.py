@@ -78,6 +78,7 @@ def compare(category: str, params: Params, first: str, second: str) -> Compared:
 def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged:
     """A model on all test images."""
     device = choose_device(params.device)
+    log.info("scoring %d test images with %s", len(index), name)
     with checkpoint_of(name) as found:
         model = load_checkpoint(found.folder).to(device)
         version = found.version if name.startswith("models:") else f"{found.folder} ({found.version})"

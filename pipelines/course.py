@@ -87,10 +87,11 @@ class Course:
         count = itertools.count(1)
 
         def fit_fold(part: FastFlow, rows: Tensor) -> None:
-            name = f"threshold, model {next(count)} of {folds}"
+            number = next(count)
+            name = f"threshold, model {number} of {folds}"
 
             def tell(epoch: Epoch, epochs: int) -> None:
-                left = (epochs - epoch.epoch) * epoch.seconds
+                left = (epochs - epoch.epoch + epochs * (folds - number)) * epoch.seconds
                 log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, len(rows), left)
 
             self._fit(part, rows, f"without-{'-'.join(map(str, self._left_out(rows)[:3]))}", tell)

@@ -57,6 +57,7 @@ def export(category: str, params: Params, *, model: str, formats: list[str], pre
         rows, images = comparison_images(category, params, trained.config.image_size)
         calibration = training_images(category, params, trained.config.image_size) if precision == "int8" else None
         for runtime in formats:
+            log.info("writing %s %s, then comparing it with the checkpoint", runtime, precision)
             with written_whole(to / f"{runtime}-{precision}") as part:
                 write_model(trained, part, threshold["image"], runtime=runtime, precision=precision, images=calibration)
                 about = {"format": runtime, "precision": precision, "threshold": threshold}

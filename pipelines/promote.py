@@ -54,6 +54,8 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
 def _decide(
     client: mlflow.MlflowClient, category: str, params: Params, challenger: str, champion: str | None, reason: str
 ) -> None:
+    against = f" beside version {champion}, the champion" if champion else ""
+    log.info("%s: trying version %s%s, on the test images", category, challenger, against)
     opened, rules = _opened(client, category, challenger)
     images: str | None = None
     if opened is not None:

@@ -9,11 +9,13 @@ import sys
 
 import pandas as pd
 
+from pipelines.misses import warning
 from pipelines.params import Params, read_params
 from pipelines.paths import REPORT, read_metrics
 from pipelines.stage import exit_code
 
-SHOWN = ("image_auroc", "pixel_auroc", "aupro", "num_train", "num_good", "num_defective")
+METRICS = ("image_auroc", "pixel_auroc", "aupro")
+SHOWN = (*METRICS, "false_rejects", "num_good", "misses", "num_defective", "num_train")
 
 
 def table(categories: list[str]) -> pd.DataFrame:
@@ -22,15 +24,18 @@ def table(categories: list[str]) -> pd.DataFrame:
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SHOWN)).astype(float)
     if len(categories) == 1:
         return frame
-    return pd.concat([frame, frame[list(SHOWN[:3])].mean().to_frame("mean").T])
+    return pd.concat([frame, frame[list(METRICS)].mean().to_frame("mean").T])
 
 
 def show(params: Params, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({category: read_metrics(category) for category in params.data.categories}, indent=2))
         return
-    formats = {name: "{:.3f}".format if i < 3 else "{:.0f}".format for i, name in enumerate(SHOWN)}
+    formats = {name: "{:.3f}".format if name in METRICS else "{:.0f}".format for name in SHOWN}
     print(f"\n{table(params.data.categories).to_string(formatters=formats, na_rep='-')}\n")
+    for category in params.data.categories:
+        if text := warning(category, read_metrics(category)):
+            print(f"{category}: {text}")
     print("report:", REPORT.resolve().as_uri() if REPORT.is_file() else "not made yet; run: dvc repro report")
 
 

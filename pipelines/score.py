@@ -154,6 +154,7 @@ def main() -> None:
 
     def work() -> None:
         paths = named(args.images)
+        log.info("opening %s for %d images", args.model, len(paths))
         scorer = open_scorer(args.model, threads=args.threads)
         if args.overlays:
             args.overlays.mkdir(parents=True, exist_ok=True)

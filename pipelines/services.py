@@ -131,9 +131,11 @@ def end(service: Service) -> None:
 def ui(*, port: int) -> None:
     """MLflow's server in front of this project's store, until Ctrl-C. Raises Failed as `up` does."""
     if answers(port):
-        raise Failed(f"port {port} is taken (by `make up`? then its pages are there); another one: make ui PORT=5050")
+        raise Failed(f"port {port} is taken, by `make up` or something else; another one: make ui PORT=5050")
     LOGS.mkdir(parents=True, exist_ok=True)
     environment = settings(port, port)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # a terminal that is closed ends it, too
+        signal.signal(number, signal.default_int_handler)
     log.info("starting MLflow")
     service = start("mlflow", commands(environment)["mlflow"][0], environment)
     try:

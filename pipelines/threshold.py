@@ -105,9 +105,9 @@ def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at") -
     rows = [
         {
             heading: f"{100 * row['rate']:.3g} %",
-            "threshold": f"{row['threshold']:.6g}",
-            "test: good rejected (95 %)": rate(row, "false_reject"),
-            "test: defective missed (95 %)": rate(row, "miss"),
+            "   threshold": f"{row['threshold']:.6g}",
+            "   test: good rejected (95 %)": rate(row, "false_reject"),
+            "   test: defective missed (95 %)": rate(row, "miss"),
         }
         for _, row in table.iterrows()
     ]

@@ -60,7 +60,7 @@ def train(category: str, params: Params) -> None:
         course.embed(model, [root / path for path in index["image_path"]])
         log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in course.features])
         with deferred() as check:
-            epochs, normal = course.train(model, on_epoch=partial(tell_epoch, run), check=check)
+            epochs, normal = course.train(model, on_epoch=partial(tell_epoch, run, params.threshold.folds), check=check)
         run.log_metrics(peak_memory(device))
         rate = params.threshold.false_reject_rate
         threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
@@ -110,9 +110,10 @@ def weights_tag(weights: str) -> dict[str, str]:
     return {"weights_sha256": file_sha256(Path(weights))} if Path(weights).is_file() else {}
 
 
-def tell_epoch(run: tracking.TrackedRun, epoch: Epoch, epochs: int) -> None:
+def tell_epoch(run: tracking.TrackedRun, folds: int | None, epoch: Epoch, epochs: int) -> None:
+    """Seconds left are those of the whole training: each fold's model then sees all images but its fold's."""
     run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
-    left = (epochs - epoch.epoch) * epoch.seconds
+    left = (epochs - epoch.epoch + epochs * ((folds or 1) - 1)) * epoch.seconds
     log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
 
 

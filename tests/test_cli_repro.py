@@ -109,6 +109,7 @@ def test_a_signal_ends_dvc_too_and_gives_the_model_back(project: Path, number: i
     os.kill(int(pid.read_text()), signal.SIGKILL)  # a stage of ours ends by itself when its DVC is gone
     _, told = process.communicate(timeout=60)
     assert process.returncode == code
+    assert "the same command goes on where this one was" in told.decode()
     assert told.decode().endswith("models/b is again the model of before\n")
     assert (project / "models/b/config.json").read_text() == "first b\n"
 

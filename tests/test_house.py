@@ -127,6 +127,12 @@ def test_dvc_yaml_names_every_parameter_section_a_stage_reads() -> None:
         assert read <= named, f"{stage} reads {sorted(read - named)}, which dvc.yaml does not name"
 
 
+def test_every_package_is_installed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {relative(path.parent).replace("/", ".") for path in OURS if path.name == "__init__.py"}
+    assert set(listed) == there
+
+
 def test_files_are_short() -> None:
     long = {relative(p): n for p in OURS if (n := len(p.read_text().splitlines())) > 250}
     assert not long

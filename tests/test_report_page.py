@@ -325,6 +325,22 @@ def test_a_reason_is_told_once_for_all_metrics_that_it_concerns(tmp_path: Path) 
     assert "bottle: no pixel AUROC, AUPRO: no masks" in overview
 
 
+@pytest.mark.parametrize(
+    ("misses", "auroc", "told"),
+    [(4, 0.99, ""), (5, 0.99, "--max-miss 5%"), (9, 0.6, "9 of 9 defective"), (9, 0.6, "pass")],
+)
+def test_a_threshold_that_lets_most_defects_pass_is_told_on_top(
+    tmp_path: Path, misses: int, auroc: float, told: str
+) -> None:
+    folder = _write(tmp_path / "bottle")
+    metrics = {"category": "bottle"} | METRICS | {"misses": misses, "image_auroc": auroc}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    top = _Page(_page(folder)).text.partition("Overview")[0]
+    assert ("lets most defects pass" in top) == bool(told)
+    assert told in top
+    assert ("--max-miss" in top) == (told == "--max-miss 5%")
+
+
 def test_refused_categories_come_first(tmp_path: Path) -> None:
     folders = [_write(tmp_path / name) for name in ("one", "two")]
     (folders[0] / "gate.json").write_text(json.dumps(_decision("promoted")))

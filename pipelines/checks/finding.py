@@ -30,7 +30,7 @@ REMEDIES = {
     "non_binary_mask": "any value above 0 counts as defect, in a lossy file from 128; save it with two values",
     "leakage": "remove one of the two: a test on training images says nothing",
     "duplicate": "remove one of the two",
-    "near_identical": "look at both; remove one if they show the same shot",
+    "near_identical": "look at both: the same shot must go from one; a small defect on a like part may stay",
     "suspicious": "look whether it shows a good part in the usual view",
     "layout": "move or remove it",
     "empty_class": "add images or remove the folder",

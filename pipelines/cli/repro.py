@@ -40,6 +40,8 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+    if signals:
+        _tell("interrupted: the same command goes on where this one was")
     if code or signals:
         for category in categories:
             if put_back_model(category):

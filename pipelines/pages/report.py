@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.decision import ROLLED_BACK, in_words
+from pipelines.misses import warning
 from pipelines.pages import charts
 from pipelines.pages.cases import grouped_cases
 from pipelines.pages.drawing import Chart, svg
@@ -45,6 +46,7 @@ def render(
         about=about,
         missing=missing or {},
         refused=refused,
+        blind=[view for view in views if view["warning"]],
         metric_names=METRICS,
         verdicts=VERDICTS,
         means=_means(results),
@@ -81,6 +83,7 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "undefined": result.undefined,
         "reasons": reasons(result.undefined),
         "intervals": result.intervals,
+        "warning": warning(result.category, result.metrics),
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,
         "images": result.images,
