@@ -95,15 +95,11 @@ def take_into_use(name: str, *, root: Path, weights: str | None) -> None:
     if weights is None:
         weights = params.model.weights if others else "pretrained"
     categories = ", ".join(dict.fromkeys([*others, name]))
-    values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": plain(weights)}
+    written = weights if weights in ("random", "pretrained") else json.dumps(weights)
+    values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": written}
     write_values(values)
     log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items()))
     log.info("next: fastflow report. To have the images tracked: dvc add %s", root / name)
-
-
-def plain(text: str) -> str:
-    """A text as YAML: without quotes where it needs none."""
-    return text if re.fullmatch("[a-z]+", text) else json.dumps(text)
 
 
 def summary(source: Path, found: Found) -> str:

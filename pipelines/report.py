@@ -24,10 +24,12 @@ def report(params: Params) -> None:
             results.append(read_result(report_folder(category)))
         except BadData as error:
             missing[category] = f"{error}; run: dvc repro evaluate@{category}"
+    count = len(params.data.categories)
+    whole = params.data.categories[0] if count == 1 else f"{count} categories"
     page = render(
         results,
         title="FastFlow report",
-        subtitle=f"{len(results)} of {len(params.data.categories)} categories",
+        subtitle=f"{len(results)} of {count} categories" if missing else whole,
         about=project_version(),
         missing=missing,
     )
