@@ -109,8 +109,10 @@ def _floor(challenger: pd.DataFrame, floor: float) -> Rule:
     value = _auroc(challenger)
     if value is None:
         return Rule("floor", True, "image_auroc is not defined without both good and defective test images")
-    text = f"image_auroc is {value:.4f}; at least {floor} is asked of this category"
-    return Rule("floor", value >= floor, text, {"image_auroc": value, "floor": floor})
+    defective = challenger.loc[challenger["gt_label"] == 1, "pred_label"]
+    missed = int((defective == 0).sum())
+    text = f"image_auroc is {value:.4f}, at least {floor} is asked; {missed} of {len(defective)} defects are missed"
+    return Rule("floor", value >= floor, text, {"image_auroc": value, "floor": floor, "misses": missed})
 
 
 def _auroc(scores: pd.DataFrame) -> float | None:

@@ -64,6 +64,7 @@ def train(category: str, params: Params) -> None:
         run.log_metrics(peak_memory(device))
         rate = params.threshold.false_reject_rate
         threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
+        log.info("%s: threshold %.6g, for %.3g %% of good parts rejected", category, threshold["image"], 100 * rate)
         about = {
             "category": category,
             "seed": params.seed,

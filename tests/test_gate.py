@@ -64,6 +64,11 @@ def test_without_a_champion_the_floor_alone_decides() -> None:
     assert rule.passed
     (rule,) = first_rules(measured(), LIMITS.model_copy(update={"floor": 1.01}), category="plates")
     assert (rule.name, rule.passed) == ("floor", False)
+    blind = measured()
+    blind.scores["pred_label"] = 0
+    (rule,) = first_rules(blind, LIMITS, category="plates")
+    assert rule.passed
+    assert "40 of 40 defects are missed" in rule.sentence
 
 
 def test_other_images_are_no_comparison() -> None:

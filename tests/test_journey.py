@@ -91,27 +91,24 @@ def test_every_command_of_the_readme_does_what_it_says(project: Path, home: Path
         assert (project / made).exists(), made
 
 
-def test_make_ui_prints_the_page_of_the_runs_and_ends_with_ctrl_c(project: Path, home: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])  # Ctrl-C, or the terminal is closed
+def test_make_ui_prints_the_page_of_the_runs_and_leaves_no_server(
+    project: Path, home: Path, number: signal.Signals
+) -> None:
     port = free_port()
     command = [sys.executable, "-m", "pipelines.services", "ui", "--mlflow-port", str(port)]  # as the Makefile has it
-    with subprocess.Popen(
-        command, cwd=project, env=variables(project, home), stdout=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
-    ) as server:
+    environment = variables(project, home)
+    with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             told = next(line for line in server.stdout if line.startswith("open "))
             assert told.split()[1].startswith(f"http://127.0.0.1:{port}/#/experiments/1/runs?")
             assert listens(port)
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(number)
         assert server.wait(60) == 0
         assert "mlflow: ended" in server.stdout.read()
     assert not listens(port)
-
-
-def hears_ctrl_c() -> None:
-    """As in a terminal: where tests run in the background, their shell has it ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_the_service_of_the_readme_answers(project: Path, home: Path) -> None:

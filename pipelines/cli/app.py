@@ -13,7 +13,12 @@ import typer
 from pipelines.cli import models, work
 from pipelines.cli.forward import STATE
 
-SILENT = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}  # as the Makefile does
+SILENT = {  # as the Makefile does; and MLflow's bars leave their colours behind
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
