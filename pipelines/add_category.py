@@ -76,8 +76,8 @@ def copy_from(source: Path, target: Path, *, test_fraction: float) -> None:
 
 def there_already(target: Path) -> ValueError:
     return ValueError(
-        f"{target} exists; to check it again, or with other --weights: fastflow init {target} --name {target.name}; "
-        "for other images choose another --name, or remove it"
+        f"{target} exists; to check it again: fastflow init {target} --name {target.name}, with --weights where those "
+        "are to change; for other images choose another --name, or remove it"
     )
 
 

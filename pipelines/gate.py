@@ -109,10 +109,14 @@ def _floor(challenger: pd.DataFrame, floor: float) -> Rule:
     value = _auroc(challenger)
     if value is None:
         return Rule("floor", True, "image_auroc is not defined without both good and defective test images")
-    defective = challenger.loc[challenger["gt_label"] == 1, "pred_label"]
-    missed = int((defective == 0).sum())
-    text = f"image_auroc is {value:.4f}, at least {floor} is asked; {missed} of {len(defective)} defects are missed"
-    return Rule("floor", value >= floor, text, {"image_auroc": value, "floor": floor, "misses": missed})
+    good, defective = (challenger.loc[challenger["gt_label"] == label, "pred_label"] for label in (0, 1))
+    missed, rejected = int((defective == 0).sum()), int(good.sum())
+    text = (
+        f"image_auroc is {value:.4f}, at least {floor} is asked; {missed} of {len(defective)} defects are missed, "
+        f"{rejected} of {len(good)} good parts rejected"
+    )
+    figures = {"image_auroc": value, "floor": floor, "misses": missed, "false_rejects": rejected}
+    return Rule("floor", value >= floor, text, figures)
 
 
 def _auroc(scores: pd.DataFrame) -> float | None:

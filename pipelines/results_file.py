@@ -119,4 +119,4 @@ class ResultsFile:
     def _compare(path: Path, what: str, found: set[Any], expected: object) -> None:
         if others := found - {expected}:
             told = ", ".join(sorted(map(str, others)))
-            raise BadData(f"{path} holds scores with the {what} {told}, not {expected}; name another file")
+            raise BadData(f"{path} holds scores with the {what} {told}, not {expected}: remove it, or name another")

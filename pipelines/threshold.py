@@ -25,6 +25,7 @@ from fastflow.score import SCORES
 from fastflow.sealed import read_config, write_threshold
 from fastflow.threshold import threshold_for
 from pipelines import dvc
+from pipelines.misses import warning
 from pipelines.normal_scores import normal_scores
 from pipelines.paths import model_folder, report_folder
 from pipelines.percent import rate_of
@@ -65,6 +66,9 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     else:
         return
     save(folder, category, config["threshold"] | new)
+    found_costs = costs(new["image"], scores)
+    if text := warning(category, {"misses": found_costs["miss_count"], "num_defective": found_costs["miss_total"]}):
+        log.warning("but %s; --max-miss finds a threshold by them", text)
 
 
 def labelled(category: str) -> pd.DataFrame:
@@ -83,7 +87,7 @@ def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dic
             "run: dvc repro evaluate, or use --max-false-reject"
         )
     allowed = math.floor(max_miss * len(defective) + 1e-9)
-    threshold = float(np.nextafter(defective[min(allowed, len(defective) - 1)], -np.inf))
+    threshold = below(defective[min(allowed, len(defective) - 1)], np.concatenate([normal, scores["pred_score"]]))
     return {
         "image": threshold,
         "method": "misses",
@@ -91,6 +95,13 @@ def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dic
         "guarantee": f"none: chosen so that at most {allowed} of {len(defective)} labelled defective test images are "
         "missed; figures measured on those flatter it",
     }
+
+
+def below(score: float, others: np.ndarray) -> float:
+    """Midway between a score and the next lower one, in single precision as models score: rounding moves no verdict."""
+    lower = others[others < score].max(initial=-np.inf)
+    middle = np.float32((score + lower) / 2)
+    return float(middle if lower < middle < score else np.nextafter(np.float32(score), np.float32(-np.inf)))
 
 
 def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at") -> str:

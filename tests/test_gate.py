@@ -68,7 +68,7 @@ def test_without_a_champion_the_floor_alone_decides() -> None:
     blind.scores["pred_label"] = 0
     (rule,) = first_rules(blind, LIMITS, category="plates")
     assert rule.passed
-    assert "40 of 40 defects are missed" in rule.sentence
+    assert "40 of 40 defects are missed, 0 of 40 good parts rejected" in rule.sentence
 
 
 def test_other_images_are_no_comparison() -> None:

@@ -341,6 +341,14 @@ def test_a_threshold_that_lets_most_defects_pass_is_told_on_top(
     assert ("--max-miss" in top) == (told == "--max-miss 5%")
 
 
+def test_a_threshold_that_was_chosen_on_test_images_is_told(tmp_path: Path) -> None:
+    chosen = {"threshold guarantee": "none: chosen so that at most 0 of 9 labelled defective test images are missed"}
+    told = _Page(_page(_write(tmp_path / "bottle", about=chosen))).text
+    assert "threshold of bottle was chosen on labelled test images" in told
+    assert "alone; no test image has a say in it" not in told
+    assert "alone; no test image has a say in it" in _Page(_page(_write(tmp_path / "cable"))).text
+
+
 def test_refused_categories_come_first(tmp_path: Path) -> None:
     folders = [_write(tmp_path / name) for name in ("one", "two")]
     (folders[0] / "gate.json").write_text(json.dumps(_decision("promoted")))

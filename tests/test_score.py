@@ -141,7 +141,7 @@ def test_verdicts_at_two_thresholds_are_not_mixed(
     assert f"8 of 8 images are in scores.csv already, {rejected} rejected in all" in "".join(capfd.readouterr())
     write_threshold(Path("models/plates"), read_config(Path("models/plates"))["threshold"] | {"image": 0.25})
     assert run(monkeypatch, *command) == 3
-    assert "scores with the threshold 0.5, not 0.25; name another file" in capfd.readouterr().err
+    assert "scores with the threshold 0.5, not 0.25: remove it, or name another" in capfd.readouterr().err
     assert Path("scores.csv").read_bytes() == before
 
 

@@ -86,6 +86,17 @@ def test_a_limit_on_misses_finds_as_many_labelled_defects_as_asked(
     assert found["false_reject_rate"] == pytest.approx((NORMAL > 0.3).mean())
 
 
+@pytest.mark.parametrize("lower", [0.1, float(np.nextafter(np.float32(0.32092559337615967), np.float32(0)))])
+def test_the_defect_that_sets_the_threshold_is_above_it_in_either_precision(lower: float) -> None:
+    score = 0.32092559337615967  # a float32, as models give it
+    table = pd.DataFrame({"gt_label": [0, 1, 1], "pred_score": [lower, score, 0.5]})
+    found = threshold.for_misses(table, np.array([0.05, lower]), 0.05)["image"]
+    assert score > found
+    assert np.float32(score) > np.float32(found)
+    assert float(np.float32(found)) == found
+    assert found >= lower
+
+
 @pytest.mark.parametrize("limit", ["0%", "100%", "2", "many"])
 def test_what_is_no_rate_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     assert ask(monkeypatch, "--max-false-reject", limit) == USAGE

@@ -83,6 +83,7 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "undefined": result.undefined,
         "reasons": reasons(result.undefined),
         "intervals": result.intervals,
+        "flattered": result.about.get("threshold guarantee", "").startswith("none: chosen"),
         "warning": warning(result.category, result.metrics),
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,
