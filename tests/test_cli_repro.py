@@ -1,6 +1,5 @@
 """`fastflow train` and flows around a real DVC with stages of one line: what is told, and what a failure leaves."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -104,9 +104,14 @@ def test_a_signal_ends_dvc_too_and_gives_the_model_back(project: Path, number: i
     pid = project / "pid"
     while not (pid.is_file() and pid.read_text().strip()):
         time.sleep(0.05)
+    stage = psutil.Process(int(pid.read_text()))
+    dvc = psutil.Process(process.pid).children()[0]
     process.send_signal(number)  # to this process alone, as a supervisor does
-    time.sleep(0.5)
-    os.kill(int(pid.read_text()), signal.SIGKILL)  # a stage of ours ends by itself when its DVC is gone
+    until = time.monotonic() + 20  # long before its stage ends
+    while dvc.status() != psutil.STATUS_ZOMBIE:  # its parent still reads what the stage says
+        assert time.monotonic() < until, "DVC goes on"
+        time.sleep(0.05)
+    stage.kill()  # a stage of ours ends by itself when its DVC is gone
     _, told = process.communicate(timeout=60)
     assert process.returncode == code
     assert "the same command goes on where this one was" in told.decode()

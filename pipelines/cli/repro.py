@@ -27,10 +27,8 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
         signals: list[signal.Signals] = []
 
         def pass_on(number: int, _: FrameType | None) -> None:
-            signals.append(
-                signal.Signals(number)
-            )  # Ctrl-C has reached DVC and its stage already: they end in order, we wait
-            if number == signal.SIGTERM:
+            signals.append(signal.Signals(number))
+            if number == signal.SIGTERM or not sys.stdin.isatty():  # a terminal's Ctrl-C has reached DVC already
                 dvc.terminate()
 
         before = {number: signal.signal(number, pass_on) for number in ENDED}
