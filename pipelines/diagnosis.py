@@ -134,7 +134,7 @@ def outputs(params: Params) -> Iterator[Remark]:
                 yield Remark("warn", "data", message, f"dvc add {root}")
             if not model_folder(category).is_dir():
                 yield Remark("warn", "model", f"{category} has none", f"fastflow train {category}")
-            if model_folder(category).is_dir():
+            else:
                 sealed = read_config(model_folder(category))["sha256"]
                 for name in {FLOW, BACKBONE, *sealed}:
                     read_sealed(model_folder(category), name)

@@ -33,10 +33,8 @@ from pipelines.provenance import data_hash, provenance
 from pipelines.run import run_category_stage
 from pipelines.served_model import load_served
 from pipelines.stage import log
-from pipelines.tables import Evaluated, score_table, tradeoff_table, write_tables
+from pipelines.tables import OF_TYPES, Evaluated, score_table, tradeoff_table, write_tables
 from pipelines.tracking import TrackedRun
-
-TOLD = ("image_auroc", "pixel_auroc", "aupro")  # in the log; metrics.json has all
 
 
 def evaluate(category: str, params: Params) -> None:
@@ -68,7 +66,7 @@ def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str,
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, index, scored, root, threshold=threshold)
     track(category, params, run, numbers, key=key, origin=origin)
-    told = {name: found.metrics[name].value for name in TOLD}
+    told = {name: found.metrics[name].value for name in OF_TYPES}  # metrics.json has all
     known = ", ".join(f"{name} {value:.4f}" for name, value in told.items() if value is not None)
     return known or f"without {', '.join(told)}: the test images do not allow them"
 

@@ -61,13 +61,14 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
         }
     elif max_miss is not None:
         new = for_misses(scores, normal, max_miss)
-        row = {"rate": new["false_reject_rate"]} | costs(new["image"], scores)
-        print(shown(pd.DataFrame([row]), "good training images above it"))
     else:
         return
+    cost = costs(new["image"], scores)
+    if max_miss is not None:
+        row = {"rate": new["false_reject_rate"]} | cost
+        print(shown(pd.DataFrame([row]), "good training images above it"))
     save(folder, category, config["threshold"] | new)
-    found_costs = costs(new["image"], scores)
-    if text := warning(category, {"misses": found_costs["miss_count"], "num_defective": found_costs["miss_total"]}):
+    if text := warning(category, {"misses": cost["miss_count"], "num_defective": cost["miss_total"]}):
         log.warning("but %s; --max-miss finds a threshold by them", text)
 
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import typer
 
+from pipelines.names import unknown
 from pipelines.stage import FAILED, USAGE, exit_code
 
 STATE = {"debug": False}
@@ -72,10 +73,10 @@ def require_project(*categories: str) -> None:
     """Ends with exit code 2 where this folder is no project, or params.yaml has no such category."""
     if not Path("params.yaml").is_file():
         refuse("no params.yaml in this folder; run fastflow in the project's folder, or name that: fastflow -C FOLDER")
-    if strangers := [category for category in categories if category not in every_category()]:
-        from pipelines.names import unknown
-
-        refuse(unknown(strangers[0], every_category(), what="category", where="params.yaml (data.categories)"))
+    known = every_category() if categories else []
+    for category in categories:
+        if category not in known:
+            refuse(unknown(category, known, what="category", where="params.yaml (data.categories)"))
 
 
 def every_category() -> list[str]:
