@@ -26,7 +26,7 @@ from fastflow.metrics.paired import auroc_difference
 from fastflow.sealed import read_config
 from pipelines.checkpoints import checkpoint_of
 from pipelines.device import choose_device
-from pipelines.pages.compare import COMPARED, Compared, Flipped, Side, render
+from pipelines.pages.compare import COMPARED, MILLISECONDS, Compared, Flipped, Side, render
 from pipelines.params import Params, read_params
 from pipelines.paths import CHAMPION_MODEL, index_file
 from pipelines.pictures import Triplet, triplet
@@ -94,7 +94,7 @@ def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged
     rates = {f"{what}_rate": count / total if total else None for what, (count, total) in wrong.items()}
     types = defect_table(Evaluated(index, scores, maps, masks, metrics, {}))
     numbers = {name: value.value for name, value in metrics.items()} | rates
-    numbers |= {"milliseconds_per_image": scored.milliseconds_per_image}
+    numbers |= {MILLISECONDS: scored.milliseconds_per_image}
     side = Side(version=version, threshold=threshold["image"], metrics=numbers, types=types)
     return Judged(side, scored, threshold, scores["pred_label"])
 
@@ -132,7 +132,8 @@ def table_of(found: list[Compared]) -> str:
         lines.append(f"  {'metric':{wide}} {'first':>9} {'second':>9} {'change':>9}")
         for name, then, now in one.pairs():
             if then is not None and now is not None:
-                lines.append(f"  {name:{wide}} {then:9.4f} {now:9.4f} {now - then:+9.4f}")
+                digits = 1 if name == MILLISECONDS else 4
+                lines.append(f"  {name:{wide}} {then:9.{digits}f} {now:9.{digits}f} {now - then:+9.{digits}f}")
         lines.append(f"  {'verdicts flipped':{wide}} {one.num_flipped:9}")
     return "\n".join(lines)
 

@@ -34,7 +34,7 @@ from pipelines.results_file import ResultsFile, Row
 from pipelines.revision import project_version
 from pipelines.score import BATCH_SIZE, Unreadable, named, score
 from pipelines.scorer import open_scorer
-from pipelines.stage import Failed, exit_code, log
+from pipelines.stage import Alarm, exit_code, log
 
 FOLDER = Path("drift")
 NEEDED = ("pred_score", *Appearance._fields)
@@ -53,7 +53,7 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
 
     Raises:
         BadData: a score file that is none, or is of another model; a model from before these figures were kept.
-        Failed: something changed; the message says what.
+        Alarm: something changed; the message says what.
     """
     if source is None and params.drift.recent is None:
         raise ValueError("name photographs or a score file, or write drift.recent into params.yaml")
@@ -69,7 +69,8 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
     )
     tell(category, verdict, recent, then, source=source, usual_rejects=params.drift.usual_rejects)
     if verdict.alarm:
-        raise Failed(f"{category}: {verdict.sentence}. See {FOLDER / category}.html")
+        raise Alarm(f"{category}: {verdict.sentence}. See {FOLDER / category}.html")
+    log.info("%s: %s. See %s.html", category, verdict.sentence, FOLDER / category)
     return verdict
 
 
@@ -150,8 +151,7 @@ def tell(
         run.set_tags({"mlflow.note.content": verdict.sentence})
         for suffix in (".html", ".json"):
             run.log_files(FOLDER / f"{category}{suffix}", under="drift")
-    log.info("%s: %d images, %d rejected: %s", category, verdict.images, verdict.rejected, verdict.sentence)
-    log.info("wrote %s", FOLDER / f"{category}.html")
+    log.info("%s: %d images, %d rejected", category, verdict.images, verdict.rejected)
 
 
 def main() -> None:

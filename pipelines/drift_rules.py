@@ -95,7 +95,7 @@ def _verdict(
         return "scores", f"nearly all images score {way}, though they look alike: position, focus, material or model?"
     if rate_interval(rejected, images, confidence=1 - 2 * ALPHA)[0] > usual_rejects:
         return "defects", f"{rejected} of {images} parts are rejected, more than the usual {usual_rejects:.1%}"
-    return "same", "as in calibration"
+    return "same", "looks and scores are those of the calibration"
 
 
 def shift(name: str, recent: pd.DataFrame, reference: pd.DataFrame) -> Shift:

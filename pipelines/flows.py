@@ -40,6 +40,7 @@ from pipelines.flow_tasks import (
     stages_of,
 )
 from pipelines.lock import Held
+from pipelines.names import unknown
 from pipelines.notify import notify
 from pipelines.only_one import close_dead_runs, only_one
 from pipelines.params import Params, read_params
@@ -227,11 +228,10 @@ def stale_categories(categories: list[str]) -> set[str]:
 
 
 def choose_categories(categories: list[str] | None, params: Params) -> list[str]:
-    """The categories asked for, or all. Raises ValueError naming those that params.yaml does not list."""
+    """The categories asked for, or all. Raises ValueError naming one that params.yaml does not list."""
     known = params.data.categories
-    unknown = sorted(set(categories or []) - set(known))
-    if unknown:
-        raise ValueError(f"categories {unknown} are not in params.yaml: data.categories; allowed: {known}")
+    for name in sorted(set(categories or []) - set(known)):
+        raise ValueError(unknown(name, known, what="category", where="params.yaml (data.categories)"))
     return categories or known
 
 

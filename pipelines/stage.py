@@ -19,6 +19,10 @@ class Failed(RuntimeError):
     """Work that failed for a reason it can say in one sentence."""
 
 
+class Alarm(Failed):
+    """A check did its work, and found what it looks for."""
+
+
 class Refused(Failed):
     """The gate keeps the champion; the message names the rules that failed."""
 
@@ -49,6 +53,8 @@ def exit_code(work: Callable[[], None]) -> int:
         return _say(error, REFUSED)
     except (ServerAway, OSError) as error:
         return _say(error, SERVER_AWAY)
+    except Alarm as error:
+        return _say(error, FAILED, kind="alarm")
     except (Failed, NonFiniteLoss) as error:
         return _say(error, FAILED)
     except KeyboardInterrupt:
@@ -56,8 +62,8 @@ def exit_code(work: Callable[[], None]) -> int:
     return 0
 
 
-def _say(error: object, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr, flush=True)
+def _say(error: object, code: int, *, kind: str = "error") -> int:
+    print(f"{kind}: {error}", file=sys.stderr, flush=True)
     return code
 
 

@@ -215,7 +215,9 @@ def test_darker_photographs_end_with_code_1_and_a_page(plates: Path, capsys: pyt
             image.point(lambda level: level * 0.6).save(path)
     assert run(drift, "--category", "plates", plates) == 1
     assert verdict_of() == "camera"
-    assert "brightness fell" in capsys.readouterr().err
+    told = "".join(capsys.readouterr())
+    assert told.count("brightness fell") == 1
+    assert "alarm: plates: the camera" in told
     written = "".join(path.read_text() for path in Path(".mlflow/journal").rglob("journal.jsonl"))
     assert '"drift": "camera"' in written
     assert "brightness_ks" in written

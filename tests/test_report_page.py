@@ -286,6 +286,18 @@ def test_what_another_threshold_would_do_has_its_limits(page: str) -> None:
     )
 
 
+def test_the_threshold_in_use_stands_among_the_others(tmp_path: Path) -> None:
+    """Marked where it is one of them; else in a row of its own, with the limits of the evaluation."""
+    folder = _write(tmp_path / "bottle", threshold=1.25)
+    assert "2.0 % in use 1.25" in _Page(_page(folder)).text
+    folder = _write(tmp_path / "cable", false_rejects=3, misses=1)
+    (folder / "intervals.json").write_text(json.dumps({"false_reject_rate": [0.12, 0.88], "miss_rate": [0.003, 0.48]}))
+    wanted = (
+        "the one in use 1 3 of 6 (50.0 %; 95 %: 12.0 % to 88.0 %) 1 of 9 (11.1 %; 95 %: 0.3 % to 48.0 %) 2.0 % 1.25"
+    )
+    assert wanted in _Page(_page(folder)).text
+
+
 def test_the_gates_verdict_is_told_with_each_rule(page: str) -> None:
     text = _Page(page).text
     assert text.index("The gate refused 1 model") < text.index("Overview")

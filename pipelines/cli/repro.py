@@ -13,8 +13,9 @@ from pipelines.stage import FAILED, INTERRUPTED, TERMINATED
 RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")
 DVCS_OWN = re.compile(
-    r"$|> |Updating lock file|Generating lock file|Stage '.*' didn't change, skipping|Data and pipelines are up to date"
-    r"|To track the changes with git|\s*git add |To enable auto staging|\s*dvc config |Use `dvc push`"
+    r"$|> |Updating lock file|Generating lock file|(Stage )?'.*' didn't change, skipping"
+    r"|Data and pipelines are up to date|To track the changes with git"
+    r"|\s*git add |To enable auto staging|\s*dvc config |Use `dvc push`"
 )
 ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 

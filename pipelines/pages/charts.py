@@ -1,6 +1,7 @@
 """The charts of a category's report, each from a table that its evaluation or training left."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pipelines.pages.drawing import DEFECTIVE, GOOD, INK, STYLE, Chart, new_axes, new_figure, short
 from pipelines.pictures import blend, heat_colours
 
+Corner = Literal["upper left", "upper right"]
 BINS = (12, 40)  # fewest and most bars of a histogram
 
 
@@ -26,7 +28,8 @@ def score_histogram(scores: pd.DataFrame, *, threshold: float | None) -> Chart:
     top = new_axes(figure, left=124, bottom=strip + 50, right=8, top=26)
     low = new_axes(figure, left=124, bottom=42, right=8, top=190)
     limits = span(scores["pred_score"].tolist(), threshold)
-    _bars(top, scores, limits)
+    corner: Corner = "upper left" if threshold is not None and threshold > sum(limits) / 2 else "upper right"
+    _bars(top, scores, limits, legend=corner)
     _rug(low, scores, types)
     for axes in (top, low):
         axes.set_xlim(*limits)
@@ -50,17 +53,18 @@ def mark_threshold(axes: Axes, threshold: float, *, named: bool = False) -> None
         axes.text(threshold, 1.01, "threshold", transform=axes.get_xaxis_transform(), ha="center", va="bottom")
 
 
-def _bars(axes: Axes, scores: pd.DataFrame, limits: tuple[float, float]) -> None:
+def _bars(axes: Axes, scores: pd.DataFrame, limits: tuple[float, float], *, legend: Corner) -> None:
     edges = np.linspace(*limits, num_bins(len(scores)) + 1)
     for label, name, colour in ((0, "good", GOOD), (1, "defective", DEFECTIVE)):
         values = scores.loc[scores["gt_label"] == label, "pred_score"]
         counts, _ = np.histogram(values, edges)
         axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75, label=f"{name} ({len(values)})")
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
     axes.tick_params(labelbottom=False, length=0)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylabel("images")
     axes.grid(axis="y")
-    axes.legend(loc="upper right", borderpad=0, labelspacing=0.3)
+    axes.legend(loc=legend, borderpad=0, labelspacing=0.3)
 
 
 def num_bins(count: int) -> int:

@@ -10,12 +10,13 @@ from pipelines.pages.page import page, webp
 from pipelines.pages.report import METRICS
 from pipelines.pictures import small_webp
 
+MILLISECONDS = "milliseconds_per_image"
 COMPARED = METRICS | {
     "false_reject_rate": "good parts rejected",
     "miss_rate": "defective parts missed",
-    "milliseconds_per_image": "ms / image",
+    MILLISECONDS: "ms / image",
 }
-LOWER_IS_BETTER = ("false_reject_rate", "miss_rate", "milliseconds_per_image")
+LOWER_IS_BETTER = ("false_reject_rate", "miss_rate", MILLISECONDS)
 OF_TYPES = ("image_auroc", "aupro")
 WORDS = {0: "accepts", 1: "rejects"}
 
@@ -95,7 +96,7 @@ def row(name: str, then: float | None, now: float | None) -> dict[str, Any]:
         return {"then": then, "now": now, "change": None, "way": ""}
     moved = now - then
     gained = -moved if name in LOWER_IS_BETTER else moved
-    enough = 0.2 * then if name == "milliseconds_per_image" else 0.0005  # times of one machine vary so much
+    enough = 0.2 * then if name == MILLISECONDS else 0.0005  # times of one machine vary so much
     return {"then": then, "now": now, "change": moved, "way": way(gained, enough)}
 
 

@@ -92,7 +92,7 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "verdict": gate["verdict"] if gate and not gate["stale"] else "",
         "changes": changes(gate) if gate and not gate["stale"] else {},
         "types": type_rows(result.scores, result.defects, threshold=threshold),
-        "tradeoff": tradeoff_rows(result.tradeoff),
+        "tradeoff": tradeoff_rows(result.tradeoff, result.metrics, result.intervals),
         "figures": {name: svg(chart) for name, chart in figures(result).items()},
         "last_loss": float(training["loss"].iloc[-1]) if len(training) else None,
         "legend": svg(charts.heat_legend(low=pictures["low"], threshold=pictures["threshold"]))

@@ -1,5 +1,6 @@
 """Rows of the report's tables."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,29 @@ def _row(name: str, values: "pd.Series[float]", *, wrong: "pd.Series[bool] | Non
     return {"name": name, "n": len(values), "wrong": None if wrong is None else int(wrong.sum())} | metrics | spread
 
 
-def tradeoff_rows(tradeoff: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row a rate of false rejects aimed at: its threshold, good images rejected and defective ones missed."""
-    return [
-        {"rate": row["rate"], "threshold": row["threshold"]}
+def tradeoff_rows(
+    tradeoff: pd.DataFrame, metrics: Mapping[str, float | None], limits: Mapping[str, Sequence[float]]
+) -> list[dict[str, Any]]:
+    """A row a rate of false rejects aimed at: its threshold, good images rejected and defective ones missed. The one in
+    use is marked; where it was aimed at something else, it is a row of its own, on top."""
+    used = metrics.get("threshold")
+    rows = [
+        {"rate": row["rate"], "threshold": row["threshold"], "in_use": row["threshold"] == used}
         | {what: _counted(row, what) for what in ("false_reject", "miss")}
         for row in tradeoff.to_dict("records")
     ]
+    counted = not {"false_rejects", "misses"} - metrics.keys()
+    if rows and counted and not any(row["in_use"] for row in rows):
+        rows.insert(0, {"rate": None, "threshold": used, "in_use": True} | _at_present(metrics, limits))
+    return rows
+
+
+def _at_present(metrics: Mapping[str, float | None], limits: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    found = {}
+    for what, count, total in (("false_reject", "false_rejects", "num_good"), ("miss", "misses", "num_defective")):
+        low, high = limits.get(f"{what}_rate", (0.0, 1.0))
+        found[what] = {"count": metrics.get(count), "total": metrics.get(total), "low": low, "high": high}
+    return found
 
 
 def _counted(row: dict[Any, Any], what: str) -> dict[str, float]:
