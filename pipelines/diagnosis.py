@@ -67,7 +67,7 @@ def disk(params: Params) -> Iterator[Remark]:
     )
     site = os.environ.get("DVC_SITE_CACHE_DIR")
     if not site:
-        cure = "export DVC_SITE_CACHE_DIR=$PWD/.dvc/site-cache, or use make"
+        cure = "source .venv/bin/activate, or export DVC_SITE_CACHE_DIR=$PWD/.dvc/site-cache"
         yield Remark("warn", "permissions", "DVC's site cache is in a folder that others may write to", cure)
     for folder in (journal.STORE, STATE):
         if folder.is_dir() and folder.stat().st_mode & 0o002:
