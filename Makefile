@@ -29,14 +29,15 @@ setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
 
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12 setup")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@echo 'installing the locked packages into .venv: 7 GB with the GPU libraries, minutes on a slow line'
-	$(BIN)/python -m uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
-	$(BIN)/python -m uv pip install --quiet --no-deps --python $(BIN)/python -C editable_mode=compat --editable .  # found beside this folder, too
-	grep -q DVC_SITE_CACHE_DIR .venv/bin/activate || echo 'export DVC_SITE_CACHE_DIR="$(CURDIR)/.dvc/site-cache" DVC_NO_ANALYTICS=1 DO_NOT_TRACK=true MLFLOW_DISABLE_TELEMETRY=true' >> .venv/bin/activate
-	$(BIN)/python -m compileall -q fastflow pipelines
-	touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
+	@$(BIN)/python -m uv pip install --quiet --no-deps --python $(BIN)/python -C editable_mode=compat --editable .  # found beside this folder, too
+	@grep -q DVC_SITE_CACHE_DIR .venv/bin/activate || echo 'export DVC_SITE_CACHE_DIR="$(CURDIR)/.dvc/site-cache" DVC_NO_ANALYTICS=1 DO_NOT_TRACK=true MLFLOW_DISABLE_TELEMETRY=true' >> .venv/bin/activate
+	@$(BIN)/python -m compileall -q fastflow pipelines
+	@touch $@
+	@echo 'installed; the environment in a shell of yours: . .venv/bin/activate'
 
 demo: setup  ## draw, train, evaluate and report three small categories: minutes, no network, no GPU
 	fastflow demo

@@ -8,7 +8,6 @@ without HTTP or decoding. Clients and server share the cores.
 import argparse
 import http.client
 import io
-import json
 import os
 import subprocess
 import sys
@@ -20,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import ABOUT, open_file
+from fastflow.export.runner import open_file
 from fastflow.export.write import write_onnx
-from fastflow.files import file_sha256
 from fastflow.model import build_model
 from fastflow.presets import preset
 
@@ -34,16 +33,15 @@ BARE_SECONDS = 15.0
 def make_export(folder: Path) -> None:
     model = build_model(preset("resnet18"), weights="random", seed=0).eval()
     write_onnx(ScoringGraph(model, threshold=0.5), folder, image_size=model.config.image_size)
-    about = {
-        "format": "onnx",
-        "precision": "fp32",
-        "category": "noise",
-        "model": "random",
-        "image_size": list(model.config.image_size),
-        "threshold": {"image": 0.5, "low": 0.1, "pixel": 0.5},
-        "sha256": {path.name: file_sha256(path) for path in folder.iterdir()},
-    }
-    (folder / ABOUT).write_text(json.dumps(about))
+    write_about(
+        folder,
+        runtime="onnx",
+        precision="fp32",
+        category="noise",
+        model="random",
+        image_size=model.config.image_size,
+        threshold={"image": 0.5, "low": 0.1, "pixel": 0.5},
+    )
 
 
 def photographs(count: int = 16) -> list[bytes]:

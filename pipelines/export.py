@@ -23,11 +23,11 @@ import torch
 
 from fastflow.checkpoint import load_checkpoint
 from fastflow.data import read_images
+from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import LEAST_IMAGES, TOLERANCES, compare, require_parity
-from fastflow.export.runner import ABOUT, PRECISIONS, Images, Scores, open_file
+from fastflow.export.runner import PRECISIONS, Images, Scores, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
-from fastflow.files import file_sha256, write_text
 from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
 from fastflow.model import FastFlow
@@ -60,8 +60,17 @@ def export(category: str, params: Params, *, model: str, formats: list[str], pre
             log.info("writing %s %s, then comparing it with the checkpoint", runtime, precision)
             with written_whole(to / f"{runtime}-{precision}") as part:
                 write_model(trained, part, threshold["image"], runtime=runtime, precision=precision, images=calibration)
-                about = {"format": runtime, "precision": precision, "threshold": threshold}
-                check(trained, part, named, about, rows, images)
+                parity = compared(trained, part, threshold["image"], rows, images, runtime=runtime, precision=precision)
+                write_about(
+                    part,
+                    runtime=runtime,
+                    precision=precision,
+                    category=named.category,
+                    model=named.version,
+                    image_size=trained.config.image_size,
+                    threshold=threshold,
+                    parity=parity,
+                )
             tell(named, to / f"{runtime}-{precision}")
             log.info("wrote %s", to / f"{runtime}-{precision}")
 
@@ -95,13 +104,23 @@ def write_model(
         write_openvino(folder)
 
 
-def check(
-    trained: FastFlow, folder: Path, named: Named, about: dict[str, Any], rows: pd.DataFrame, images: Images
-) -> None:
-    """Compares the written model with the checkpoint, and writes export.json and parity.csv. Raises NotTheSame."""
-    precision = about["precision"]
-    run = open_file(folder, runtime=about["format"], precision=precision)
-    table = compare(reference(trained, about["threshold"]["image"]), run, images)
+def compared(
+    trained: FastFlow,
+    folder: Path,
+    threshold: float,
+    rows: pd.DataFrame,
+    images: Images,
+    *,
+    runtime: str,
+    precision: str,
+) -> dict[str, Any]:
+    """The written model beside the checkpoint, image by image in parity.csv; returns what export.json says of it.
+
+    Raises:
+        NotTheSame: it scores otherwise.
+    """
+    run = open_file(folder, runtime=runtime, precision=precision)
+    table = compare(reference(trained, threshold), run, images)
     require_parity(table, precision=precision)
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
     table.to_csv(folder / "parity.csv", index=False)
@@ -117,21 +136,12 @@ def check(
         "flipped": int(table["flipped"].sum()),
         "image_auroc": measured,
     }
-    files = sorted(path.name for path in folder.iterdir())
-    facts = {
-        "category": named.category,
-        "model": named.version,
-        "image_size": list(trained.config.image_size),
-        **about,
-        "parity": parity,
-        "sha256": {name: file_sha256(folder / name) for name in files},
-    }
-    write_text(folder / ABOUT, json.dumps(facts, indent=2) + "\n")
     log.info(
         "%s %s: on %d test and %d training images, scores are within %.2g of the checkpoint's, and %d verdicts differ",
-        about["format"], precision, len(tested), len(table) - len(tested),
+        runtime, precision, len(tested), len(table) - len(tested),
         parity["largest_relative_difference"], parity["flipped"],
     )  # fmt: skip
+    return parity
 
 
 def reference(trained: FastFlow, threshold: float) -> Callable[[Images], Scores]:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastflow.export.runner import ABOUT, Images, Scores, open_export
+from fastflow.export.about import ABOUT
+from fastflow.export.runner import Images, Scores, open_export
 from fastflow.sealed import CONFIG, read_config
 from pipelines.names import unknown
 from pipelines.paths import model_folder

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvicorn
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
-from fastflow.export.runner import ABOUT, read_about
+from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
 from pipelines.scorer import folder_of
 from pipelines.server.app import Limits, build_app

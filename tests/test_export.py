@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from fastflow.checkpoint import save_checkpoint
+from fastflow.export.about import ABOUT, BadExport
 from fastflow.export.graph import ScoringGraph, centred, enlargement
 from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
-from fastflow.export.runner import ABOUT, FILES, BadExport, Scores, open_export, open_file
+from fastflow.export.runner import FILES, Scores, open_export, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow

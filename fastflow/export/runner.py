@@ -1,7 +1,6 @@
 """An exported model, opened by its runtime: images in, scores out. No PyTorch unless the format is PyTorch's."""
 
 import importlib.util
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastflow.errors import BadData
-from fastflow.files import file_sha256
+from fastflow.export.about import BadExport, read_about, verify
 
-ABOUT = "export.json"
 FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch": "model.pt2"}
 PRECISIONS = {"onnx": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "torch": ("fp32",)}
 INPUT, OUTPUTS = "images", ("pred_score", "pred_label", "anomaly_map")
@@ -27,10 +24,6 @@ class Scores(NamedTuple):
     pred_score: NDArray[np.float32]
     pred_label: NDArray[np.int64]
     anomaly_map: NDArray[np.float32]
-
-
-class BadExport(BadData):
-    """An export folder that cannot be trusted; the message names the file and what is wrong."""
 
 
 class Export(NamedTuple):
@@ -52,22 +45,9 @@ def open_export(folder: Path, *, threads: int | None = None) -> Export:
         BadExport: a file is absent or not what was written.
     """
     about = read_about(folder)
-    for name, digest in about["sha256"].items():
-        path = folder / name
-        if not path.is_file() or file_sha256(path) != digest:
-            raise BadExport(f"{path} is missing or damaged; export the model again")
+    verify(folder, about)
     run = open_file(folder, runtime=about["format"], precision=about["precision"], threads=threads)
     return Export(run, about)
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """export.json. Raises BadExport if it is absent or not an export's."""
-    try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
-        about["format"], about["precision"], about["sha256"], about["image_size"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadExport(f"{folder} is not an exported model ({error!r}); run: fastflow export") from error
-    return about
 
 
 def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None = None) -> Callable[[Images], Scores]:

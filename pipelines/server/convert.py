@@ -5,7 +5,6 @@ that was registered with the model, or of noise where there is none.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 
 from fastflow.checkpoint import load_checkpoint
 from fastflow.decode import Sent, read_image
+from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import compare, require_parity
-from fastflow.export.runner import ABOUT, Images, open_file
+from fastflow.export.runner import Images, open_file
 from fastflow.export.write import write_onnx
-from fastflow.files import file_sha256, write_text
 from fastflow.sealed import read_config
 from pipelines.checkpoints import checkpoint_of
 from pipelines.export import reference
@@ -43,16 +42,15 @@ def convert(name: str, to: Path) -> None:
         images = variants(example(named.folder, size))
         table = compare(reference(trained, threshold["image"]), open_file(to, runtime="onnx", precision="fp32"), images)
         require_parity(table, precision="fp32")
-    about = {
-        "format": "onnx",
-        "precision": "fp32",
-        "category": named.category,
-        "model": named.version,
-        "image_size": list(size),
-        "threshold": threshold,
-        "sha256": {path.name: file_sha256(path) for path in sorted(to.iterdir())},
-    }
-    write_text(to / ABOUT, json.dumps(about, indent=2) + "\n")
+    write_about(
+        to,
+        runtime="onnx",
+        precision="fp32",
+        category=named.category,
+        model=named.version,
+        image_size=size,
+        threshold=threshold,
+    )
 
 
 def example(checkpoint: Path, size: tuple[int, int]) -> NDArray[np.uint8]:

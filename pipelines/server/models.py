@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastflow.export.runner import ABOUT
+from fastflow.export.about import ABOUT
 from pipelines.scorer import Scorer, open_scorer
 from pipelines.stage import Failed, log
 
