@@ -13,6 +13,7 @@ tensors takes `detector.model`, a `fastflow.model.FastFlow`.
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +76,7 @@ def fit(
     folds: int | None = 2,
     seed: int = 0,
     device: str | torch.device = "cpu",
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_epoch: Callable[[Epoch, int], None] = lambda epoch, fold: None,
     **config: Any,
 ) -> Detector:
     """Learns what good parts look like (FastFlow, section 3).
@@ -84,6 +85,7 @@ def fit(
     field of `fastflow.config.FastFlowConfig`. `weights`: pretrained (timm downloads them), random, or a .safetensors
     file. `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen,
     for a threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
+    `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for the fold's that comes after it.
     `device`: for a GPU, call `fastflow.precision.exact_float32()` first; its scores are then those of a CPU.
 
     Raises:
@@ -98,14 +100,17 @@ def fit(
     size = LEARNING["batch_size"]
     settings = LEARNING | {"seed": seed, "epochs": epochs or epochs_for(len(paths), batch_size=size)}
 
+    numbers = itertools.count(1)
+
     def fit_rows(part: FastFlow, rows: torch.Tensor) -> None:
-        for _ in train_epochs(part, features, rows=rows, **settings):
-            pass
+        fold = next(numbers)
+        for epoch in train_epochs(part, features, rows=rows, **settings):
+            on_epoch(epoch, fold)
         calibrate(part, features, batch_size=size, rows=rows)
 
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})
     for epoch in train_epochs(model, features, **settings):
-        on_epoch(epoch)
+        on_epoch(epoch, 0)
     calibrate(model, features, batch_size=size)
     normal: NormalScores = (
         score_normal(model, features, batch_size=BATCH_SIZE)

@@ -52,11 +52,13 @@ def threshold_for(
             f"like the {len(scores)} it comes from and were not trained on"
         )
         return Threshold(float(scores[rank - 1]), false_reject_rate, len(scores), "rank", text)
+    tail, highest = _bounded_tail(scores, false_reject_rate, bounds), float(scores[-1])
+    value = max(highest, tail)
+    how = "the tail of their scores is extrapolated" if tail > highest else "it is the highest of their scores"
     text = (
         f"none: {len(scores)} normal images can promise no rate below {100 / (len(scores) + 1):.2g} %; for "
-        f"{100 * false_reject_rate:.3g} % the tail of their scores is extrapolated"
+        f"{100 * false_reject_rate:.3g} % {how}"
     )
-    value = max(float(scores[-1]), _bounded_tail(scores, false_reject_rate, bounds))
     return Threshold(value, false_reject_rate, len(scores), "tail", text)
 
 

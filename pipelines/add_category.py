@@ -1,6 +1,7 @@
 """Make a folder of your own images a category: say what it holds, copy it into data/own/<name>, check every file.
 
 fastflow init /photos/bracket --name bracket       params.yaml then names it, and ImageNet weights
+fastflow init mvtec_ad --name bottle               of a public data set, or --name all: fetched by fastflow report
 Layouts: pipelines/layouts.py. The originals are not touched; images are copied byte for byte, masks become PNG of
 0 and 255. Exit code 3 if something is found that params.yaml (section findings) refuses.
 """
@@ -11,7 +12,9 @@ import re
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -19,15 +22,17 @@ from PIL import Image
 from fastflow.decode import BadImage, read_mask
 from fastflow.errors import BadData
 from pipelines.checks.policy import POLICIES, check_and_decide, tell
+from pipelines.data_sets import DATA_SETS
 from pipelines.layouts import Found, find_layout
 from pipelines.lock import locked
-from pipelines.names import counted
+from pipelines.names import counted, unknown
 from pipelines.params import CATEGORY_NAME, read_params
 from pipelines.params_edit import write_values
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
 
 ROOT = Path("data/own")
+ALL = "all"  # categories of a public data set
 NAMED = 10  # files that a line lists
 
 
@@ -81,8 +86,28 @@ def there_already(target: Path) -> ValueError:
     )
 
 
-def take_into_use(name: str, *, root: Path, weights: str | None) -> None:
-    """Has params.yaml name the category, beside others of that root, and the weights: if none are given, those that
+def add_public(data_set: str, name: str, *, weights: str | None) -> None:
+    """Has params.yaml name a category of a public data set, or all of them: nothing is fetched yet.
+
+    Raises:
+        ValueError: it has no such category.
+    """
+    known = DATA_SETS[data_set]
+    if name != ALL and name not in known.counts:
+        raise ValueError(unknown(name, known.counts, what="category", where=known.title))
+    names = list(known.counts) if name == ALL else [name]
+    there = read_params().download
+    fetched = list(dict.fromkeys([*(there.categories if there.source == data_set else []), *names]))
+    more = {"download.source": data_set, "download.categories": f"[{', '.join(fetched)}]"}
+    take_into_use(names, root=Path("data") / data_set, weights=weights, more=more)
+    log.info("%s", known.notice)
+    log.info("next: fastflow report, which downloads what is not here")
+
+
+def take_into_use(
+    names: Sequence[str], *, root: Path, weights: str | None, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Has params.yaml name the categories, beside others of that root, and the weights: if none are given, those that
     the others have, or ImageNet's.
 
     Raises:
@@ -90,16 +115,15 @@ def take_into_use(name: str, *, root: Path, weights: str | None) -> None:
     """
     params = read_params()
     others = params.data.categories if Path(params.data.root) == root else []
-    if not others:
-        log.info("%s is no longer looked at; report.html will be of %s", params.data.root, root)
     if weights is None:
         weights = params.model.weights if others else "pretrained"
-    categories = ", ".join(dict.fromkeys([*others, name]))
+    categories = ", ".join(dict.fromkeys([*others, *names]))
     written = weights if weights in ("random", "pretrained") else json.dumps(weights)
-    values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": written}
+    values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": written, **more}
     write_values(values)
+    if not others:
+        log.info("%s is no longer looked at; report.html will be of %s", params.data.root, root)
     log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items()))
-    log.info("next: fastflow report. To have the images tracked: dvc add %s", root / name)
 
 
 def summary(source: Path, found: Found) -> str:
@@ -148,7 +172,7 @@ def copy_mask(mask: Path, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="your folder")
+    parser.add_argument("source", type=Path, help=f"your folder; or {' or '.join(DATA_SETS)}, to be downloaded")
     parser.add_argument("--name", required=True, help="the category's name")
     parser.add_argument("--root", type=Path, default=ROOT, help="where categories lie (data/own)")
     parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
@@ -156,8 +180,12 @@ def main() -> None:
     args = parser.parse_args()
     if not 0 <= args.test_fraction < 1:
         raise ValueError(f"--test-fraction is {args.test_fraction}; allowed: 0 to below 1")
+    if str(args.source) in DATA_SETS and not args.source.exists():
+        add_public(str(args.source), args.name, weights=args.weights)
+        return
     add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
-    take_into_use(args.name, root=args.root, weights=args.weights)
+    take_into_use([args.name], root=args.root, weights=args.weights)
+    log.info("next: fastflow report. To have the images tracked: dvc add %s", args.root / args.name)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def provide(data_set: DataSet, category: str, source: Source, *, archive: Path |
 def _provide(
     data_set: DataSet, category: str, source: Source, *, archive: Path | None, target: Path, record: dict[str, object]
 ) -> None:
-    verified = verify(archive, source.sha256) if archive else obtain(source)
+    verified = verify(archive, source.sha256) if archive else obtain(source, title=data_set.title)
     staging = target.with_name(f".{target.name}.part")
     try:
         staging.mkdir(parents=True)
@@ -126,7 +126,7 @@ def verify(archive: Path, sha256: str) -> Path:
     return archive
 
 
-def obtain(source: Source) -> Path:
+def obtain(source: Source, *, title: str) -> Path:
     """The archive in the store, fetched if it is not there or wrong; one process at a time."""
     target = STORE / f"{source.sha256}.tar"
     STORE.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def obtain(source: Source) -> Path:
             except BadData as error:
                 log.info("%s", error)
                 target.unlink()
-        fetch(source.mirrors, target, sha256=source.sha256)
+        fetch(source.mirrors, target, sha256=source.sha256, what=f"{title}'s archive")
     return target
 
 

@@ -58,6 +58,7 @@ def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str,
     index = read_index(index_file(category), split="test")
     verify_images(index, root)
     paths = [root / path for path in index["image_path"]]
+    log.info("%s: scoring %d test images, then metrics with their limits, and pictures", category, len(paths))
     scored = score_images(model, paths, batch_size=params.evaluate.batch_size, device=device)
     threshold = read_config(model_folder(category))["threshold"]
     found = evaluated(index, scored, root, threshold=threshold["image"], original_size=params.evaluate.original_size)

@@ -37,9 +37,17 @@ class MirrorFailed(Exception):
 
 
 def fetch(
-    mirrors: Sequence[str], target: Path, *, sha256: str, timeout: float = 30, attempts: int = 5, pause: float = 1
+    mirrors: Sequence[str],
+    target: Path,
+    *,
+    sha256: str,
+    what: str,
+    timeout: float = 30,
+    attempts: int = 5,
+    pause: float = 1,
 ) -> None:
-    """Leaves `target` with the given sha256; `attempts` are those in a row that bring no byte, `pause` seconds apart.
+    """Leaves `target`, which messages call `what`, with the given sha256. `attempts` are those in a row that bring no
+    byte, `pause` seconds apart.
 
     Raises:
         BadData: every mirror gave another file.
@@ -60,7 +68,7 @@ def fetch(
             return
     said = "".join(f"\n  {url}: {failure}" for url, failure in failures) or " no mirror is given"
     kind = BadData if failures and all(failure.wrong for _, failure in failures) else ServerAway
-    raise kind(f"cannot download {target.name}; give another mirror or a local archive (params.yaml, download):{said}")
+    raise kind(f"cannot download {what}; give another mirror or a local archive (params.yaml, download):{said}")
 
 
 def _fetch_from(url: str, part: Path, *, sha256: str, timeout: float, attempts: int, pause: float) -> None:

@@ -44,7 +44,7 @@ def rules_against(challenger: Measured, champion: Measured, limits: Gate, *, cat
         _image_auroc(challenger.scores, champion.scores, limits),
         _aupro(challenger.aupro, champion.aupro, limits.epsilon),
         _defects(challenger.scores, champion.scores, limits.lost_per_defect_type),
-        _false_rejects(challenger.scores, limits.false_reject_rate),
+        false_rejects(challenger.scores, limits.false_reject_rate),
         _latency(challenger.milliseconds_per_image, champion.milliseconds_per_image, limits.latency_factor),
         *first_rules(challenger, limits, category=category),
     ]
@@ -90,7 +90,8 @@ def _defects(challenger: pd.DataFrame, champion: pd.DataFrame, allowed: int) -> 
     return Rule("defects", not worst, text, {"lost": {str(k): v for k, v in found.items()}, "allowed": allowed})
 
 
-def _false_rejects(challenger: pd.DataFrame, allowed: float) -> Rule:
+def false_rejects(challenger: pd.DataFrame, allowed: float) -> Rule:
+    """Whether at most this share of the good test images is rejected."""
     good = challenger.loc[challenger["gt_label"] == 0, "pred_label"]
     if good.empty:
         return Rule("false_rejects", True, "not defined without good test images")

@@ -5,6 +5,7 @@ Against the rules (never against a damaged artifact): ... --force --reason "new 
 """
 
 import argparse
+import json
 import sys
 import time
 from typing import Any
@@ -16,7 +17,7 @@ from pipelines import aliases, registered, registry, store
 from pipelines.aliases import CHALLENGER, CHAMPION
 from pipelines.candidates import EvaluationSet
 from pipelines.decision import write_decision
-from pipelines.gate import Measured, Rule, first_rules, rules_against
+from pipelines.gate import Measured, Rule, false_rejects, first_rules, rules_against
 from pipelines.notify import notify
 from pipelines.params import Params, read_params
 from pipelines.paths import model_name, report_folder
@@ -43,12 +44,22 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
             raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
         if challenger in (None, champion):
             log.info(
-                "%s: version %s is champion, and no newer one waits; one that was rolled back: --version N",
-                category,
-                champion,
+                "%s: version %s is champion, and no newer one waits%s", category, champion, _others(category, champion)
             )
             return
         _decide(client, category, params, str(challenger), champion, reason)
+
+
+def _others(category: str, champion: str | None) -> str:
+    """How to promote what is not newer: a report that DVC restored is of a version from before."""
+    about = report_folder(category) / "about.json"
+    reported = json.loads(about.read_text()).get("version") if about.is_file() else None
+    if reported in (None, "", champion):
+        return "; one that was rolled back: --version N"
+    return (
+        f"; models/{category} and its report are version {reported}, an older one: "
+        f"fastflow promote {category} --version {reported} makes that champion"
+    )
 
 
 def _decide(
@@ -115,6 +126,10 @@ def _measured(
     digest = images.sha256()
     if champion is None:
         (challenger,) = images.measure([opened.served])
+        if not (rejects := false_rejects(challenger.scores, params.gate.false_reject_rate)).passed:
+            log.warning(
+                "%s for a later model; a first champion is not held to it, as it replaces none", rejects.sentence
+            )
         return first_rules(challenger, params.gate, category=category), digest
     try:
         reigning = registry.open_version(client, category, champion)

@@ -71,6 +71,7 @@ def serve(args: argparse.Namespace) -> None:
         finally:
             ending.set()
             batcher.end()
+            log.info("ended")
 
 
 def bind(host: str, port: int) -> socket.socket:

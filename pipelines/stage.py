@@ -6,12 +6,15 @@
 
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from fastflow.errors import BadData, NonFiniteLoss
 
 FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
+EXIT_CODE_FILE = "FASTFLOW_EXIT_CODE_FILE"  # names a file that gets a failed stage's code, which DVC keeps to itself
 log = logging.getLogger("fastflow")
 
 
@@ -64,6 +67,8 @@ def exit_code(work: Callable[[], None]) -> int:
 
 def _say(error: object, code: int, *, kind: str = "error") -> int:
     print(f"{kind}: {error}", file=sys.stderr, flush=True)
+    if asked := os.environ.get(EXIT_CODE_FILE):
+        Path(asked).write_text(str(code))
     return code
 
 

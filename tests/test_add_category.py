@@ -15,6 +15,7 @@ from fastflow.decode import read_mask
 from fastflow.errors import BadData
 from fastflow.index import scan_category
 from pipelines.add_category import add_category, main
+from pipelines.data_sets import DATA_SETS
 from pipelines.layouts import find_layout
 from pipelines.params import read_params
 from tests.conftest import ROOT, as_shipped, write_plates
@@ -156,6 +157,43 @@ def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(
     assert len(changed) == 2  # weights stay random
     assert all(a.partition("#")[2] == b.partition("#")[2] for a, b in changed)
     assert all(a.index("#") == b.index("#") for a, b in changed if "#" in a)
+
+
+@as_shipped
+def test_lists_that_dvc_has_written_line_by_line_are_replaced(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `dvc exp run -S` leaves params.yaml."""
+    file = here / "params.yaml"
+    text = file.read_text().replace("  categories: [weave, label, gear]", "  categories:\n  - weave\n  - gear", 1)
+    file.write_text(text.replace("  overrides: {}", "  overrides:\n    layers:\n    - 1\n    - 2"))
+    assert read_params().data.categories == ["weave", "gear"]
+    monkeypatch.setattr(sys, "argv", ["add", str(by_class(here / "mine")), "--name", "part"])
+    main()
+    assert read_params().data.categories == ["part"]
+    assert read_params().model.overrides == {"layers": [1, 2]}
+    assert "  - " not in file.read_text().partition("download:")[0]
+
+
+def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(*words: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["add", *words])
+        main()
+
+    init(str(by_class(here / "mine")), "--name", "part", "--weights", "random")
+    init("mvtec_ad", "--name", "bottle")
+    init("mvtec_ad", "--name", "cable")
+    params = read_params()
+    assert (params.data.root, params.data.categories) == ("data/mvtec_ad", ["bottle", "cable"])
+    assert (params.download.source, params.download.categories) == ("mvtec_ad", ["bottle", "cable"])
+    assert params.model.weights == "pretrained"
+    init("visa", "--name", "all")
+    params = read_params()
+    assert params.data.root == "data/visa"
+    assert params.data.categories == params.download.categories == list(DATA_SETS["visa"].counts)
+    with pytest.raises(ValueError, match=r"no category 'botle' in MVTec AD, .*did you mean 'bottle'"):
+        init("mvtec_ad", "--name", "botle")
+    assert read_params() == params
+    init("data/own/part", "--name", "part", "--weights", "random")
+    assert (read_params().data.root, read_params().data.categories) == ("data/own", ["part"])
 
 
 def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_told(

@@ -10,7 +10,6 @@ from sklearn.metrics import roc_auc_score
 from fastflow.api import Detector, evaluate, fit, predict
 from fastflow.errors import BadData
 from fastflow.sealed import read_config
-from fastflow.train import Epoch
 from pipelines import prepare, train
 from pipelines.params import read_params
 from tests.conftest import tiny_config, write_plates
@@ -29,9 +28,11 @@ def small(folder: Path, **settings: object) -> Detector:
 
 
 def test_five_lines_on_a_folder(plates: Path) -> None:
-    told: list[Epoch] = []
-    detector = fit(plates / "train/good", weights="random", epochs=2, on_epoch=told.append, **TINY)
-    assert [epoch.epoch for epoch in told] == [1, 2]
+    told: list[tuple[int, int]] = []
+    detector = fit(
+        plates / "train/good", weights="random", epochs=2, on_epoch=lambda e, fold: told.append((fold, e.epoch)), **TINY
+    )
+    assert told == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
     found = predict(detector, plates / "test")
     assert found.table["image_path"].tolist() == sorted(map(str, (plates / "test").rglob("*.png")))
     assert found.anomaly_maps.shape == (len(found.table), *detector.model.config.image_size)

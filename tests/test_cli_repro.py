@@ -1,5 +1,6 @@
 """`fastflow train` and flows around a real DVC with stages of one line: what is told, and what a failure leaves."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
@@ -92,31 +92,81 @@ def test_after_a_training_that_failed_in_a_flow_too(project: Path, monkeypatch: 
     assert (project / "models/a/config.json").read_text() == "first a\n"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_dvc_too_and_gives_the_model_back(project: Path, number: int, code: int) -> None:
+STAGE = """
+import sys, time
+from pathlib import Path
+from pipelines.signals import deferred, end_with_dvc
+from pipelines.stage import exit_code
+def work():
+    end_with_dvc()
+    with deferred() as check:
+        Path("began").write_text("")
+        while True:
+            time.sleep(1)
+            try:
+                check()
+            finally:
+                Path("steps").open("a").write(".")
+sys.exit(exit_code(work))
+"""
+
+
+def to_it_alone(process: subprocess.Popen[bytes], number: int) -> None:
+    process.send_signal(number)
+
+
+def to_its_group(process: subprocess.Popen[bytes], number: int) -> None:
+    os.killpg(process.pid, number)
+
+
+@pytest.mark.parametrize("send", [to_it_alone, to_its_group])  # a supervisor, and a terminal's Ctrl-C
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
+def test_a_signal_lets_the_step_end_and_gives_the_model_back(
+    project: Path, number: int, code: int, send: Callable[[subprocess.Popen[bytes], int], None]
+) -> None:
     assert fastflow(project, "train").returncode == 0
     (project / "in/b").write_text("second b\n")
-    (project / "how").write_text("rm -r models/b; echo $$ > pid; exec sleep 60\n")
+    (project / "stage.py").write_text(STAGE)
+    (project / "how").write_text(f"rm -r models/b; PYTHONPATH={ROOT} {sys.executable} stage.py\n")
     process = subprocess.Popen(
         command("train", "b"), cwd=project, env=of_a_user(ROOT), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
-    pid = project / "pid"
-    while not (pid.is_file() and pid.read_text().strip()):
+    while not (project / "began").exists():
         time.sleep(0.05)
-    stage = psutil.Process(int(pid.read_text()))
-    dvc = psutil.Process(process.pid).children()[0]
-    process.send_signal(number)  # to this process alone, as a supervisor does
-    until = time.monotonic() + 20  # long before its stage ends
-    while dvc.status() != psutil.STATUS_ZOMBIE:  # its parent still reads what the stage says
-        assert time.monotonic() < until, "DVC goes on"
-        time.sleep(0.05)
-    stage.kill()  # a stage of ours ends by itself when its DVC is gone
-    _, told = process.communicate(timeout=60)
+    send(process, number)
+    _, told = process.communicate(timeout=30)
     assert process.returncode == code
+    assert (project / "steps").is_file(), "it was ended within a step"
+    assert told.decode().count("stopping after this step") == 1
     assert "the same command goes on where this one was" in told.decode()
     assert told.decode().endswith("models/b is again the model of before\n")
     assert (project / "models/b/config.json").read_text() == "first b\n"
+    (project / "how").write_text("true\n")
+    assert fastflow(project, "train", "b").stderr == "\ntrain b\n"  # no lock was left behind, no word of one
+
+
+def test_a_second_signal_ends_it_within_the_step(project: Path) -> None:
+    (project / "stage.py").write_text(STAGE.replace("time.sleep(1)", "time.sleep(60)"))
+    (project / "how").write_text(f"PYTHONPATH={ROOT} {sys.executable} stage.py\n")
+    process = subprocess.Popen(command("train", "b"), cwd=project, env=of_a_user(ROOT), stderr=subprocess.PIPE)
+    while not (project / "began").exists():
+        time.sleep(0.05)
+    assert process.stderr is not None
+    process.send_signal(signal.SIGINT)
+    while b"stopping after this step" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not (project / "steps").exists()
+
+
+@pytest.mark.parametrize("code", [3, 5])
+def test_the_exit_code_is_that_of_the_stage(project: Path, code: int) -> None:
+    stage = f"from pipelines.stage import _say; raise SystemExit(_say('the disk is away', {code}))"
+    (project / "how").write_text(f'PYTHONPATH={ROOT} {sys.executable} -c "{stage}"\n')
+    assert fastflow(project, "train").returncode == code
 
 
 def test_an_unknown_category_is_told_with_the_nearest(project: Path) -> None:

@@ -55,7 +55,7 @@ def mortal(content_file: Path) -> Iterator[str]:
 def get(url: str | list[str], folder: Path) -> Path:
     target = folder / "archive.tar"
     mirrors = [url] if isinstance(url, str) else url
-    fetch(mirrors, target, sha256=SHA256, timeout=0.5, attempts=3, pause=0.01)
+    fetch(mirrors, target, sha256=SHA256, what="a tree", timeout=0.5, attempts=3, pause=0.01)
     return target
 
 

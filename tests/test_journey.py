@@ -21,16 +21,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 README = ROOT / "README.md"
 INIT = "fastflow init ~/photos/bracket --name bracket"
 SERVE = "fastflow serve --model models:/fastflow-bracket@champion"
-MVTEC = (
-    "dvc exp run -S data.root=data/mvtec_ad -S 'data.categories=[bottle]' -S 'download.categories=[bottle]' "
-    "-S model.weights=pretrained report"
-)
+MVTEC = "fastflow init mvtec_ad --name bottle"
+BACK = "fastflow init data/own/bracket --name bracket"
 OTHERWISE = {
     "make demo": "tests/test_demo.py and tests/test_pipeline.py: minutes",
     "make test": "this is it",
-    "make setup": "CI begins with it",
     ". .venv/bin/activate": "the tests run in it",
-    MVTEC: "it needs the network; tests/test_download.py: from a local server",
+    MVTEC: "its report needs the network; tests/test_add_category.py",
+    BACK: "the same",
     SERVE: "the test below: it does not end by itself",
 }
 SAYS = {  # exit code and words, where they are not 0 and any

@@ -1,6 +1,7 @@
 """The gate end to end: three retrainings of a tiny category, and `promote` and `rollback` as a person calls them."""
 
 import io
+import json
 import os
 import resource
 import subprocess
@@ -227,6 +228,34 @@ def test_a_rollback_gives_the_champion_back_in_seconds(story: Story) -> None:
     if spent >= ROLLBACK_CPU_SECONDS:  # a crowded processor is slower: then a bare connection is, too
         connected, _ = python("-c", "from pipelines import store; store.connect()")
         assert spent < 2 * connected
+
+
+def test_where_no_newer_one_waits_it_names_the_older_one_that_the_report_is_of(
+    story: Story, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As DVC restores it for a threshold from before."""
+    stand(champion="2")
+    about = json.loads((REPORT / "about.json").read_text())
+    for reported, words in (("1", "fastflow promote plates --version 1 makes that"), ("2", "rolled back: --version N")):
+        (REPORT / "about.json").write_text(json.dumps(about | {"version": reported}))
+        with caplog.at_level("INFO", logger="fastflow"):
+            assert asked().code == 0
+        assert words in caplog.records[-1].getMessage()
+    assert standing() == {"champion": "2", "previous": None, "challenger": None}
+
+
+def test_a_first_champion_that_rejects_too_many_is_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+    stand()
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    strict = values | {"gate": values["gate"] | {"false_reject_rate": 0.0}}
+    Path("params.yaml").write_text(yaml.safe_dump(strict))
+    try:
+        assert asked("--version", "1").code == 0
+    finally:
+        Path("params.yaml").write_text(yaml.safe_dump(values))
+    floor = next(rule for rule in read_decision(REPORT)["rules"] if rule["name"] == "floor")
+    told = "a first champion is not held to it" in caplog.text
+    assert told == (floor["figures"]["false_rejects"] > 0)
 
 
 def test_a_rollback_to_a_version_without_files_is_refused(story: Story) -> None:

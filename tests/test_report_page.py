@@ -13,6 +13,8 @@ import html5lib
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
@@ -471,6 +473,18 @@ def test_the_threshold_is_marked_where_it_lies() -> None:
     lines = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
     assert [np.asarray(line.get_xdata()).tolist() for line in lines] == [[3, 3], [3, 3]]
     assert all(axes.get_xlim()[1] > 3 for axes in figure.axes)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.floats(-5, 5), st.integers(12, 40))
+def test_no_bar_stands_on_both_sides_of_the_threshold(values: list[float], threshold: float, bins: int) -> None:
+    low, high = charts.span(values, threshold)
+    edges = charts.bin_edges((low, high), bins, threshold)
+    assert threshold in edges
+    assert edges[0] <= low + 1e-6 * (high - low)
+    assert edges[-1] >= high - 1e-6 * (high - low)
+    assert np.diff(edges) == pytest.approx((high - low) / bins)
+    assert bins <= len(edges) - 1 <= bins + 2
+    assert np.histogram(values, edges)[0].sum() == len(values)
 
 
 def test_histogram_counts_every_image() -> None:

@@ -30,6 +30,14 @@ def test_too_few_images_extrapolate_and_say_so() -> None:
     assert np.mean([f.value for f in found]) == pytest.approx(np.log(100), rel=0.1)
 
 
+def test_a_tail_that_ends_below_the_highest_score_is_not_said_to_be_extrapolated() -> None:
+    scores = [*np.linspace(0, 1, 37), 9.0]
+    found = threshold_for(scores, false_reject_rate=0.025)
+    assert found.value == 9
+    assert found.guarantee.endswith("for 2.5 % it is the highest of their scores")
+    assert threshold_for(np.linspace(0, 1, 38), false_reject_rate=0.025).guarantee.endswith("extrapolated")
+
+
 def test_a_bounded_score_has_a_threshold_inside_its_bounds() -> None:
     """Log-odds of a logistic sample are exponential in the tail, so its 99.9 % quantile is known."""
     true = stats.logistic.ppf(0.999)

@@ -1,14 +1,18 @@
 """`dvc repro` for a person: what runs and how far it is on stderr; what DVC tells of its own files is left out."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 from pipelines.dvc import DVC, put_back_model, stage_environment
-from pipelines.stage import FAILED, INTERRUPTED, TERMINATED
+from pipelines.stage import EXIT_CODE_FILE, FAILED, INTERRUPTED, TERMINATED
 
 RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")
@@ -17,38 +21,55 @@ DVCS_OWN = re.compile(
     r"|Data and pipelines are up to date|To track the changes with git"
     r"|\s*git add |To enable auto staging|\s*dvc config |Use `dvc push`"
 )
-ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}
 
 
 def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool = False) -> int:
-    """Brings stages up to date and returns an exit code. A model that DVC removed for a training that then failed is
-    put back."""
+    """Brings stages up to date and returns an exit code, that of the stage which failed. A model that DVC removed for
+    a training that then failed is put back."""
     command = [*DVC, "repro", *stages] + ["--force", "--single-item"] * force
-    with subprocess.Popen(command, env=stage_environment(), stdout=subprocess.PIPE, text=True) as dvc:
-        signals: list[signal.Signals] = []
-
-        def pass_on(number: int, _: FrameType | None) -> None:
-            signals.append(signal.Signals(number))
-            if number == signal.SIGTERM or not sys.stdin.isatty():  # a terminal's Ctrl-C has reached DVC already
-                dvc.terminate()
-
-        before = {number: signal.signal(number, pass_on) for number in ENDED}
-        try:
+    with tempfile.TemporaryDirectory() as scratch, _passing_on() as (signals, groups):
+        said = Path(scratch) / "code"
+        environment = stage_environment() | {EXIT_CODE_FILE: str(said)}
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as dvc:
+            groups.append(dvc.pid)
             done = _follow(dvc, categories)
             code = dvc.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        failed = int(said.read_text()) if said.is_file() else FAILED
     if signals:
         _tell("interrupted: the same command goes on where this one was")
     if code or signals:
         for category in categories:
             if put_back_model(category):
                 _tell(f"models/{category} is again the model of before")
-        return ENDED[signals[0]] if signals else FAILED
+        return ENDED[signals[0]] if signals else failed
     if not done:
         _tell("nothing had changed: all is up to date")
     return 0
+
+
+@contextmanager
+def _passing_on() -> Iterator[tuple[list[signal.Signals], list[int]]]:
+    """Inside, a signal to end is noted, and goes as a Ctrl-C to the process groups listed: to DVC, which then waits for
+    its stage, and to the stage, which ends its step. In groups of their own they get it once, whoever sent it."""
+    came: list[signal.Signals] = []
+    groups: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(signal.Signals(number))
+        for group in groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGINT)
+
+    wanted = [n for n in ENDED if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup is respected
+    before = {number: signal.signal(number, note) for number in wanted}
+    try:
+        yield came, groups
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _follow(dvc: subprocess.Popen[str], categories: Sequence[str]) -> int:

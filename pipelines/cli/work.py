@@ -32,8 +32,12 @@ def demo() -> None:
 
 
 def init(
-    source: Annotated[Path, typer.Argument(help="a folder of photographs, in any usual layout", show_default=False)],
-    name: Annotated[str, typer.Option("--name", help="the category's name", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(help="photographs in any usual layout; or mvtec_ad, visa: downloaded", show_default=False)
+    ],
+    name: Annotated[
+        str, typer.Option("--name", help="the category's name; of a public data set, also: all", show_default=False)
+    ],
     root: Annotated[Path | None, typer.Option(help="where categories lie; default: data/own")] = None,
     test_fraction: Annotated[float | None, typer.Option(help="of the good images, where none are set apart")] = None,
     weights: Annotated[
@@ -42,11 +46,12 @@ def init(
 ) -> None:
     """Make a folder of your own photographs a category.
 
-    They are copied and checked, and params.yaml then names them.
+    They are copied and checked, and params.yaml then names them. Or a
+    public data set's, which the next report downloads.
 
     \b
-    fastflow init ~/photos/bracket --name bracket
-    fastflow init /mnt/line3 --name cap --test-fraction 0.3
+    fastflow init ~/photos/bracket --name bracket --test-fraction 0.3
+    fastflow init mvtec_ad --name bottle
     """
     require_project()
     forward("add_category", source, name=name, root=root, test_fraction=test_fraction, weights=weights)

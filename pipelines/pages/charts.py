@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from pipelines.pages.drawing import DEFECTIVE, GOOD, INK, STYLE, Chart, new_axes, new_figure, short
 from pipelines.pictures import blend, heat_colours
@@ -29,7 +30,7 @@ def score_histogram(scores: pd.DataFrame, *, threshold: float | None) -> Chart:
     low = new_axes(figure, left=124, bottom=42, right=8, top=190)
     limits = span(scores["pred_score"].tolist(), threshold)
     corner: Corner = "upper left" if threshold is not None and threshold > sum(limits) / 2 else "upper right"
-    _bars(top, scores, limits, legend=corner)
+    _bars(top, scores, bin_edges(limits, num_bins(len(scores)), threshold), legend=corner)
     _rug(low, scores, types)
     for axes in (top, low):
         axes.set_xlim(*limits)
@@ -53,8 +54,7 @@ def mark_threshold(axes: Axes, threshold: float, *, named: bool = False) -> None
         axes.text(threshold, 1.01, "threshold", transform=axes.get_xaxis_transform(), ha="center", va="bottom")
 
 
-def _bars(axes: Axes, scores: pd.DataFrame, limits: tuple[float, float], *, legend: Corner) -> None:
-    edges = np.linspace(*limits, num_bins(len(scores)) + 1)
+def _bars(axes: Axes, scores: pd.DataFrame, edges: NDArray[np.float64], *, legend: Corner) -> None:
     for label, name, colour in ((0, "good", GOOD), (1, "defective", DEFECTIVE)):
         values = scores.loc[scores["gt_label"] == label, "pred_score"]
         counts, _ = np.histogram(values, edges)
@@ -69,6 +69,14 @@ def _bars(axes: Axes, scores: pd.DataFrame, limits: tuple[float, float], *, lege
 
 def num_bins(count: int) -> int:
     return int(np.clip(2 * count**0.5, *BINS))
+
+
+def bin_edges(limits: tuple[float, float], bins: int, threshold: float | None) -> NDArray[np.float64]:
+    """Edges of about `bins` equal bars over `limits`, the threshold one of them: no bar stands on both sides of it."""
+    low, high = limits
+    width, start = (high - low) / bins, low if threshold is None else threshold
+    first, last = np.floor((low - start) / width + 1e-9), np.ceil((high - start) / width - 1e-9)
+    return np.asarray(start + width * np.arange(first, last + 1), np.float64)
 
 
 def _rug(axes: Axes, scores: pd.DataFrame, types: Sequence[str]) -> None:

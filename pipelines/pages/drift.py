@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from pipelines.drift_rules import LEVELS, Shift, Verdict
-from pipelines.pages.charts import mark_threshold, num_bins, span
+from pipelines.pages.charts import bin_edges, mark_threshold, num_bins, span
 from pipelines.pages.drawing import DEFECTIVE, GOOD, INK, STYLE, Chart, new_axes, new_figure, svg
 from pipelines.pages.page import page
 
@@ -63,7 +63,7 @@ def then_and_now(
     figure = new_figure(560 if wide else 300, 250)
     axes = new_axes(figure, left=46, bottom=42, right=10, top=26)
     limits = span([*now, *then], threshold)
-    edges = np.linspace(*limits, num_bins(min(len(now), len(then))) + 1)
+    edges = bin_edges(limits, num_bins(min(len(now), len(then))), threshold)
     for values, label, colour in ((then, f"calibration ({len(then)})", GOOD), (now, f"recent ({len(now)})", DEFECTIVE)):
         share = np.histogram(values, edges)[0] / len(values)
         axes.stairs(share, edges, fill=True, color=colour, alpha=0.35)
