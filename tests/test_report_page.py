@@ -473,6 +473,8 @@ def test_the_threshold_is_marked_where_it_lies() -> None:
     lines = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
     assert [np.asarray(line.get_xdata()).tolist() for line in lines] == [[3, 3], [3, 3]]
     assert all(axes.get_xlim()[1] > 3 for axes in figure.axes)
+    bars = [patch.get_extents() for patch in figure.axes[0].patches]
+    assert all(figure.axes[0].bbox.x0 - 1 <= bar.x0 and bar.x1 <= figure.axes[0].bbox.x1 + 1 for bar in bars)
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.floats(-5, 5), st.integers(12, 40))

@@ -30,10 +30,11 @@ def score_histogram(scores: pd.DataFrame, *, threshold: float | None) -> Chart:
     low = new_axes(figure, left=124, bottom=42, right=8, top=190)
     limits = span(scores["pred_score"].tolist(), threshold)
     corner: Corner = "upper left" if threshold is not None and threshold > sum(limits) / 2 else "upper right"
-    _bars(top, scores, bin_edges(limits, num_bins(len(scores)), threshold), legend=corner)
+    edges = bin_edges(limits, num_bins(len(scores)), threshold)
+    _bars(top, scores, edges, legend=corner)
     _rug(low, scores, types)
     for axes in (top, low):
-        axes.set_xlim(*limits)
+        axes.set_xlim(edges[0], edges[-1])  # nothing clips an SVG's bars
     marked = ""
     if threshold is not None:
         mark_threshold(top, threshold, named=True)

@@ -70,7 +70,7 @@ def then_and_now(
         axes.stairs(share, edges, color=colour, linewidth=1.6, label=label)
     if threshold is not None:
         mark_threshold(axes, threshold, named=True)
-    axes.set(xlim=limits, ylim=(0, 1.3 * axes.get_ylim()[1]))  # room for the legend
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.3 * axes.get_ylim()[1]))  # room for the legend
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel(LABELS[name])
     axes.set_ylabel("share of images")
