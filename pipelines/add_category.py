@@ -31,7 +31,7 @@ from pipelines.params_edit import write_values
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
 
-ROOT = Path("data/own")
+ROOT, DEMO = Path("data/own"), Path("data/demo")
 ALL = "all"  # categories of a public data set
 NAMED = 10  # files that a line lists
 
@@ -107,8 +107,8 @@ def add_public(data_set: str, name: str, *, weights: str | None) -> None:
 def take_into_use(
     names: Sequence[str], *, root: Path, weights: str | None, more: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Has params.yaml name the categories, beside others of that root, and the weights: if none are given, those that
-    the others have, or ImageNet's.
+    """Has params.yaml name the categories, beside others of that root, and the weights: if none are given, they stay as
+    they are, or become ImageNet's where they were the demo's.
 
     Raises:
         BadParams: the file would not be valid.
@@ -116,7 +116,7 @@ def take_into_use(
     params = read_params()
     others = params.data.categories if Path(params.data.root) == root else []
     if weights is None:
-        weights = params.model.weights if others else "pretrained"
+        weights = "pretrained" if Path(params.data.root) == DEMO else params.model.weights
     categories = ", ".join(dict.fromkeys([*others, *names]))
     written = weights if weights in ("random", "pretrained") else json.dumps(weights)
     values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": written, **more}
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the category's name")
     parser.add_argument("--root", type=Path, default=ROOT, help="where categories lie (data/own)")
     parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
-    parser.add_argument("--weights", help="of the backbone: pretrained, random, or a file; pretrained where all is new")
+    parser.add_argument("--weights", help="of the backbone: pretrained, random, or a file; default: as it is")
     args = parser.parse_args()
     if not 0 <= args.test_fraction < 1:
         raise ValueError(f"--test-fraction is {args.test_fraction}; allowed: 0 to below 1")

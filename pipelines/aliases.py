@@ -91,7 +91,9 @@ def step_back(client: mlflow.MlflowClient, category: str) -> tuple[str, str | No
     with store_lock("registry"):
         now, before = alias(client, name, CHAMPION), alias(client, name, PREVIOUS)
         if before is None or before == now:
-            raise ValueError(f"{name} has no previous champion; the champion is version {now or 'none'}")
+            raise ValueError(
+                f"{name} has no previous champion; {f'version {now} is champion' if now else 'there is no champion'}"
+            )
         if files_of(client, get_version(client, category, before)) is None:
             raise ValueError(f"{name} version {before} has lost its files: version {now} stays champion; restore them")
         client.set_registered_model_alias(name, CHAMPION, before)

@@ -20,6 +20,7 @@ from pipelines import journal
 from pipelines.origin import made_by
 from pipelines.params import Params
 from pipelines.paths import STATE, index_file, model_folder
+from pipelines.under_way import training_now
 
 LOCKFILE = Path("requirements.lock")
 CACHE = Path(".dvc/cache/files/md5")
@@ -133,7 +134,9 @@ def outputs(params: Params) -> Iterator[Remark]:
                 message = f"DVC does not track {root}: no other clone can have these images"
                 yield Remark("warn", "data", message, f"dvc add {root}")
             if not model_folder(category).is_dir():
-                yield Remark("warn", "model", f"{category} has none", f"fastflow train {category}")
+                yield Remark(
+                    "warn", "model", f"{category} has none{training_now(category)}", f"fastflow train {category}"
+                )
             else:
                 sealed = read_config(model_folder(category))["sha256"]
                 for name in {FLOW, BACKBONE, *sealed}:

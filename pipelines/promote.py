@@ -51,13 +51,13 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
 
 
 def _others(category: str, champion: str | None) -> str:
-    """How to promote what is not newer: a report that DVC restored is of a version from before."""
+    """How to promote what does not wait: a report that DVC restored is of a version from before."""
     about = report_folder(category) / "about.json"
     reported = json.loads(about.read_text()).get("version") if about.is_file() else None
     if reported in (None, "", champion):
         return "; one that was rolled back: --version N"
     return (
-        f"; models/{category} and its report are version {reported}, an older one: "
+        f"; models/{category} and its report are version {reported}: "
         f"fastflow promote {category} --version {reported} makes that champion"
     )
 

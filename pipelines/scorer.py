@@ -11,6 +11,7 @@ from fastflow.export.runner import Images, Scores, open_export
 from fastflow.sealed import CONFIG, read_config
 from pipelines.names import unknown
 from pipelines.paths import model_folder
+from pipelines.under_way import training_now
 
 
 class Scorer(NamedTuple):
@@ -60,7 +61,8 @@ def folder_of(source: str) -> Path:
     if not folder.is_dir():
         trained = [path.parent.name for path in folder.parent.glob(f"*/{CONFIG}")]
         place = folder.parent.resolve()
-        raise ValueError(f"{unknown(source, trained, what='model', where=str(place))}; train it, or name its folder")
+        now = training_now(source) or "; train it, or name its folder"
+        raise ValueError(f"{unknown(source, trained, what='model', where=str(place))}{now}")
     return folder
 
 

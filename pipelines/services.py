@@ -71,7 +71,10 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
         if name in running:
             continue
         if port and answers(port):
-            raise Failed(f"port {port}, for {name}, is taken; end what has it, or choose another one: --{name}-port")
+            raise Failed(
+                f"port {port}, for {name}, is taken; end what has it, or choose another one: "
+                f"python -m pipelines.services up --{name}-port {port + 100}"
+            )
         log.info("starting %s", f"{name}, a quarter of a minute or more" if port else name)
         running[name] = start(name, command, environment)
         record(list(running.values()))

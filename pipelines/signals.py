@@ -58,7 +58,7 @@ def end_with_dvc() -> None:
         dvc = above
 
     def watch() -> None:
-        while os.getppid() == parent and _lives(dvc):
+        while os.getppid() == parent and lives(dvc):
             time.sleep(WATCH_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -75,7 +75,8 @@ def _process(pid: int) -> tuple[str, int]:
         return "", pid
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether there is such a process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -31,6 +31,7 @@ from pipelines.paths import model_folder, report_folder
 from pipelines.percent import rate_of
 from pipelines.stage import exit_code, log
 from pipelines.tables import RATES, costs, tradeoff_table
+from pipelines.under_way import training_now
 
 
 def change(category: str, *, max_false_reject: float | None, max_miss: float | None, as_json: bool = False) -> None:
@@ -40,6 +41,8 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
         ValueError: no model, no labelled defect for `max_miss`, or a model that DVC does not know as it is.
     """
     folder = model_folder(category)
+    if not folder.exists():
+        raise ValueError(f"{folder} is not there{training_now(category) or f'; run: fastflow train {category}'}")
     config = read_config(folder)
     bounds = SCORES[FastFlowConfig.from_dict(config["model"]).score].bounds
     normal, scores = normal_scores(category), labelled(category)

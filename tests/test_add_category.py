@@ -184,7 +184,7 @@ def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, mo
     params = read_params()
     assert (params.data.root, params.data.categories) == ("data/mvtec_ad", ["bottle", "cable"])
     assert (params.download.source, params.download.categories) == ("mvtec_ad", ["bottle", "cable"])
-    assert params.model.weights == "pretrained"
+    assert params.model.weights == "random"  # as it was
     init("visa", "--name", "all")
     params = read_params()
     assert params.data.root == "data/visa"
@@ -192,8 +192,9 @@ def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, mo
     with pytest.raises(ValueError, match=r"no category 'botle' in MVTec AD, .*did you mean 'bottle'"):
         init("mvtec_ad", "--name", "botle")
     assert read_params() == params
-    init("data/own/part", "--name", "part", "--weights", "random")
+    init("data/own/part", "--name", "part")
     assert (read_params().data.root, read_params().data.categories) == ("data/own", ["part"])
+    assert read_params().model.weights == "random"
 
 
 def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_told(

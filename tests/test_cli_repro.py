@@ -150,6 +150,28 @@ def test_a_signal_lets_the_step_end_and_gives_the_model_back(
     assert fastflow(project, "train", "b").stderr == "\ntrain b\n"  # no lock was left behind, no word of one
 
 
+def test_a_second_command_is_told_of_the_first_and_touches_nothing(project: Path) -> None:
+    assert fastflow(project, "train").returncode == 0
+    (project / "stage.py").write_text(STAGE)
+    (project / "how").write_text(f"rm -r models/b; PYTHONPATH={ROOT} {sys.executable} stage.py\n")
+    first = subprocess.Popen(
+        command("train", "--force", "b"), cwd=project, env=of_a_user(ROOT), stderr=subprocess.DEVNULL
+    )
+    while not (project / "began").exists():
+        time.sleep(0.05)
+    second = fastflow(project, "train", "b")
+    assert second.returncode == 1
+    assert second.stderr.startswith("error: b is being worked on by process ")
+    assert second.stderr.count("\n") == 1
+    assert not (project / "models/b").exists()
+    told = fastflow(project, "threshold", "b")
+    assert "models/b is not there; it is being trained now, by process " in told.stderr
+    first.terminate()
+    assert first.wait(30) == 143
+    (project / "how").write_text("true\n")
+    assert fastflow(project, "train", "b").returncode == 0, "what the first left behind is in the way"
+
+
 def test_a_second_signal_ends_it_within_the_step(project: Path) -> None:
     (project / "stage.py").write_text(STAGE.replace("time.sleep(1)", "time.sleep(60)"))
     (project / "how").write_text(f"PYTHONPATH={ROOT} {sys.executable} stage.py\n")

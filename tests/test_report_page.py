@@ -326,6 +326,7 @@ def test_a_rollback_is_the_last_word(tmp_path: Path, version: str) -> None:
     (folder / "gate.json").write_text(json.dumps(rolled))
     text = _Page(_page(folder)).text
     assert "rolled back : version 2 is champion again, version 3 no longer" in text
+    assert ("no longer; the figures here are version 3's" in text) == (version == "3")
     assert "bottle rolled back 0.971" in text
     assert "an earlier version" not in text
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from pipelines.dvc import DVC, put_back_model, stage_environment
+from pipelines.paths import model_folder
 from pipelines.stage import EXIT_CODE_FILE, FAILED, INTERRUPTED, TERMINATED
+from pipelines.under_way import process_of
 
 RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")
@@ -27,6 +29,11 @@ ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: 
 def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool = False) -> int:
     """Brings stages up to date and returns an exit code, that of the stage which failed. A model that DVC removed for
     a training that then failed is put back."""
+    for category in categories:
+        if process := process_of(category):
+            _tell(f"error: {category} is being worked on by process {process}; try again when that has ended")
+            return FAILED
+    there = [category for category in categories if model_folder(category).exists()]
     command = [*DVC, "repro", *stages] + ["--force", "--single-item"] * force
     with tempfile.TemporaryDirectory() as scratch, _passing_on() as (signals, groups):
         said = Path(scratch) / "code"
@@ -35,17 +42,17 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
             command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
         ) as dvc:
             groups.append(dvc.pid)
-            done = _follow(dvc, categories)
+            ran = _follow(dvc, categories)
             code = dvc.wait()
         failed = int(said.read_text()) if said.is_file() else FAILED
     if signals:
         _tell("interrupted: the same command goes on where this one was")
     if code or signals:
         for category in categories:
-            if put_back_model(category):
+            if (category in there or ("train", category) in ran) and put_back_model(category):
                 _tell(f"models/{category} is again the model of before")
         return ENDED[signals[0]] if signals else failed
-    if not done:
+    if not ran:
         _tell("nothing had changed: all is up to date")
     return 0
 
@@ -72,9 +79,9 @@ def _passing_on() -> Iterator[tuple[list[signal.Signals], list[int]]]:
             signal.signal(number, handler)
 
 
-def _follow(dvc: subprocess.Popen[str], categories: Sequence[str]) -> int:
-    """Tells what DVC says, in our words; returns how many stages did something."""
-    count = 0
+def _follow(dvc: subprocess.Popen[str], categories: Sequence[str]) -> set[tuple[str, str | None]]:
+    """Tells what DVC says, in our words; returns the stages that did something, and of which category."""
+    ran = set()
     assert dvc.stdout is not None
     for line in map(str.rstrip, dvc.stdout):
         if found := RUNS.match(line):
@@ -83,8 +90,9 @@ def _follow(dvc: subprocess.Popen[str], categories: Sequence[str]) -> int:
             _tell(f"\n{_heading(found[1], found[2], categories)}: known from before, restored")
         elif not DVCS_OWN.match(line):
             _tell(line)
-        count += found is not None
-    return count
+        if found:
+            ran.add((found[1], found[2]))
+    return ran
 
 
 def _heading(stage: str, category: str | None, categories: Sequence[str]) -> str:

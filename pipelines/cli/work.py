@@ -39,9 +39,11 @@ def init(
         str, typer.Option("--name", help="the category's name; of a public data set, also: all", show_default=False)
     ],
     root: Annotated[Path | None, typer.Option(help="where categories lie; default: data/own")] = None,
-    test_fraction: Annotated[float | None, typer.Option(help="of the good images, where none are set apart")] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="of the good images, where none are set apart; default: 0.2")
+    ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="pretrained, random, or a file; default: as it is, for the first: pretrained")
+        str | None, typer.Option(help="pretrained, random, or a file; default: as it is, after the demo: pretrained")
     ] = None,
 ) -> None:
     """Make a folder of your own photographs a category.

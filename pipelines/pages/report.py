@@ -118,7 +118,10 @@ def gate_view(result: CategoryResult) -> dict[str, Any]:
         return {}
     version, concerned = result.about.get("version"), [None, result.gate["challenger"]]
     concerned += [result.gate["champion"]] if result.gate["verdict"] == ROLLED_BACK else []
-    return result.gate | {"words": in_words(result.gate), "stale": version not in concerned}
+    words = in_words(result.gate)
+    if result.gate["verdict"] == ROLLED_BACK and version == result.gate["challenger"]:
+        words += f"; the figures here are version {version}'s"
+    return result.gate | {"words": words, "stale": version not in concerned}
 
 
 def changes(gate: Mapping[str, Any]) -> dict[str, float]:
