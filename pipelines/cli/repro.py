@@ -42,6 +42,8 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
             command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
         ) as dvc:
             groups.append(dvc.pid)
+            if signals:  # it came before there was whom to tell
+                os.killpg(dvc.pid, signal.SIGINT)
             ran = _follow(dvc, categories)
             code = dvc.wait()
         failed = int(said.read_text()) if said.is_file() else FAILED
