@@ -40,7 +40,7 @@ from pipelines.flow_tasks import (
     stages_of,
 )
 from pipelines.lock import Held
-from pipelines.names import unknown
+from pipelines.names import check_categories
 from pipelines.notify import notify
 from pipelines.only_one import close_dead_runs, only_one
 from pipelines.params import Params, read_params
@@ -230,8 +230,7 @@ def stale_categories(categories: list[str]) -> set[str]:
 def choose_categories(categories: list[str] | None, params: Params) -> list[str]:
     """The categories asked for, or all. Raises ValueError naming one that params.yaml does not list."""
     known = params.data.categories
-    for name in sorted(set(categories or []) - set(known)):
-        raise ValueError(unknown(name, known, what="category", where="params.yaml (data.categories)"))
+    check_categories(sorted(categories or []), known)
     return categories or known
 
 

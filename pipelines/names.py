@@ -1,6 +1,6 @@
 """Words of messages: a name that is none of those there are, and how many of something."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
@@ -9,6 +9,13 @@ def unknown(name: str, known: Collection[str], *, what: str, where: str) -> str:
     near = get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
     return f"no {what} {name!r} in {where}, which has {', '.join(sorted(known)) or 'none'}{guess}"
+
+
+def check_categories(categories: Iterable[str], known: Collection[str]) -> None:
+    """Raises ValueError at the first that params.yaml does not list."""
+    for name in categories:
+        if name not in known:
+            raise ValueError(unknown(name, known, what="category", where="params.yaml (data.categories)"))
 
 
 def counted(number: int, thing: str) -> str:

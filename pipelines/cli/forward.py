@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.names import unknown
+from pipelines.names import check_categories
 from pipelines.stage import FAILED, USAGE, exit_code
 
 STATE = {"debug": False}
@@ -73,10 +73,10 @@ def require_project(*categories: str) -> None:
     """Ends with exit code 2 where this folder is no project, or params.yaml has no such category."""
     if not Path("params.yaml").is_file():
         refuse("no params.yaml in this folder; run fastflow in the project's folder, or name that: fastflow -C FOLDER")
-    known = every_category() if categories else []
-    for category in categories:
-        if category not in known:
-            refuse(unknown(category, known, what="category", where="params.yaml (data.categories)"))
+    try:
+        check_categories(categories, every_category() if categories else [])
+    except ValueError as error:
+        refuse(str(error))
 
 
 def every_category() -> list[str]:
