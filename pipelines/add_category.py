@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
@@ -122,7 +123,9 @@ def take_into_use(
     values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": written, **more}
     write_values(values)
     if not others:
-        log.info("%s is no longer looked at; report.html will be of %s", params.data.root, root)
+        own, first = params.data.root, params.data.categories[0]
+        back = f" (back: fastflow init {own}/{first} --name {first})" if Path(own) == ROOT else ""
+        log.info("%s is no longer looked at; report.html will be of %s%s", own, root, back)
     log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items()))
 
 
@@ -183,6 +186,8 @@ def main() -> None:
     if str(args.source) in DATA_SETS and not args.source.exists():
         add_public(str(args.source), args.name, weights=args.weights)
         return
+    if not args.source.exists() and (near := get_close_matches(str(args.source), DATA_SETS, n=1)):
+        raise BadData(f"folder {args.source} does not exist; did you mean the data set {near[0]}?")
     add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
     take_into_use([args.name], root=args.root, weights=args.weights)
     log.info("next: fastflow report. To have the images tracked: dvc add %s", args.root / args.name)

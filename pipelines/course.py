@@ -27,7 +27,7 @@ from pipelines.stage import log
 
 SAVE_SECONDS = 30.0  # between two states
 _COPIES = 3  # a state holds weights and Adam's two moments
-OnEpoch = Callable[[Epoch, int], None]
+OnEpoch = Callable[[Epoch, int, bool], None]  # of how many, and whether an earlier call has done it
 
 
 def train_settings(params: Params, num_images: int) -> dict[str, Any]:
@@ -90,7 +90,9 @@ class Course:
             number = next(count)
             name = f"threshold, model {number} of {folds}"
 
-            def tell(epoch: Epoch, epochs: int) -> None:
+            def tell(epoch: Epoch, epochs: int, known: bool) -> None:
+                if known:
+                    return
                 left = (epochs - epoch.epoch + epochs * (folds - number)) * epoch.seconds
                 log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, len(rows), left)
 
@@ -111,7 +113,7 @@ class Course:
             training.restore(state)
             log.info("going on after step %d of %d", training.step, training.steps * training.epochs)
             for epoch in training.done:
-                on_epoch(epoch, training.epochs)
+                on_epoch(epoch, training.epochs, True)
         last = time.monotonic()
 
         def keep() -> None:
@@ -129,7 +131,7 @@ class Course:
                 last = time.monotonic()
 
         for epoch in training.run(self.features, augmented=self.augmented, on_step=on_step):
-            on_epoch(epoch, training.epochs)
+            on_epoch(epoch, training.epochs, False)
         keep()
         calibrate(model, self.features, batch_size=self.params.train.batch_size, rows=rows)
         return training.done

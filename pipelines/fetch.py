@@ -8,11 +8,13 @@ import http.client
 import os
 import re
 import shutil
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256
@@ -26,6 +28,10 @@ BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that a moment's patience m
 
 class Passing(Exception):
     """One request failed in a way that another may not."""
+
+
+class NoAddress(Passing):
+    """The server's name has no address: the network is away, and patience is of less use."""
 
 
 class MirrorFailed(Exception):
@@ -61,8 +67,9 @@ def fetch(
         try:
             _fetch_from(url, part, sha256=sha256, timeout=timeout, attempts=attempts, pause=pause)
         except MirrorFailed as failure:
-            log.info("%s: %s", url, failure)
             failures.append((url, failure))
+            if len(failures) < len(mirrors):
+                log.info("%s: %s; now the next mirror", url, failure)
         else:
             part.replace(target)
             return
@@ -80,7 +87,7 @@ def _fetch_from(url: str, part: Path, *, sha256: str, timeout: float, attempts: 
             _request(url, part, timeout=timeout)
         except Passing as error:
             vain = 0 if _size(part) > before else vain + 1
-            if vain >= attempts:
+            if vain >= (min(attempts, 2) if isinstance(error, NoAddress) else attempts):
                 raise MirrorFailed(str(error)) from error
             log.info("%s; again in %.0f s", error, pause * 2**vain)
             time.sleep(pause * 2**vain)
@@ -112,7 +119,10 @@ def _request(url: str, part: Path, *, timeout: float) -> None:
             raise Passing(f"the server answered {error.code}") from error
         raise MirrorFailed(f"the server answered {error.code}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise Passing(f"no answer ({error})") from error
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, socket.gaierror):
+            raise NoAddress(f"{urlsplit(url).hostname} has no address: is there a network?") from error
+        raise Passing(f"no answer ({reason})") from error
     with response:
         start = _start(response, done)
         if start not in (0, done):

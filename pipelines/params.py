@@ -1,7 +1,7 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -173,14 +173,28 @@ def _sentence(path: Path, detail: Any) -> str:
             return f"{path}: missing key {key!r}"
         case _:
             message = str(detail["msg"]).replace("Input should", "it should")
-            return f"{path}: {key} is {detail['input']!r} ({type(detail['input']).__name__}); {message}"
+            more = ", or null" * _may_be_null(detail["loc"])
+            return f"{path}: {key} is {detail['input']!r} ({type(detail['input']).__name__}); {message}{more}"
 
 
 def _allowed(where: tuple[str | int, ...]) -> list[str]:
+    section = _section(where)
+    assert section is not None
+    return sorted(section.model_fields)
+
+
+def _may_be_null(where: tuple[str | int, ...]) -> bool:
+    section = _section(where[:-1])
+    field = section.model_fields.get(str(where[-1])) if section and where else None
+    return field is not None and type(None) in get_args(field.annotation)
+
+
+def _section(where: tuple[str | int, ...]) -> type[BaseModel] | None:
+    """The section of that name; None where it is a list or a plain value."""
     section: type[BaseModel] = Params
     for part in where:
-        kind = section.model_fields[str(part)].annotation
-        assert isinstance(kind, type)
-        assert issubclass(kind, BaseModel)
-        section = kind
-    return sorted(section.model_fields)
+        field = section.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return None
+        section = field.annotation
+    return section

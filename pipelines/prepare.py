@@ -23,7 +23,7 @@ def prepare(category: str, params: Params) -> None:
     folder = Path(params.data.root) / category
     index, decided = check_and_decide(folder, params.findings)
     if decided["refuse"]:
-        raise BadData(f"{len(decided['refuse'])} faults in {folder}; nothing was written:\n  {tell(decided['refuse'])}")
+        raise BadData(f"{folder} is refused, nothing was written:\n  {tell(decided['refuse'])}")
     index = leave_out(index, decided["quarantine"])
     if int((index["split"] == "train").sum()) < 2:
         raise BadData(

@@ -19,6 +19,7 @@ from pipelines.stage import exit_code
 
 PARAMS_ARTIFACT = "source/params.yaml"
 WEIGHTS = "sha256.flow.safetensors"
+WEIGHTS_FILE = "weights_sha256"  # of a file of the backbone's weights; trainings without one do not tell it
 ALLOWED = {  # what a training writes of itself: nothing else that a store holds may reach a shell
     "category": CATEGORY_NAME,
     "version": "[0-9]+",
@@ -29,6 +30,7 @@ ALLOWED = {  # what a training writes of itself: nothing else that a store holds
     "data_dvc_md5": r"[0-9a-f]{32}(\.dir)?|unknown",
     "hardware": ".* [1-9][0-9]* threads.*",
     WEIGHTS: "[0-9a-f]{64}",
+    WEIGHTS_FILE: "[0-9a-f]{64}|none",
 }
 CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal may obey these
 
@@ -54,7 +56,8 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         ValueError: tags or parameters are not such as a training writes.
     """
     name = f"{model_name(category)} version {version}"
-    told = dict.fromkeys(ALLOWED, "unknown") | dict(tags) | {"category": category, "version": version}
+    told = dict.fromkeys(ALLOWED, "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
+    told |= {"category": category, "version": version}
     for what, allowed in ALLOWED.items():
         if not re.fullmatch(allowed, told[what]):
             raise ValueError(f"{name} cannot be made again: its {what} is {told[what]!r}, which is not {allowed!r}")
@@ -62,6 +65,9 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         raise ValueError(f"{name} cannot be made again: its {PARAMS_ARTIFACT} holds control characters")
     commit, hardware = told["git_commit"], re.sub(r"[^\w ,./+-]", "?", told["hardware"], flags=re.ASCII)
     clean = told["git_dirty"] == "false"
+    backbone = [f"# model.weights names a file: copy it here by hand, its sha256 is {told[WEIGHTS_FILE]}"]
+    if told[WEIGHTS_FILE] == "none":
+        backbone = []
     lines = [
         f"# {name}: seed {told['seed']}, params.yaml {told['params_sha256'][:12]}",
         "# clean commit" if clean else "# WARNING: it was made with uncommitted changes: the commit alone may differ",
@@ -75,6 +81,7 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         f"# images: DVC knows them as {told['data_dvc_md5']}; drawn ones need no pull, and those that nobody gave to",
         "# `dvc add` and `dvc push` have to be copied here by hand first",
         f"dvc pull --with-deps --allow-missing prepare@{category} || true",
+        *backbone,
         f"export OMP_NUM_THREADS={re.findall('([0-9]+) threads', hardware)[0]}  # made on: {hardware}",
         f"dvc repro prepare@{category}",
         f"dvc repro --single-item --force train@{category}",

@@ -48,11 +48,13 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     normal, scores = normal_scores(category), labelled(category)
     asked = [] if max_false_reject is None else [max_false_reject]
     rates = sorted({*RATES, *asked})
-    table = tradeoff_table(normal, scores, bounds=bounds, rates=rates)
+    table, used = tradeoff_table(normal, scores, bounds=bounds, rates=rates), config["threshold"]["image"]
     if as_json:
         print(json.dumps({"threshold": config["threshold"], "tradeoff": table.to_dict("records")}, indent=2))
     else:
-        print(f"{category}, threshold so far {config['threshold']['image']:.6g}\n{shown(table)}")
+        print(f"{category}, threshold so far {used:.6g}\n{shown(table, used=used)}")
+        if table["threshold"].duplicated().any():
+            print(f"equal thresholds: {len(normal)} good training images do not tell those rates apart")
     if max_false_reject is not None:
         found = threshold_for(normal, false_reject_rate=max_false_reject, bounds=bounds)
         text = guarantee(found, config["threshold"]["folds"])
@@ -108,8 +110,8 @@ def below(score: float, others: np.ndarray) -> float:
     return float(middle if lower < middle < score else np.nextafter(np.float32(score), np.float32(-np.inf)))
 
 
-def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at") -> str:
-    """Rates with counts and 95 % limits, for a person."""
+def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at", *, used: float | None = None) -> str:
+    """Rates with counts and 95 % limits, for a person; the threshold `used` is marked."""
 
     def rate(row: pd.Series, name: str) -> str:
         if not row[f"{name}_total"]:
@@ -119,7 +121,7 @@ def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at") -
 
     rows = [
         {
-            heading: f"{100 * row['rate']:.3g} %",
+            heading: f"{'in use: ' * bool(row['threshold'] == used)}{100 * row['rate']:.3g} %",
             "   threshold": f"{row['threshold']:.6g}",
             "   test: good rejected (95 %)": rate(row, "false_reject"),
             "   test: defective missed (95 %)": rate(row, "miss"),

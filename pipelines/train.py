@@ -111,9 +111,12 @@ def weights_tag(weights: str) -> dict[str, str]:
     return {"weights_sha256": file_sha256(Path(weights))} if Path(weights).is_file() else {}
 
 
-def tell_epoch(run: tracking.TrackedRun, folds: int | None, epoch: Epoch, epochs: int) -> None:
-    """Seconds left are those of the whole training: each fold's model then sees all images but its fold's."""
+def tell_epoch(run: tracking.TrackedRun, folds: int | None, epoch: Epoch, epochs: int, known: bool) -> None:
+    """Seconds left are those of the whole training: each fold's model then sees all images but its fold's. What is
+    `known` from an earlier call is for this run's curve, not to be told again."""
     run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
+    if known:
+        return
     left = (epochs - epoch.epoch + epochs * ((folds or 1) - 1)) * epoch.seconds
     log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
 

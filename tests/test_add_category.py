@@ -173,13 +173,19 @@ def test_lists_that_dvc_has_written_line_by_line_are_replaced(here: Path, monkey
     assert "  - " not in file.read_text().partition("download:")[0]
 
 
-def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_data_set_is_named_and_your_own_images_come_back(
+    here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
     def init(*words: str) -> None:
         monkeypatch.setattr(sys, "argv", ["add", *words])
         main()
 
     init(str(by_class(here / "mine")), "--name", "part", "--weights", "random")
+    caplog.clear()
     init("mvtec_ad", "--name", "bottle")
+    back = caplog.text.partition("(back: fastflow init ")[2].partition(")")[0].split()
     init("mvtec_ad", "--name", "cable")
     params = read_params()
     assert (params.data.root, params.data.categories) == ("data/mvtec_ad", ["bottle", "cable"])
@@ -192,7 +198,9 @@ def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, mo
     with pytest.raises(ValueError, match=r"no category 'botle' in MVTec AD, .*did you mean 'bottle'"):
         init("mvtec_ad", "--name", "botle")
     assert read_params() == params
-    init("data/own/part", "--name", "part")
+    with pytest.raises(BadData, match="folder mvtecad does not exist; did you mean the data set mvtec_ad"):
+        init("mvtecad", "--name", "bottle")
+    init(*back)
     assert (read_params().data.root, read_params().data.categories) == ("data/own", ["part"])
     assert read_params().model.weights == "random"
 

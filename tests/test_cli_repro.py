@@ -122,8 +122,11 @@ def to_its_group(process: subprocess.Popen[bytes], number: int) -> None:
 
 @pytest.mark.parametrize(
     ("number", "code", "send"),
-    [(signal.SIGTERM, 143, to_it_alone), (signal.SIGINT, 130, to_its_group), (signal.SIGHUP, 143, to_its_group)],
-    ids=["a supervisor", "Ctrl-C", "a terminal closed"],
+    [
+        pytest.param(signal.SIGINT, 130, to_its_group, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, to_it_alone, id="a supervisor", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 143, to_its_group, id="a terminal closed", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_lets_the_step_end_and_gives_the_model_back(
     project: Path, number: int, code: int, send: Callable[[subprocess.Popen[bytes], int], None]

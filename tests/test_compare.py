@@ -16,6 +16,7 @@ from fastflow.data import read_images
 from fastflow.model import FastFlow
 from pipelines import compare, prepare
 from pipelines.pages.compare import Compared, Side, render, row, way
+from pipelines.pages.page import NONE, change
 from pipelines.params import read_params
 from tests.conftest import SIZE, shake, tiny_config, write_plates
 from tests.test_stages import write_tiny_params
@@ -79,6 +80,11 @@ def test_better_is_higher_or_lower_by_what_it_is() -> None:
     assert row("image_auroc", 0.9, 0.9001)["way"] == row("aupro", None, 0.9)["way"] == ""
     assert row("milliseconds_per_image", 40.0, 41.0)["way"] == ""
     assert row("milliseconds_per_image", 40.0, 50.0)["way"] == way(-1, 1) == "worse"
+
+
+def test_a_change_has_a_minus_sign_and_its_digits() -> None:
+    assert (change(-8.41, 1), change(8.41, 1), change(-0.04, 1)) == ("\u22128.4", "+8.4", "±0.0")
+    assert (change(-0.0123), change(0.0004), change(None)) == ("\u22120.012", "±0.000", NONE)
 
 
 def test_names_are_text() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -133,6 +134,25 @@ def test_no_mirror_and_no_server_are_said(tmp_path: Path) -> None:
         get([], tmp_path)
     with pytest.raises(ServerAway, match="no answer"):
         get("http://127.0.0.1:9/good", tmp_path)
+
+
+def test_a_name_without_an_address_is_tried_twice_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    asked = []
+    real = socket.getaddrinfo
+
+    def counting(host: str, *rest: object, **more: object) -> object:
+        asked.append(host)
+        return real(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", counting)
+    with pytest.raises(ServerAway, match=r"one\.invalid has no address.*\n.*two\.invalid has no address") as told:
+        get(["http://one.invalid/archive", "http://two.invalid/archive"], tmp_path)
+    assert asked == ["one.invalid"] * 2 + ["two.invalid"] * 2
+    assert str(told.value).count("\n") == 2
+    assert caplog.text.count("now the next mirror") == 1
 
 
 def test_the_server_of_these_tests_serves(server: str) -> None:

@@ -49,6 +49,8 @@ def test_shipped_params_are_valid_and_make_a_model_config() -> None:
             "  batch_size: 0",
             r"train\.batch_size is 0 \(int\); it should be greater than or equal to 1",
         ),
+        ("  epochs: null", "  epochs: many", r"epochs is 'many' \(str\); .*valid integer.*, or null$"),
+        ("batch_size: 4", "batch_size: four", r"batch_size is 'four' \(str\); .*a valid integer$"),
         ("categories: [weave", "categories: [../weave", r"data\.categories\.0 is '../weave'"),
         ("device: auto", "device: tpu", "device is 'tpu'"),
         ("seed: 0", "seed: [", "is not valid YAML"),

@@ -267,7 +267,7 @@ def test_place_of_a_case_is_counted(page: str) -> None:
             assert (f"{name} {score:.4g} {end}" in text) == (number_ in shown)
     worst = f"{good.max():.4g} highest of 6"
     assert worst in text
-    confused = f"{(bad <= good.max()).sum()} of 9 defective images score no higher"
+    confused = f"{(bad <= good.max()).sum()} of 9 defective images score as low"
     assert confused in text.partition(worst)[2][:120]
 
 
@@ -278,7 +278,7 @@ def test_equal_scores_count_as_confused(tmp_path: Path) -> None:
     assert text.count("6 of 6 good images score as high") == 3
     groups = choose_cases(_scores(("dent",)), threshold=THRESHOLD)
     good = [row for name, rows in groups.items() if name != "good" for row in rows if row < 6]  # the first six are good
-    assert text.count("3 of 3 defective images score no higher") == len(good) > 0
+    assert text.count("3 of 3 defective images score as low") == len(good) > 0
 
 
 def test_what_another_threshold_would_do_has_its_limits(page: str) -> None:
@@ -286,6 +286,13 @@ def test_what_another_threshold_would_do_has_its_limits(page: str) -> None:
         "2.0 % 1.25 1 of 1 (100.0 %; 95 %: 100.0 % to 100.0 %) 2 of 8 (25.0 %; 95 %: 3.2 % to 65.1 %)"
         in _Page(page).text
     )
+
+
+def test_rates_that_share_a_threshold_are_explained(tmp_path: Path, page: str) -> None:
+    assert "where two rates share a threshold" not in _Page(page).text
+    folder = _write(tmp_path / "bottle")
+    pd.concat([_tradeoff(), _tradeoff().assign(rate=0.05)]).to_csv(folder / "tradeoff.csv", index=False)
+    assert "where two rates share a threshold, there are too few" in _Page(_page(folder)).text
 
 
 def test_the_threshold_in_use_stands_among_the_others(tmp_path: Path) -> None:

@@ -73,6 +73,13 @@ def test_commands_come_in_order_and_any_parameters_arrive_as_they_are(clone: Pat
     assert not (clone / "canary").exists()
 
 
+def test_a_file_of_weights_that_another_machine_needs_is_named() -> None:
+    assert "by hand, its sha256" not in script("plates", "7", MADE, "")
+    assert f"by hand, its sha256 is {'c' * 64}" in script("plates", "7", MADE | {"weights_sha256": "c" * 64}, "")
+    with pytest.raises(ValueError, match="its weights_sha256 is 'x'"):
+        script("plates", "7", MADE | {"weights_sha256": "x"}, "")
+
+
 @pytest.mark.parametrize("tag", [*MADE, "category", "version"])
 def test_a_hostile_tag_is_refused_or_only_text(clone: Path, tag: str) -> None:
     head = run(clone, "git", "rev-parse", "HEAD").split()[0]

@@ -60,6 +60,22 @@ def test_without_a_limit_it_shows_and_changes_nothing(
     assert (model / "config.json").read_bytes() == before
 
 
+def test_the_row_in_use_is_marked_and_equal_thresholds_are_explained(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(monkeypatch, "--max-false-reject", "2%") == 0
+    capsys.readouterr()
+    assert ask(monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert said.count("in use: ") == said.count("in use: 2 %") == 1
+    assert "equal thresholds" not in said
+    monkeypatch.setattr(threshold, "normal_scores", lambda _: NORMAL[:20])
+    assert ask(monkeypatch, "--max-false-reject", "5%") == 0  # the highest of 20, for 4.9 % too
+    assert ask(monkeypatch, "--max-false-reject", "4.9%") == 0
+    said = capsys.readouterr().out
+    assert "equal thresholds: 20 good training images do not tell those rates apart" in said
+
+
 def test_a_rate_of_good_parts_sets_the_threshold_and_leaves_the_weights(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

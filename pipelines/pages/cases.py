@@ -39,6 +39,6 @@ def _case(case: dict[str, Any], scores: pd.DataFrame) -> dict[str, Any]:
     if case["gt_label"] == 1:
         confused, against = int((other >= score).sum()), "good images score as high"
     else:
-        confused, against = int((other <= score).sum()), "defective images score no higher"
+        confused, against = int((other <= score).sum()), "defective images score as low"
     sentence = f"{confused} of {len(other)} {against}" if len(other) else ""
     return case | {"place": place, "against": sentence, "confused": confused > 0}

@@ -81,11 +81,11 @@ def percent(value: float | None) -> str:
     return NONE if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
-def change(value: float | None) -> str:
-    """A difference of fractions with its sign, three digits; a dash for none."""
+def change(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign, of fractions with three digits; a dash for none."""
     if value is None or math.isnan(value):
         return NONE
-    return "±0.000" if abs(value) < 0.0005 else f"{value:+.3f}".replace("-", "\u2212")
+    return f"±{0:.{digits}f}" if abs(value) < 0.5 * 10**-digits else f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
 def words(name: str) -> str:
