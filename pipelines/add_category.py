@@ -29,10 +29,11 @@ from pipelines.lock import locked
 from pipelines.names import counted, unknown
 from pipelines.params import CATEGORY_NAME, read_params
 from pipelines.params_edit import write_values
+from pipelines.paths import DEMO
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
 
-ROOT, DEMO = Path("data/own"), Path("data/demo")
+ROOT = Path("data/own")
 ALL = "all"  # categories of a public data set
 NAMED = 10  # files that a line lists
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.data_sets import DATA_SETS
-from pipelines.paths import findings_file
+from pipelines.paths import DEMO, findings_file
 from pipelines.provenance import data_hash
 
 FILE = "dataset.json"
@@ -38,7 +38,7 @@ def licence(category: str, root: Path) -> str:
     known = DATA_SETS.get(root.name)
     if known and category in known.counts:
         return f"{known.licence} ({known.title})"
-    if root.as_posix() == "data/demo":
+    if root == DEMO:
         return "drawn by this project, MIT"
     for name in ("license.txt", "LICENSE", "licence.txt"):
         if (root / category / name).is_file():

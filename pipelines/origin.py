@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from pipelines.params import Params
+from pipelines.paths import DEMO
 
 
 def made_by(category: str, params: Params) -> str | None:
     """The DVC stage that makes a category's images, draw or download; None where they are a person's own."""
     root = Path(params.data.root)
-    if root == Path("data/demo") and category in params.demo.categories:
+    if root == DEMO and category in params.demo.categories:
         return "draw"
     if root == Path("data") / params.download.source and category in params.download.categories:
         return "download"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+DEMO = Path("data/demo")  # drawn categories
 REPORT = Path("report.html")
 STATE = Path(".state")  # what is under way: no stage's output, so DVC leaves it alone
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it

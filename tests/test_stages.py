@@ -16,6 +16,7 @@ from PIL import Image
 from pipelines import draw, evaluate, prepare, report, results, train, view
 from pipelines.course import train_settings
 from pipelines.params import Params, read_params
+from pipelines.paths import DEMO
 from pipelines.run import run_category_stage, run_stage
 from pipelines.stage import BAD_DATA, USAGE
 from pipelines.sync import sync
@@ -266,5 +267,5 @@ def test_epochs_as_written_are_obeyed_and_few_images_get_more_only_where_none_ar
 @as_shipped
 def test_shipped_params_name_drawable_demo_categories() -> None:
     params = read_params(ROOT / "params.yaml")
-    assert params.data.root == draw.ROOT.as_posix()
+    assert params.data.root == DEMO.as_posix()
     assert set(params.data.categories) <= set(params.demo.categories)

@@ -24,8 +24,9 @@ def demo() -> None:
     """
     require_project()
     from pipelines.params import read_params
+    from pipelines.paths import DEMO
 
-    if read_params().data.root != "data/demo":
+    if Path(read_params().data.root) != DEMO:
         refuse("params.yaml names other images than the demo's; for those: fastflow report")
     stages("report")
     forward("results")
