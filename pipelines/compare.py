@@ -26,7 +26,7 @@ from fastflow.metrics.paired import auroc_difference
 from fastflow.sealed import read_config
 from pipelines.checkpoints import checkpoint_of
 from pipelines.device import choose_device
-from pipelines.pages.compare import COMPARED, MILLISECONDS, Compared, Flipped, Side, render
+from pipelines.pages.compare import COMPARED, MILLISECONDS, SAME, Compared, Flipped, Side, render
 from pipelines.params import Params, read_params
 from pipelines.paths import CHAMPION_MODEL, index_file
 from pipelines.pictures import Triplet, triplet
@@ -72,6 +72,7 @@ def compare(category: str, params: Params, first: str, second: str) -> Compared:
         confidence=params.gate.confidence,
         flipped=[flipped(index, root, int(row), one, other) for row in rows[:MOST]],
         num_flipped=len(rows),
+        same=np.array_equal(one.scored.pred_score, other.scored.pred_score) and one.threshold == other.threshold,
     )
 
 
@@ -135,6 +136,8 @@ def table_of(found: list[Compared]) -> str:
                 digits = 1 if name == MILLISECONDS else 4
                 lines.append(f"  {name:{wide}} {then:9.{digits}f} {now:9.{digits}f} {now - then:+9.{digits}f}")
         lines.append(f"  {'verdicts flipped':{wide}} {one.num_flipped:9}")
+        if one.same:
+            lines.append(f"  {SAME}")
     return "\n".join(lines)
 
 

@@ -119,7 +119,7 @@ def read_scores(path: Path, version: str) -> pd.DataFrame:
         lines = path.suffix == ".jsonl"
         table = pd.read_json(path, lines=True) if lines else pd.read_csv(path, keep_default_na=False)
         table = table[list(Row._fields)]
-        numbers = table[list(NEEDED)].to_numpy(np.float64)
+        numbers = table[[*NEEDED, "pred_label"]].to_numpy(np.float64)
     except (ValueError, KeyError, OSError) as error:
         raise BadData(f"{path} is no file of pipelines.score ({error})") from error
     if not np.isfinite(numbers).all():
@@ -151,7 +151,9 @@ def tell(
         run.set_tags({"mlflow.note.content": verdict.sentence})
         for suffix in (".html", ".json"):
             run.log_files(FOLDER / f"{category}{suffix}", under="drift")
-    log.info("%s: %d images, %d rejected", category, verdict.images, verdict.rejected)
+    then_rejected = int(recent["pred_label"].sum())
+    other = f", {then_rejected} at the threshold they were scored with" * (then_rejected != verdict.rejected)
+    log.info("%s: %d images, %d rejected%s", category, verdict.images, verdict.rejected, other)
 
 
 def main() -> None:

@@ -72,6 +72,10 @@ def test_a_model_beside_itself_has_changed_in_nothing(plates: Path) -> None:
     assert found.num_flipped == 0
     assert found.difference == (0, 0)
     assert "Both judge every test image alike" in render([found], about={})
+    assert "the same model twice" in render([found], about={})
+    assert "the same model twice" in compare.table_of([found])
+    other = compare.compare("plates", read_params(), "models/before", "plates")
+    assert "the same model twice" not in render([other], about={}) + compare.table_of([other])
     assert all("+0.0000" in line for line in compare.table_of([found]).splitlines()[2:5])
 
 
@@ -91,7 +95,7 @@ def test_names_are_text() -> None:
     types = pd.DataFrame(columns=["defect_type", "images", "miss_count", "image_auroc", "aupro"])
     side = Side("<b>v</b>", 0.5, {}, types)
     hostile = "<img src=x onerror=alert(1)>"
-    text = render([Compared(hostile, side, side, None, 0.95, [], 0)] * 2, about={hostile: hostile})
+    text = render([Compared(hostile, side, side, None, 0.95, [], 0, False)] * 2, about={hostile: hostile})
     assert hostile not in text
     assert "<b>v</b>" not in text
     assert json.dumps(hostile)[1:-1].replace("<", "&lt;").replace(">", "&gt;") in text

@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.model import FastFlow
+from fastflow.sealed import write_threshold
 from pipelines import drift, score
 from pipelines.appearance import appearances, levels_of, read_photograph
 from pipelines.drift_rules import judge, shift, spread, stability_index
@@ -253,6 +254,18 @@ def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.Ca
     assert run(drift, "--category", "plates") == 0
     assert verdict_of() == "same"
     assert "1 of 60 images could not be read" in capsys.readouterr().out
+
+
+def test_a_threshold_that_was_changed_since_is_told(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(score, "--model", "plates", plates, "--to", "scores.csv") == 0
+    scores = pd.read_csv("scores.csv")["pred_score"]
+    run(drift, "--category", "plates", "scores.csv")
+    assert "plates: 60 images, 0 rejected\n" in capsys.readouterr().out
+    new = float(scores.quantile(0.5))
+    write_threshold(Path("models/plates"), {"image": new, "pixel": 1.0, "low": 0.1})
+    run(drift, "--category", "plates", "scores.csv")
+    told = f"60 images, {(scores > new).sum()} rejected, 0 at the threshold they were scored with"
+    assert told in capsys.readouterr().out
 
 
 def test_only_the_newest_count(plates: Path) -> None:

@@ -18,6 +18,7 @@ COMPARED = METRICS | {
 }
 LOWER_IS_BETTER = ("false_reject_rate", "miss_rate", MILLISECONDS)
 OF_TYPES = ("image_auroc", "aupro")
+SAME = "the same model twice: every score and the threshold are equal, times differ by chance"
 WORDS = {0: "accepts", 1: "rejects"}
 
 
@@ -44,7 +45,7 @@ class Flipped(NamedTuple):
 
 class Compared(NamedTuple):
     """A category by two models. `difference`: of image_auroc, second minus first, and its lower limit with the
-    `confidence` of a paired bootstrap; None where that is undefined."""
+    `confidence` of a paired bootstrap; None where that is undefined. `same`: every score and the threshold are."""
 
     category: str
     first: Side
@@ -53,6 +54,7 @@ class Compared(NamedTuple):
     confidence: float
     flipped: list[Flipped]
     num_flipped: int
+    same: bool
 
     def pairs(self) -> Iterator[tuple[str, float | None, float | None]]:
         """Each metric, of both."""
@@ -70,6 +72,7 @@ def render(found: Sequence[Compared], *, about: Mapping[str, str]) -> str:
         title="Two models compared",
         subtitle=subtitle,
         labels=COMPARED,
+        same=SAME,
         categories=[view(one) for one in found],
         about=about,
     )
@@ -87,6 +90,7 @@ def view(one: Compared) -> dict[str, Any]:
         "types": type_rows(one.first.types, one.second.types),
         "flipped": [flipped_view(image) for image in one.flipped],
         "num_flipped": one.num_flipped,
+        "same": one.same,
     }
 
 
