@@ -48,5 +48,5 @@ def preset(name: str, /, **overrides: Any) -> FastFlowConfig:
         ValueError: unknown preset or field, or a value out of range.
     """
     if name not in PRESETS:
-        raise ValueError(f"model: preset {name!r} is unknown; allowed: {', '.join(PRESETS)}")
+        raise ValueError(f"preset {name!r} is unknown; allowed: {', '.join(PRESETS)}")
     return FastFlowConfig.from_dict(PRESETS[name] | overrides)

@@ -29,11 +29,10 @@ from pipelines.lock import locked
 from pipelines.names import counted, unknown
 from pipelines.params import CATEGORY_NAME, read_params
 from pipelines.params_edit import write_values
-from pipelines.paths import DEMO
+from pipelines.paths import DEMO, OWN
 from pipelines.progress import progress
 from pipelines.stage import exit_code, log
 
-ROOT = Path("data/own")
 ALL = "all"  # categories of a public data set
 NAMED = 10  # files that a line lists
 
@@ -125,7 +124,7 @@ def take_into_use(
     write_values(values)
     if not others:
         own, first = params.data.root, params.data.categories[0]
-        back = f" (back: fastflow init {own}/{first} --name {first})" if Path(own) == ROOT else ""
+        back = f" (back: fastflow init {own}/{first} --name {first})" if Path(own) == OWN else ""
         log.info("%s is no longer looked at; report.html will be of %s%s", own, root, back)
     log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items()))
 
@@ -178,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help=f"your folder; or {' or '.join(DATA_SETS)}, to be downloaded")
     parser.add_argument("--name", required=True, help="the category's name")
-    parser.add_argument("--root", type=Path, default=ROOT, help="where categories lie (data/own)")
+    parser.add_argument("--root", type=Path, default=OWN, help="where categories lie (data/own)")
     parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
     parser.add_argument("--weights", help="of the backbone: pretrained, random, or a file; default: as it is")
     args = parser.parse_args()

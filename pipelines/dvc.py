@@ -23,6 +23,7 @@ from pipelines.stage import Failed
 
 Outcome = Literal["ran", "restored", "unchanged"]
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+HINTS = re.compile(r"To track the changes with git|\s*git add |To enable auto staging|\s*dvc config |Use `dvc push`")
 _KEPT_LINES = 300
 _GRACE_SECONDS = 10
 TIMED_OUT = 124  # as coreutils' timeout says it
@@ -57,7 +58,8 @@ def run_stage(
     environment: Mapping[str, str] = NOTHING,
     seconds: float | None = None,
 ) -> Outcome:
-    """Runs one stage if it is stale, without its upstream; `on_line` gets each line of output as it comes.
+    """Runs one stage if it is stale, without its upstream; `on_line` gets each line of output as it comes, but for
+    DVC's hints on git.
 
     `pull`: what another machine made of the same inputs is fetched from DVC's remote instead.
 
@@ -101,7 +103,8 @@ def run_command(
         for line in map(str.rstrip, process.stdout):
             if line:
                 said.append(line)
-                on_line(line)
+                if not HINTS.match(line):
+                    on_line(line)
             outcome = _outcome(line) or outcome
         code = process.wait()
     finally:

@@ -136,9 +136,10 @@ def compared(
         "flipped": int(table["flipped"].sum()),
         "image_auroc": measured,
     }
+    more = len(table) - len(tested)
     log.info(
-        "%s %s: on %d test and %d training images, scores are within %.2g of the checkpoint's, and %d verdicts differ",
-        runtime, precision, len(tested), len(table) - len(tested),
+        "%s %s: on %d test%s images, scores are within %.2g of the checkpoint's, and %d verdicts differ",
+        runtime, precision, len(tested), f" and {more} training" * bool(more),
         parity["largest_relative_difference"], parity["flipped"],
     )  # fmt: skip
     return parity

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-DEMO = Path("data/demo")  # drawn categories
+DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT = Path("report.html")
 STATE = Path(".state")  # what is under way: no stage's output, so DVC leaves it alone
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it

@@ -94,7 +94,7 @@ def _decide(
         raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {text}")
     aliases.crown(client, category, challenger)
     log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
-    log.info("report.html shows it after: fastflow report")
+    log.info("the next report shows it: fastflow report")
     notify(
         "promoted", f"{category}: version {challenger} is champion now ({verdict}), before it was {champion or 'none'}"
     )

@@ -25,7 +25,7 @@ def rollback(category: str) -> str:
     if report_folder(category).is_dir():
         about = {"verdict": ROLLED_BACK, "challenger": former, "champion": version}
         write_decision(report_folder(category), {**about, "reason": "", "rules": []})
-    log.info("%s: version %s is champion again; report.html shows it after: fastflow report", category, version)
+    log.info("%s: version %s is champion again; the next report shows it: fastflow report", category, version)
     return version
 
 

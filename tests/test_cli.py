@@ -91,6 +91,15 @@ def test_results_are_on_stdout_and_faults_of_data_end_with_3(tmp_path: Path) -> 
     assert "\x1b" not in said.stdout + said.stderr
 
 
+def test_what_init_refused_can_be_validated_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    write_plates(tmp_path / "data/own/plates")
+    assert fastflow("validate", "plates", "--json", folder=tmp_path).returncode == 0
+    said = fastflow("validate", "plate", folder=tmp_path)
+    assert said.returncode == 2
+    assert "no category 'plate' in params.yaml" in said.stderr
+
+
 def test_a_fault_of_ours_is_one_line_and_a_traceback_with_debug(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     shadow = tmp_path / "sitecustomize.py"

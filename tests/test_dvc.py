@@ -18,6 +18,7 @@ FAKE = """
 import sys
 print("Running stage 'train@plates':")
 print("epoch 1/1")
+print("To track the changes with git, run:\\n\\n\\tgit add dvc.lock")
 {end}
 """
 

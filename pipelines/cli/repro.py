@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from pipelines.dvc import DVC, put_back_model, stage_environment
+from pipelines.dvc import DVC, HINTS, put_back_model, stage_environment
 from pipelines.paths import model_folder
 from pipelines.stage import EXIT_CODE_FILE, FAILED, INTERRUPTED, TERMINATED
 from pipelines.under_way import process_of
@@ -20,8 +20,7 @@ RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")
 DVCS_OWN = re.compile(
     r"$|> |Updating lock file|Generating lock file|(Stage )?'.*' didn't change, skipping"
-    r"|Data and pipelines are up to date|To track the changes with git"
-    r"|\s*git add |To enable auto staging|\s*dvc config |Use `dvc push`"
+    rf"|Data and pipelines are up to date|{HINTS.pattern}"
 )
 ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.forward import each, forward, refuse, require_project, stages
+from pipelines.cli.forward import each, every_category, forward, refuse, require_project, stages
 
 Categories = Annotated[list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)]
 Category = Annotated[str, typer.Argument(help="a category of params.yaml", show_default=False)]
@@ -75,8 +75,20 @@ def validate(
     """
     if (category is None) == (folder is None):
         refuse("name a category, or with --folder a folder")
-    require_project(*[category] if category else ())
+    require_project()
+    if category and (own := refused(category)):
+        category, folder = None, own
+    if category:
+        require_project(category)
     forward("validate", category=category, folder=folder, json=json)
+
+
+def refused(category: str) -> Path | None:
+    """The folder of photographs that `init` copied and did not take into use; None where there is none."""
+    from pipelines.paths import OWN
+
+    folder = OWN / category
+    return folder if category not in every_category() and folder.is_dir() else None
 
 
 def train(categories: Categories = None, force: Force = False) -> None:
