@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -74,7 +75,7 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def folder_sha256(folder: Path) -> str:
-    """Hex sha256 of a folder's content: of the lines `<sha256>  <name>` of its files, by name."""
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+def folder_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
+    """Hex sha256 of a folder's content: of the lines `<sha256>  <name>` of its files, `without` some, by name."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name not in without)
     return hashlib.sha256("".join(f"{file_sha256(folder / n)}  {n}\n" for n in names).encode()).hexdigest()

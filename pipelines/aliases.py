@@ -2,6 +2,7 @@
 
 One registered model a category, `fastflow-<category>`, one version a training. `champion` is served, `challenger` is
 the newest that was evaluated, `previous` was champion before. The champion's alias always moves after all it needs.
+A version that a rollback took from the line is tagged so, until it is champion again.
 """
 
 import mlflow
@@ -12,6 +13,7 @@ from pipelines.journal import store_lock
 from pipelines.paths import model_name
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ROLLED_BACK = "rolled_back"
 
 
 def get_version(client: mlflow.MlflowClient, category: str, version: str) -> ModelVersion:
@@ -76,6 +78,7 @@ def crown(client: mlflow.MlflowClient, category: str, version: str) -> str | Non
         if before is not None:
             client.set_registered_model_alias(name, PREVIOUS, before)
         client.set_registered_model_alias(name, CHAMPION, version)
+        client.set_model_version_tag(name, version, ROLLED_BACK, "false")
         if alias(client, name, CHALLENGER) == version:
             client.delete_registered_model_alias(name, CHALLENGER)
     return before
@@ -97,6 +100,8 @@ def step_back(client: mlflow.MlflowClient, category: str) -> tuple[str, str | No
         if files_of(client, get_version(client, category, before)) is None:
             raise ValueError(f"{name} version {before} has lost its files: version {now} stays champion; restore them")
         client.set_registered_model_alias(name, CHAMPION, before)
+        client.set_model_version_tag(name, before, ROLLED_BACK, "false")
         if now is not None:
             client.set_registered_model_alias(name, PREVIOUS, now)
+            client.set_model_version_tag(name, now, ROLLED_BACK, "true")
     return before, now

@@ -1,6 +1,6 @@
 """Two models of a category side by side, scored now on the same test images: what changed, and for which images.
 
-Run as: fastflow compare --category bottle                       the champion, and models/bottle
+Run as: fastflow compare bottle                                  its champion, and models/bottle
         fastflow compare --category bottle models:/fastflow-bottle/3 models:/fastflow-bottle/7
         fastflow compare                                         all categories
 
@@ -149,14 +149,19 @@ def figures_of(one: Compared) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("first", nargs="?", default=CHAMPION_MODEL)
-    parser.add_argument("second", nargs="?", default=THE_TRAINED)
+    parser.add_argument("words", nargs="*", metavar="MODEL", help="two at most; or categories alone")
     parser.add_argument("--category", action="append", help="may be repeated; default: all of params.yaml")
     parser.add_argument("--to", type=Path, default=PAGE)
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     args = parser.parse_args()
     params = read_params()
-    found = [compare(c, params, args.first, args.second) for c in args.category or params.data.categories]
+    categories, models = args.category or [], args.words
+    if not categories and set(models) <= set(params.data.categories):
+        categories, models = models, []  # a model beside itself would say nothing
+    if len(models) > 2:
+        raise ValueError(f"two models are compared, got {len(models)}: {', '.join(models)}")
+    first, second = models + [CHAMPION_MODEL, THE_TRAINED][len(models) :]
+    found = [compare(c, params, first, second) for c in categories or params.data.categories]
     write_text(args.to, render(found, about=project_version()))
     print(json.dumps({one.category: figures_of(one) for one in found}, indent=2) if args.json else table_of(found))
     log.info("wrote %s", args.to)

@@ -1,11 +1,11 @@
-"""The gate: make a category's challenger its champion, if it is not worse. Exit code 4: refused, the champion stays.
+"""The gate: make a category's model its champion, if it is not worse. Exit code 4: refused, the champion stays.
 
-Run as: fastflow promote bottle
+Run as: fastflow promote bottle                 what models/bottle and its report are
+        fastflow promote bottle --version 7     another version
 Against the rules (never against a damaged artifact): ... --force --reason "new camera, the old model is blind"
 """
 
 import argparse
-import json
 import sys
 import time
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import mlflow
 
 from fastflow.errors import BadData
+from fastflow.files import folder_sha256
 from pipelines import aliases, registered, registry, store
 from pipelines.aliases import CHALLENGER, CHAMPION
 from pipelines.candidates import EvaluationSet
@@ -20,45 +21,61 @@ from pipelines.decision import write_decision
 from pipelines.gate import Measured, Rule, false_rejects, first_rules, rules_against
 from pipelines.notify import notify
 from pipelines.params import Params, read_params
-from pipelines.paths import model_name, report_folder
+from pipelines.paths import RUN, model_folder, model_name, report_folder
 from pipelines.registry import Opened
 from pipelines.stage import Refused, exit_code, log
 from pipelines.sync import sync
+from pipelines.under_way import training_now
 
 
 def promote(category: str, params: Params, *, version: str | None = None, reason: str = "") -> None:
-    """`version`: the challenger, by default the one of that alias. `reason`: given, the rules are only told.
+    """`version`: the challenger, by default what models/<category> is. `reason`: given, the rules are only told.
 
     Raises:
-        Refused: a rule failed; the message names it.
+        Refused: a rule failed; the message names it. Or a rollback took that version from the line, and nobody named
+            it since.
         ValueError: there is no challenger, or no such version.
         ServerAway: the store does not answer.
     """
     sync()  # an evaluation whose server was away is a challenger, too
     client = store.connect()
     with store.answering():
-        name = model_name(category)
-        champion = aliases.alias(client, name, CHAMPION)
-        challenger = version or aliases.alias(client, name, CHALLENGER)
-        if challenger is None and champion is None:
-            raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
+        champion = aliases.alias(client, model_name(category), CHAMPION)
+        challenger = version or _challenger(client, category)
         if challenger in (None, champion):
-            log.info(
-                "%s: version %s is champion, and no newer one waits%s", category, champion, _others(category, champion)
-            )
+            waiting = aliases.alias(client, model_name(category), CHALLENGER)
+            more = f"; version {waiting} was evaluated, too: --version {waiting}" if waiting else ""
+            log.info("%s: version %s is champion already%s", category, champion, more)
             return
+        tags = aliases.get_version(client, category, str(challenger)).tags
+        if version is None and tags.get(aliases.ROLLED_BACK) == "true":
+            raise Refused(
+                f"{category}: version {challenger} was rolled back, {_stays(champion)}; to take it all the same: "
+                f"fastflow promote {category} --version {challenger}"
+            )
         _decide(client, category, params, str(challenger), champion, reason)
 
 
-def _others(category: str, champion: str | None) -> str:
-    """How to promote what does not wait: a report that DVC restored is of a version from before."""
-    about = report_folder(category) / "about.json"
-    reported = json.loads(about.read_text()).get("version") if about.is_file() else None
-    if reported in (None, "", champion):
-        return "; one that was rolled back: --version N"
-    return (
-        f"; models/{category} and its report are version {reported}: "
-        f"fastflow promote {category} --version {reported} makes that champion"
+def _challenger(client: mlflow.MlflowClient, category: str) -> str | None:
+    """The version that models/<category> is: not always the newest evaluated, as one may go back to a threshold. That
+    one where this machine has no such folder; None where it is champion.
+
+    Raises:
+        ValueError: there is no version, or the folder is none of them.
+    """
+    name, folder = model_name(category), model_folder(category)
+    known = aliases.versions(client, name)
+    if not known:
+        raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
+    if not folder.is_dir():
+        return aliases.alias(client, name, CHALLENGER)
+    content = folder_sha256(folder, without=(RUN,))
+    for made in known:
+        if made.tags.get(registered.CONTENT) == content:
+            return str(made.version)
+    raise ValueError(
+        f"{folder} is no version of {name} as it is now{training_now(category) or '; run: fastflow report'}; "
+        "or name a version: --version N"
     )
 
 
@@ -163,7 +180,7 @@ def _stays(champion: str | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--category", required=True)
-    parser.add_argument("--version", help="instead of the newest evaluated one")
+    parser.add_argument("--version", help="instead of what models/<category> is")
     parser.add_argument("--force", action="store_true", help="promote though a rule fails; needs --reason")
     parser.add_argument("--reason", default="", help="why; it is recorded")
     args = parser.parse_args()

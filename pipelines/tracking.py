@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipelines import journal
+from pipelines.paths import RUN
 from pipelines.stage import TERMINATED, Terminated, log
 
 PARENT = "FASTFLOW_PARENT_RUN"  # key and name of the retraining that a stage belongs to
@@ -56,7 +57,7 @@ class TrackedRun:
         self, folder: Path, *, category: str, example: str, tags: Mapping[str, str], description: str
     ) -> None:
         """Registers a checkpoint folder. `example`: an image file in base64, `tags["example_pred_score"]` its score."""
-        source = self._journal.keep(folder, without=("run.json",))
+        source = self._journal.keep(folder, without=(RUN,))
         told = {"example": example, "tags": dict(tags), "description": description}
         self._journal.add("model", source=source, category=category, **told)
 

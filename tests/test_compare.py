@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,27 @@ def test_a_model_beside_itself_has_changed_in_nothing(plates: Path) -> None:
     other = compare.compare("plates", read_params(), "models/before", "plates")
     assert "the same model twice" not in render([other], about={}) + compare.table_of([other])
     assert all("+0.0000" in line for line in compare.table_of([found]).splitlines()[2:5])
+
+
+def test_categories_alone_are_compared_with_their_champions(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(compare, "compare", lambda category, _, first, second: asked.append((category, first, second)))
+    monkeypatch.setattr(compare, "render", lambda *_, **__: "")
+    monkeypatch.setattr(compare, "table_of", lambda _: "")
+    champion, trained = "models:/fastflow-{category}@champion", "{category}"
+    for words, wanted in {
+        (): ("plates", champion, trained),
+        ("plates",): ("plates", champion, trained),
+        ("models/before",): ("plates", "models/before", trained),
+        ("models/before", "plates", "--category", "plates"): ("plates", "models/before", "plates"),
+    }.items():
+        monkeypatch.setattr(sys, "argv", ["compare", *words])
+        compare.main()
+        assert asked.pop() == wanted
+        assert not asked
+    monkeypatch.setattr(sys, "argv", ["compare", "a", "b", "c"])
+    with pytest.raises(ValueError, match="two models are compared, got 3: a, b, c"):
+        compare.main()
 
 
 def test_better_is_higher_or_lower_by_what_it_is() -> None:

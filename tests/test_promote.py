@@ -1,7 +1,6 @@
 """The gate end to end: three retrainings of a tiny category, and `promote` and `rollback` as a person calls them."""
 
 import io
-import json
 import os
 import resource
 import subprocess
@@ -16,10 +15,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from fastflow.sealed import read_config, write_threshold
 from pipelines import aliases, promote, registered, store
 from pipelines.decision import in_words, read_decision
 from pipelines.rollback import rollback
 from pipelines.stage import REFUSED, USAGE, exit_code
+from pipelines.sync import sync
 from tests.conftest import draw_square, write_plates
 from tests.test_stages import STAGE_NAMES, run, write_tiny_params
 
@@ -29,7 +30,7 @@ pytestmark = [
 ]
 NAME = "fastflow-plates"
 QUALITY = {"image_auroc", "aupro", "defects"}
-REPORT = Path("reports/plates")
+REPORT, MODEL = Path("reports/plates"), Path("models/plates")
 ROLLBACK_CPU_SECONDS = 5
 Damage = Callable[[str], AbstractContextManager[None]]
 
@@ -230,18 +231,52 @@ def test_a_rollback_gives_the_champion_back_in_seconds(story: Story) -> None:
         assert spent < 2 * connected
 
 
-def test_where_no_newer_one_waits_it_names_the_older_one_that_the_report_is_of(
-    story: Story, caplog: pytest.LogCaptureFixture
+def test_what_was_rolled_back_comes_again_only_by_its_number(story: Story) -> None:
+    stand(champion="3", previous="2")
+    rollback("plates")
+    for _ in range(2):
+        refused = asked()
+        assert refused.code == REFUSED
+        assert "version 3 was rolled back, version 2 stays champion" in refused.said
+        assert "fastflow promote plates --version 3" in refused.said
+        assert refused.aliases["champion"] == "2"
+        rollback("plates")
+        assert asked().code == 0  # it is champion already
+        rollback("plates")
+    forced = asked("--version", "3", "--force", "--reason", "it was right")
+    assert forced.aliases["champion"] == "3"
+    rollback("plates")
+    assert asked("--version", "1").code in (0, REFUSED)  # tried, whatever comes of it
+
+
+def test_after_an_abandoned_threshold_what_is_in_use_is_tried(
+    story: Story, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As DVC restores it for a threshold from before."""
+    """The newest version is of a threshold that was given up; DVC restored the model of the one before."""
     stand(champion="2")
-    about = json.loads((REPORT / "about.json").read_text())
-    for reported, words in (("1", "fastflow promote plates --version 1 makes that"), ("2", "rolled back: --version N")):
-        (REPORT / "about.json").write_text(json.dumps(about | {"version": reported}))
-        with caplog.at_level("INFO", logger="fastflow"):
-            assert asked().code == 0
-        assert words in caplog.records[-1].getMessage()
-    assert standing() == {"champion": "2", "previous": None, "challenger": None}
+    before = (MODEL / "config.json").read_bytes()
+    write_threshold(MODEL, read_config(MODEL)["threshold"] | {"image": 0.99})
+    unknown = asked()
+    assert unknown.code == USAGE
+    assert "models/plates is no version of fastflow-plates as it is now; run: fastflow report" in unknown.said
+    assert run("evaluate", monkeypatch) == 0
+    sync()
+    assert standing() == {"champion": "2", "previous": None, "challenger": "4"}
+    (MODEL / "config.json").write_bytes(before)
+    for version in ("3", "4"):
+        store.connect().set_model_version_tag(NAME, version, aliases.ROLLED_BACK, "false")
+    assert asked().decision["challenger"] == "3"
+    stand(champion="3", challenger="4")
+    with caplog.at_level("INFO", logger="fastflow"):
+        assert asked().code == 0
+    assert caplog.records[-1].getMessage() == (
+        "plates: version 3 is champion already; version 4 was evaluated, too: --version 4"
+    )
+    MODEL.rename("aside")
+    try:
+        assert asked().decision["challenger"] == "4"  # a machine that only promotes
+    finally:
+        Path("aside").rename(MODEL)
 
 
 def test_a_first_champion_that_rejects_too_many_is_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
@@ -305,7 +340,7 @@ def test_a_damaged_challenger_is_refused_by_force_too(story: Story, damage: Dama
     before = standing()
     with damage("2"):
         for options in ([], ["--force", "--reason", "new camera"]):
-            outcome = asked(*options)
+            outcome = asked("--version", "2", *options)
             assert outcome.code == REFUSED
             assert "version 2 is refused, version 1 stays champion: artifact: " in outcome.said
             assert DAMAGES[damage] in outcome.said
@@ -313,19 +348,19 @@ def test_a_damaged_challenger_is_refused_by_force_too(story: Story, damage: Dama
             assert outcome.decision["verdict"] == "refused"
             assert outcome.aliases == before
             assert (outcome.tags["gate"], outcome.tags["gate_failed"]) == ("refused", "artifact")
-    assert asked().aliases == {"champion": "2", "previous": "1", "challenger": None}
+    assert asked("--version", "2").aliases == {"champion": "2", "previous": "1", "challenger": None}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda f: f.__name__)
 def test_a_damaged_champion_is_replaced_by_force_alone(story: Story, damage: Damage) -> None:
     stand(champion="1", challenger="2")
     with damage("1"):
-        refused = asked()
+        refused = asked("--version", "2")
         assert refused.code == REFUSED
         assert "champion: version 1 cannot be compared with: " in refused.said
         assert DAMAGES[damage] in refused.said
         assert refused.failed() == {"champion"}
         assert refused.aliases["champion"] == "1"
-        forced = asked("--force", "--reason", "the champion is lost")
+        forced = asked("--version", "2", "--force", "--reason", "the champion is lost")
         assert forced.code == 0
         assert forced.aliases == {"champion": "2", "previous": "1", "challenger": None}

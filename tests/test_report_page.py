@@ -316,14 +316,23 @@ def test_the_gates_verdict_is_told_with_each_rule(page: str) -> None:
     assert "refused 0.971 +0.020" in text  # the overview: metric, and its change against the champion
 
 
-def test_a_verdict_on_an_earlier_version_says_so(tmp_path: Path) -> None:
-    folder = _write(tmp_path / "bottle", about={"version": "4"})
+STANDINGS = {  # of the page's version, after version 3 was decided on, against version 2
+    ("refused", "3"): ("refused", "against version 2 passed"),
+    ("refused", "2"): ("champion", "against version 2; the figures here are version 2's passed"),
+    ("promoted", "2"): ("replaced", "against version 2; the figures here are version 2's passed"),
+    ("forced", "4"): ("not asked", "the figures here are version 4's, which the gate was not asked about"),
+}
+
+
+@pytest.mark.parametrize(("verdict", "version"), STANDINGS)
+def test_a_verdict_says_what_it_means_for_the_pages_version(tmp_path: Path, verdict: str, version: str) -> None:
+    folder = _write(tmp_path / "bottle", about={"version": version})
+    (folder / "gate.json").write_text(json.dumps(_decision(verdict)))
     text = _Page(_page(folder)).text
-    assert "an earlier version than this page" in text
-    assert "bottle not asked 0.971" in text
-    assert "The gate refused" not in text
-    folder = _write(tmp_path / "cable", about={"version": "3"})
-    assert "an earlier version" not in _Page(_page(folder)).text
+    standing, words = STANDINGS[verdict, version]
+    assert f"bottle {standing} 0.971" in text
+    assert words in text
+    assert ("The gate refused" in text) == ((verdict, version) == ("refused", "3"))
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
@@ -333,9 +342,9 @@ def test_a_rollback_is_the_last_word(tmp_path: Path, version: str) -> None:
     (folder / "gate.json").write_text(json.dumps(rolled))
     text = _Page(_page(folder)).text
     assert "rolled back : version 2 is champion again, version 3 no longer" in text
-    assert ("no longer; the figures here are version 3's" in text) == (version == "3")
-    assert "bottle rolled back 0.971" in text
-    assert "an earlier version" not in text
+    assert f"no longer; the figures here are version {version}'s" in text
+    assert ("bottle champion 0.971" if version == "2" else "bottle rolled back 0.971") in text
+    assert "not asked" not in text
 
 
 def test_a_reason_is_told_once_for_all_metrics_that_it_concerns(tmp_path: Path) -> None:

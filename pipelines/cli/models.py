@@ -74,8 +74,13 @@ def serve(
 
 
 def compare(
-    first: Annotated[str | None, typer.Argument(help=f"{MODEL}; default: the champion", show_default=False)] = None,
-    second: Annotated[str | None, typer.Argument(help="default: models/<category>", show_default=False)] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help=f"categories: of each the champion and what was trained last; or two models, each {MODEL}",
+            show_default=False,
+        ),
+    ] = None,
     category: Annotated[list[str] | None, typer.Option(help="may be repeated; default: all")] = None,
     to: Annotated[Path | None, typer.Option(help="default: compare.html")] = None,
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
@@ -85,12 +90,11 @@ def compare(
     compare.html shows what changed, and each image whose verdict flipped.
 
     \b
-    fastflow compare --category bottle
+    fastflow compare bottle
     fastflow compare models:/fastflow-bottle/3 models:/fastflow-bottle/7 --category bottle
     """
     require_project(*category or ())
-    words = [word for word in (first, second) if word is not None]
-    forward("compare", *words, category=category or [], to=to, json=json)
+    forward("compare", *models or (), category=category or [], to=to, json=json)
 
 
 def drift(

@@ -14,6 +14,7 @@ from pipelines.pages.page import page
 from pipelines.pages.result import CategoryResult
 from pipelines.pages.rows import tradeoff_rows, type_rows
 
+CHAMPION = "champion"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 COMPARED = ("image_auroc", "aupro")  # by the gate, with the champion
 FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image", "threshold")
@@ -89,8 +90,8 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "about": result.about,
         "images": result.images,
         "gate": gate,
-        "verdict": gate["verdict"] if gate and not gate["stale"] else "",
-        "changes": changes(gate) if gate and not gate["stale"] else {},
+        "verdict": gate.get("standing", ""),
+        "changes": changes(gate) if gate.get("standing") == gate.get("verdict") else {},
         "types": type_rows(result.scores, result.defects, threshold=threshold),
         "tradeoff": tradeoff_rows(result.tradeoff, result.metrics, result.intervals),
         "figures": {name: svg(chart) for name, chart in figures(result).items()},
@@ -113,15 +114,18 @@ def reasons(undefined: Mapping[str, str]) -> dict[str, str]:
 
 
 def gate_view(result: CategoryResult) -> dict[str, Any]:
-    """The gate's decision; `stale` where it was made on an earlier version than this report's."""
+    """The last decision, with `standing`: what it means for this report's version; empty where that is nothing."""
     if not result.gate:
         return {}
-    version, concerned = result.about.get("version"), [None, result.gate["challenger"]]
-    concerned += [result.gate["champion"]] if result.gate["verdict"] == ROLLED_BACK else []
-    words = in_words(result.gate)
-    if result.gate["verdict"] == ROLLED_BACK and version == result.gate["challenger"]:
+    verdict, version = result.gate["verdict"], result.about.get("version")
+    words, standing = in_words(result.gate), ""
+    if version in (None, result.gate["challenger"]):
+        standing = verdict
+    elif version == result.gate["champion"]:
+        standing = CHAMPION if verdict in ("refused", ROLLED_BACK) else "replaced"
+    if version and (version != result.gate["challenger"] or verdict == ROLLED_BACK):
         words += f"; the figures here are version {version}'s"
-    return result.gate | {"words": words, "stale": version not in concerned}
+    return result.gate | {"words": words, "standing": standing}
 
 
 def changes(gate: Mapping[str, Any]) -> dict[str, float]:
