@@ -42,6 +42,8 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
     with store.answering():
         champion = aliases.alias(client, model_name(category), CHAMPION)
         challenger = version or _challenger(client, category)
+        if challenger is None and champion is None:
+            raise ValueError(f"{model_name(category)} has no champion, and none was chosen: name one, --version N")
         if challenger in (None, champion):
             waiting = aliases.alias(client, model_name(category), CHALLENGER)
             more = f"; version {waiting} was evaluated, too: --version {waiting}" if waiting else ""

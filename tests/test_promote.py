@@ -275,6 +275,8 @@ def test_after_an_abandoned_threshold_what_is_in_use_is_tried(
     MODEL.rename("aside")
     try:
         assert asked().decision["challenger"] == "4"  # a machine that only promotes
+        stand()
+        assert "has no champion, and none was chosen: name one, --version N" in asked().said
     finally:
         Path("aside").rename(MODEL)
 

@@ -116,7 +116,7 @@ def drift(
 
 def promote(
     category: Category,
-    version: Annotated[str | None, typer.Option(help="instead of the newest evaluated one")] = None,
+    version: Annotated[str | None, typer.Option(help="instead of what models/<category> is")] = None,
     force: Annotated[bool, typer.Option("--force", help="though a rule fails; needs --reason")] = False,
     reason: Annotated[str | None, typer.Option(help="why; it is recorded")] = None,
 ) -> None:
