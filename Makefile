@@ -43,7 +43,7 @@ demo: setup  ## draw, train, evaluate and report three small categories: minutes
 	fastflow demo
 
 retrain: setup  ## the same stages as a Prefect flow
-	python -m pipelines.flows
+	python -m pipelines.retrain
 
 up: setup  ## Prefect, MLflow and a worker that retrains nightly, on 127.0.0.1; prints what to open
 	python -m pipelines.services up

@@ -14,12 +14,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from pipelines.paths import model_folder
-from pipelines.stage import Failed
+from pipelines.stage import INTERRUPTED, Failed
 
 Outcome = Literal["ran", "restored", "unchanged"]
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
@@ -28,6 +29,8 @@ _KEPT_LINES = 300
 _GRACE_SECONDS = 10
 TIMED_OUT = 124  # as coreutils' timeout says it
 NOTHING: Mapping[str, str] = MappingProxyType({})
+_running: set[int] = set()  # process groups of `run_command`
+_ending = threading.Event()
 
 
 class StageFailed(Failed):
@@ -78,7 +81,9 @@ def run_command(
     environment: Mapping[str, str] = NOTHING,
     seconds: float | None = None,
 ) -> Outcome:
-    """Runs a command as stages are run; `stage` is its name. Raises StageFailed."""
+    """Runs a command as stages are run; `stage` is its name. Raises StageFailed; always, after `end_running`."""
+    if _ending.is_set():
+        raise StageFailed(stage, INTERRUPTED, "error: interrupted")
     said: deque[str] = deque(maxlen=_KEPT_LINES)
     outcome: Outcome = "unchanged"
     process = subprocess.Popen(
@@ -90,6 +95,9 @@ def run_command(
         start_new_session=True,
     )
     assert process.stdout is not None
+    _running.add(process.pid)
+    if _ending.is_set():
+        interrupt(process.pid)
     late = threading.Event()
 
     def end() -> None:
@@ -109,6 +117,7 @@ def run_command(
         code = process.wait()
     finally:
         limit.cancel()
+        _running.discard(process.pid)
         end_group(process)
         process.stdout.close()
     if code and seconds and late.is_set():
@@ -116,6 +125,22 @@ def run_command(
     if code:
         raise StageFailed(stage, _exit_code(said, code), "\n".join(said))
     return outcome
+
+
+def end_running() -> None:
+    """Has every `run_command` of this process end after its step, as a Ctrl-C would, and no other one begin."""
+    _ending.set()
+    for group in list(_running):
+        interrupt(group)
+
+
+def is_ending() -> bool:
+    return _ending.is_set()
+
+
+def interrupt(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGINT)
 
 
 def stale_stages(stages: list[str]) -> set[str]:

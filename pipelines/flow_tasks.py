@@ -5,14 +5,25 @@ import queue
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
 
-from pipelines.dvc import DVC, NOTHING, TIMED_OUT, StageFailed, put_back_model, run_command, run_stage
+from pipelines.dvc import (
+    DVC,
+    NOTHING,
+    TIMED_OUT,
+    StageFailed,
+    end_running,
+    is_ending,
+    put_back_model,
+    run_command,
+    run_stage,
+)
 from pipelines.elsewhere import done_by_a_worker, git
 from pipelines.flow_artifacts import EpochProgress, Result, show_category
 from pipelines.origin import made_by
@@ -29,6 +40,8 @@ OUTCOMES = {"ran": "trained", "restored": "restored", "unchanged": "up to date"}
 
 def can_pass(task: Any, run: Any, state: Any) -> bool:
     """A retry is for faults that can pass: a lock, a disk, a server, a kill. Bad data stays bad, and NaN stays NaN."""
+    if is_ending():
+        return False
     error = state.result(raise_on_failure=False)
     return not (isinstance(error, StageFailed) and error.exit_code in LASTING)
 
@@ -156,6 +169,18 @@ def category_task(
         refused = gate_task(category) if changed and promote else ""
         show_category(category)
     return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)
+
+
+def awaited(future: PrefectFuture[Result], among: Collection[PrefectFuture[Result]]) -> Any:
+    """What came of a category, an error too. A signal to end meanwhile ends those at work after their step."""
+    try:
+        return future.result(raise_on_failure=False)
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            end_running()
+            for one in among:  # they speak to Prefect still, which this thread's end would cut off
+                one.wait()
+        raise
 
 
 def stages_of(category: str) -> list[str]:

@@ -31,6 +31,7 @@ from pipelines.elsewhere import images_file, refuse_changes, sign
 from pipelines.flow_artifacts import Progress, Result, show_results, summary_of
 from pipelines.flow_tasks import (
     Places,
+    awaited,
     category_task,
     champion_task,
     drift_task,
@@ -202,7 +203,7 @@ def retrain_each(
         for category in categories:
             start = time.perf_counter()
             result = (
-                futures[category].result(raise_on_failure=False)
+                awaited(futures[category], futures.values())
                 if category in stale
                 else Result(category, "up to date", "", 0.0)
             )

@@ -1,9 +1,12 @@
 """The whole pipeline with real DVC, Prefect and MLflow, on two tiny categories in a project of their own."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -141,6 +144,33 @@ def test_a_failing_category_takes_nobody_with_it_and_is_named(project: Path) -> 
     said = run(project, sys.executable, "-m", "pipelines.flows")
     assert not any("@tiles" in stage for stage in ran_in_flow(said))
     assert "up to date" in dvc(project, "status")
+
+
+def test_a_retraining_that_is_ended_ends_its_stages_and_goes_on_later(project: Path) -> None:
+    """The signal goes to the whole group, as a terminal, `timeout` or a closed session sends it."""
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values["train"] |= {"epochs": 3000}
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    own = {"PREFECT_HOME": str(project / ".prefect"), "DVC_SITE_CACHE_DIR": str(project / ".dvc/site-cache")}
+    log = project / "said.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.retrain"], cwd=project, env=of_a_user(project) | own, stdout=file,
+            stderr=file, start_new_session=True,
+        )  # fmt: skip
+        while "epoch 2/3000" not in log.read_text():
+            assert process.poll() is None, log.read_text()[-3000:]
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(90) == 143
+    said = log.read_text()
+    assert "stopping after this step" in said
+    assert "Finished in state Crashed" in said, "Prefect's server was not there to be told"
+    assert "ConnectError" not in said
+    assert said.endswith("interrupted: the same command goes on where this one was\n")
+    assert (project / "models/plates/config.json").is_file(), "the model of before was not put back"
+    said = run(project, sys.executable, "-m", "pipelines.retrain", "--category", "plates", "--epochs", "5")
+    assert "exit code 0" in said
 
 
 def ran_in_flow(said: str) -> set[str]:
