@@ -48,17 +48,12 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     normal, scores = normal_scores(category), labelled(category)
     asked = [] if max_false_reject is None else [max_false_reject]
     rates = sorted({*RATES, *asked})
-    table, used = tradeoff_table(normal, scores, bounds=bounds, rates=rates), config["threshold"]["image"]
-    if as_json:
-        print(json.dumps({"threshold": config["threshold"], "tradeoff": table.to_dict("records")}, indent=2))
-    else:
-        print(f"{category}, threshold so far {used:.6g}\n{shown(table, used=used)}")
-        if table["threshold"].duplicated().any():
-            print(f"equal thresholds: {len(normal)} good training images do not tell those rates apart")
+    table, before = tradeoff_table(normal, scores, bounds=bounds, rates=rates), config["threshold"]
+    new: dict[str, Any] = {}
     if max_false_reject is not None:
         found = threshold_for(normal, false_reject_rate=max_false_reject, bounds=bounds)
         text = guarantee(found, config["threshold"]["folds"])
-        new: dict[str, Any] = {
+        new = {
             "image": found.value,
             "method": found.method,
             "false_reject_rate": max_false_reject,
@@ -66,13 +61,22 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
         }
     elif max_miss is not None:
         new = for_misses(scores, normal, max_miss)
+    now = before | new
+    if new:  # written before it is told: a pipe that closes early must not undo it
+        save(folder, category, now)
+    if as_json:
+        print(json.dumps({"threshold": now, "tradeoff": table.to_dict("records")}, indent=2))
     else:
+        was = f", {before['image']:.6g} before" * bool(new)
+        print(f"{category}, threshold {now['image']:.6g}{was}\n{shown(table, used=now['image'])}")
+        if table["threshold"].duplicated().any():
+            print(f"equal thresholds: {len(normal)} good training images do not tell those rates apart")
+    if not new:
         return
-    cost = costs(new["image"], scores)
+    cost = costs(now["image"], scores)
     if max_miss is not None:
-        row = {"rate": new["false_reject_rate"]} | cost
+        row = {"rate": now["false_reject_rate"]} | cost
         print(shown(pd.DataFrame([row]), "good training images above it"))
-    save(folder, category, config["threshold"] | new)
     if text := warning(category, {"misses": cost["miss_count"], "num_defective": cost["miss_total"]}):
         log.warning("but %s; --max-miss finds a threshold by them", text)
 

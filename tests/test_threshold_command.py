@@ -1,7 +1,9 @@
 """Changing a threshold after training: by a rate of good parts, or by misses; weights untouched."""
 
 import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,7 @@ def test_without_a_limit_it_shows_and_changes_nothing(
     before = (model / "config.json").read_bytes()
     assert ask(monkeypatch) == 0
     said = capsys.readouterr().out
-    assert "threshold so far 0.9" in said
+    assert "plates, threshold 0.9\n" in said
     for rate in ("0.5 %", "1 %", "2 %", "5 %"):
         assert rate in said
     assert "1 of 4  (0.6 % to 80.6 %)" in said  # Clopper and Pearson's limits of 1 in 4
@@ -64,9 +66,8 @@ def test_the_row_in_use_is_marked_and_equal_thresholds_are_explained(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask(monkeypatch, "--max-false-reject", "2%") == 0
-    capsys.readouterr()
-    assert ask(monkeypatch) == 0
     said = capsys.readouterr().out
+    assert f"plates, threshold {threshold_for(NORMAL, false_reject_rate=0.02).value:.6g}, 0.9 before\n" in said
     assert said.count("in use: ") == said.count("in use: 2 %") == 1
     assert "equal thresholds" not in said
     monkeypatch.setattr(threshold, "normal_scores", lambda _: NORMAL[:20])
@@ -74,6 +75,18 @@ def test_the_row_in_use_is_marked_and_equal_thresholds_are_explained(
     assert ask(monkeypatch, "--max-false-reject", "4.9%") == 0
     said = capsys.readouterr().out
     assert "equal thresholds: 20 good training images do not tell those rates apart" in said
+
+
+def test_a_pipe_that_closes_early_does_not_undo_it(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with suppress(BrokenPipeError), os.fdopen(os.dup(writing), "w", buffering=1) as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert ask(monkeypatch, "--max-false-reject", "3%") != 0
+        monkeypatch.undo()
+    os.close(writing)
+    found = json.loads((model / "config.json").read_text())["threshold"]["image"]
+    assert found == threshold_for(NORMAL, false_reject_rate=0.03).value
 
 
 def test_a_rate_of_good_parts_sets_the_threshold_and_leaves_the_weights(
