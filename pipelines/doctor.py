@@ -6,16 +6,19 @@ fastflow doctor --fix      cures what can be cured safely: damaged cache files, 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 
-from pipelines import diagnosis
+from pipelines import aliases, diagnosis, journal, store
 from pipelines.diagnosis import Remark
 from pipelines.dvc import DVC, stage_environment
 from pipelines.names import counted
-from pipelines.params import BadParams, read_params
-from pipelines.stage import Failed, exit_code
+from pipelines.params import BadParams, Params, read_params
+from pipelines.paths import model_folder, model_name
+from pipelines.registration import version_of
+from pipelines.stage import Failed, ServerAway, exit_code
 
 
 def examine() -> Iterator[Remark]:
@@ -29,9 +32,13 @@ def examine() -> Iterator[Remark]:
     yield Remark("ok", "params", "params.yaml")
     for found in (
         diagnosis.disk(params), diagnosis.weights(params), diagnosis.locks(), remotes(), diagnosis.cache(),
-        diagnosis.outputs(params), diagnosis.store(), diagnosis.remnants(),
+        diagnosis.outputs(params), diagnosis.remnants(),
     ):  # fmt: skip
         yield from found
+    kept = list(diagnosis.store())
+    yield from kept
+    if all(remark.level != "fail" for remark in kept):
+        yield from registry(params)
 
 
 def remotes() -> Iterator[Remark]:
@@ -46,6 +53,24 @@ def remotes() -> Iterator[Remark]:
         yield Remark("ok", "DVC remote", name)
     else:
         yield Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; see that it is there")
+
+
+def registry(params: Params) -> Iterator[Remark]:
+    """Which version is champion, and which one models/<category> is."""
+    if "MLFLOW_TRACKING_URI" not in os.environ and not (journal.STORE / "mlflow.db").is_file():
+        return
+    try:
+        client = store.connect()
+        with store.answering():
+            for category in params.data.categories:
+                champion = aliases.alias(client, model_name(category), aliases.CHAMPION)
+                folder, known = model_folder(category), aliases.versions(client, model_name(category))
+                here = version_of(known, folder) if folder.is_dir() else None
+                said = f"{category}: " + (f"version {champion} is champion" if champion else "no champion")
+                said += f", {folder} is version {here}" if here else f", {folder} is none of {len(known)} versions"
+                yield Remark("ok", "registry", said)
+    except ServerAway as error:
+        yield Remark("fail", "registry", str(error), "start the server, or unset MLFLOW_TRACKING_URI")
 
 
 def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -128,7 +128,8 @@ def model_tags(folder: Path) -> dict[str, str]:
     """What a registered version says of its weights and its threshold."""
     config = read_config(folder)
     hashes = {f"sha256.{file}": digest for file, digest in config["sha256"].items()}
-    return hashes | {"threshold": f"{config['threshold']['image']:.6g}"}
+    threshold = config["threshold"]
+    return hashes | {"threshold": f"{threshold['image']:.6g}", "threshold_method": threshold["method"]}
 
 
 def example_of(category: str, params: Params) -> tuple[str, float]:

@@ -13,7 +13,6 @@ from typing import Any
 import mlflow
 
 from fastflow.errors import BadData
-from fastflow.files import folder_sha256
 from pipelines import aliases, registered, registry, store
 from pipelines.aliases import CHALLENGER, CHAMPION
 from pipelines.candidates import EvaluationSet
@@ -21,7 +20,8 @@ from pipelines.decision import write_decision
 from pipelines.gate import Measured, Rule, false_rejects, first_rules, rules_against
 from pipelines.notify import notify
 from pipelines.params import Params, read_params
-from pipelines.paths import RUN, model_folder, model_name, report_folder
+from pipelines.paths import model_folder, model_name, report_folder
+from pipelines.registration import version_of
 from pipelines.registry import Opened
 from pipelines.stage import Refused, exit_code, log
 from pipelines.sync import sync
@@ -45,9 +45,7 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
         if challenger is None and champion is None:
             raise ValueError(f"{model_name(category)} has no champion, and none was chosen: name one, --version N")
         if challenger in (None, champion):
-            waiting = aliases.alias(client, model_name(category), CHALLENGER)
-            more = f"; version {waiting} was evaluated, too: --version {waiting}" if waiting else ""
-            log.info("%s: version %s is champion already%s", category, champion, more)
+            log.info("%s: version %s is champion already%s", category, champion, _waiting(client, category))
             return
         tags = aliases.get_version(client, category, str(challenger)).tags
         if version is None and tags.get(aliases.ROLLED_BACK) == "true":
@@ -56,6 +54,14 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
                 f"fastflow promote {category} --version {challenger}"
             )
         _decide(client, category, params, str(challenger), champion, reason)
+
+
+def _waiting(client: mlflow.MlflowClient, category: str) -> str:
+    """What to add where the newest evaluated version is another one, and the gate has not refused it."""
+    waiting = aliases.alias(client, model_name(category), CHALLENGER)
+    if waiting is None or aliases.get_version(client, category, waiting).tags.get("gate") == "refused":
+        return ""
+    return f"; version {waiting} was evaluated, too: --version {waiting}"
 
 
 def _challenger(client: mlflow.MlflowClient, category: str) -> str | None:
@@ -71,10 +77,8 @@ def _challenger(client: mlflow.MlflowClient, category: str) -> str | None:
         raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
     if not folder.is_dir():
         return aliases.alias(client, name, CHALLENGER)
-    content = folder_sha256(folder, without=(RUN,))
-    for made in known:
-        if made.tags.get(registered.CONTENT) == content:
-            return str(made.version)
+    if found := version_of(known, folder):
+        return found
     raise ValueError(
         f"{folder} is no version of {name} as it is now{training_now(category) or '; run: fastflow report'}; "
         "or name a version: --version N"
@@ -143,6 +147,8 @@ def _measured(
     """The rules on what both models do on the same images, and those images' hash."""
     images = EvaluationSet(category, params)
     digest = images.sha256()
+    if opened.tags.get("threshold_method") == "misses":
+        log.warning("its threshold was chosen on the labelled test images: what is measured on them flatters it")
     if champion is None:
         (challenger,) = images.measure([opened.served])
         if not (rejects := false_rejects(challenger.scores, params.gate.false_reject_rate)).passed:

@@ -5,15 +5,17 @@ the champion as it was. No PyTorch here: the process that carries a run to MLflo
 """
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import mlflow
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from fastflow.files import folder_sha256
 from pipelines.aliases import CHALLENGER, CHAMPION, alias, versions
 from pipelines.journal import Entry, store_lock
-from pipelines.paths import model_name
+from pipelines.paths import RUN, model_name
 from pipelines.registered import CONTENT, verified_checkpoint, write_model
 
 
@@ -28,9 +30,7 @@ def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entr
     digest = folder_sha256(checkpoint)
     tags = entry["tags"] | {CONTENT: digest}
     with store_lock("registry"):
-        found = [v for v in versions(client, name) if v.tags.get(CONTENT) == digest]
-        if found:
-            version = found[0]
+        if version := _of_content(versions(client, name), digest):
             for key, value in tags.items():
                 client.set_model_version_tag(name, version.version, key, value)
             client.update_model_version(name, version.version, description=entry["description"])
@@ -43,6 +43,16 @@ def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entr
         if alias(client, name, CHAMPION) != str(version.version):
             client.set_registered_model_alias(name, CHALLENGER, version.version)
     return str(version.version)
+
+
+def version_of(known: Iterable[ModelVersion], folder: Path) -> str | None:
+    """The number of the version that a trained model's folder is as it is now; None where it is none of them."""
+    found = _of_content(known, folder_sha256(folder, without=(RUN,)))
+    return str(found.version) if found else None
+
+
+def _of_content(known: Iterable[ModelVersion], digest: str) -> ModelVersion | None:
+    return next((version for version in known if version.tags.get(CONTENT) == digest), None)
 
 
 def _upload(client: mlflow.MlflowClient, run_id: str, checkpoint: Path, example: str, digest: str) -> str:

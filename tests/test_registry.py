@@ -23,15 +23,17 @@ from PIL import Image
 from fastflow.checkpoint import save_checkpoint
 from fastflow.errors import BadData
 from fastflow.files import folder_sha256
-from pipelines import aliases, registry, store, tracking
+from pipelines import aliases, doctor, registry, store, tracking
 from pipelines.decision import in_words, read_decision
 from pipelines.gc import gc
+from pipelines.params import read_params
 from pipelines.registered import checkpoint_of, write_model
 from pipelines.registry import open_model
 from pipelines.rollback import rollback
 from pipelines.served_model import load_served
 from pipelines.sync import sync
 from tests.conftest import SIZE, draw_square, free_port, shake, tiny_config
+from tests.test_stages import write_tiny_params
 from tests.test_tracking import start_server
 
 pytestmark = [
@@ -89,6 +91,15 @@ def test_one_version_a_content_and_aliases_move_and_step_back(folder: Path) -> N
     assert rollback("plates") == "1"
     assert in_words(read_decision(Path("reports/plates"))) == "version 1 is champion again, version 2 no longer"
     assert (version_of("champion"), version_of("previous")) == ("1", "2")
+    write_tiny_params(folder)  # of a category plates
+    (folder / "models").mkdir()
+    (folder / "b").rename(folder / "models/plates")
+    (folder / "models/plates/run.json").write_text("{}")  # which no version holds
+    (told_by_doctor,) = doctor.registry(read_params())
+    assert told_by_doctor.message == "plates: version 1 is champion, models/plates is version 2"
+    (folder / "models/plates/config.json").write_text("{}")
+    (told_by_doctor,) = doctor.registry(read_params())
+    assert told_by_doctor.message.endswith("models/plates is none of 2 versions")
 
 
 def test_the_champion_answers_paths_bytes_arrays_and_frames_alike(
