@@ -9,9 +9,7 @@ import subprocess
 import sys
 from types import FrameType
 
-from pipelines.stage import INTERRUPTED, TERMINATED
-
-ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}
+from pipelines.signals import ENDED
 
 
 def main() -> int:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from pipelines.stage import TERMINATED, Terminated
+from pipelines.stage import INTERRUPTED, TERMINATED, Terminated
 
+ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}  # signals, and exit codes
 WATCH_SECONDS = 0.2
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 

@@ -13,7 +13,8 @@ from types import FrameType
 
 from pipelines.dvc import DVC, HINTS, put_back_model, stage_environment
 from pipelines.paths import model_folder
-from pipelines.stage import EXIT_CODE_FILE, FAILED, INTERRUPTED, TERMINATED
+from pipelines.signals import ENDED
+from pipelines.stage import EXIT_CODE_FILE, FAILED
 from pipelines.under_way import process_of
 
 RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
@@ -22,7 +23,6 @@ DVCS_OWN = re.compile(
     r"$|> |Updating lock file|Generating lock file|(Stage )?'.*' didn't change, skipping"
     rf"|Data and pipelines are up to date|{HINTS.pattern}"
 )
-ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}
 
 
 def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool = False) -> int:
