@@ -94,7 +94,10 @@ def _verdict(
         way = "higher" if shifts[0].moved > 0 else "lower"
         return "scores", f"nearly all images score {way}, though they look alike: position, focus, material or model?"
     if rate_interval(rejected, images, confidence=1 - 2 * ALPHA)[0] > usual_rejects:
-        return "defects", f"{rejected} of {images} parts are rejected, more than the usual {usual_rejects:.1%}"
+        return (
+            "defects",
+            f"{rejected} of {images} parts are rejected, more than the usual {usual_rejects:.1%} (drift.usual_rejects)",
+        )
     return "same", "looks and scores are those of the calibration"
 
 

@@ -65,6 +65,7 @@ def train(category: str, params: Params) -> None:
         rate = params.threshold.false_reject_rate
         threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
         log.info("%s: threshold %.6g, for %.3g %% of good parts rejected", category, threshold["image"], 100 * rate)
+        log.info("guarantee: %s", threshold["guarantee"])
         about = {
             "category": category,
             "seed": params.seed,
