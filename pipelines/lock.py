@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from pipelines.stage import Failed, log
 
+SIGN_SECONDS = 1.0  # for a holder to write who it is
+
 
 class Held(Failed):
     """Another process has the lock; the message names it."""
@@ -31,9 +33,9 @@ def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> It
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not wait:
-                raise Held(f"{what}: {named(_read(file))}") from None
+                raise Held(f"{what}: {named(_signed(file))}") from None
             if what:
-                log.info("%s: waiting for %s", what, named(_read(file)))
+                log.info("%s: waiting for %s", what, named(_signed(file)))
             fcntl.flock(file, fcntl.LOCK_EX)
         dead = _read(file)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -49,6 +51,14 @@ def named(holder: dict[str, Any]) -> str:
     if not {"pid", "host", "since"} <= holder.keys():
         return "another process"
     return f"process {holder['pid']} on {holder['host']}, which has it since {holder['since']}"
+
+
+def _signed(file: IO[str]) -> dict[str, Any]:
+    """What the holder wrote of itself; it may have the lock a moment before it has written."""
+    end = time.monotonic() + SIGN_SECONDS
+    while not (holder := _read(file)) and time.monotonic() < end:
+        time.sleep(SIGN_SECONDS / 20)
+    return holder
 
 
 def _read(file: IO[str]) -> dict[str, Any]:
