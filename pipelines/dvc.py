@@ -14,12 +14,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from pipelines.paths import model_folder
+from pipelines.signals import interrupt
 from pipelines.stage import INTERRUPTED, Failed
 
 Outcome = Literal["ran", "restored", "unchanged"]
@@ -136,11 +136,6 @@ def end_running() -> None:
 
 def is_ending() -> bool:
     return _ending.is_set()
-
-
-def interrupt(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGINT)
 
 
 def stale_stages(stages: list[str]) -> set[str]:

@@ -7,27 +7,26 @@ ends its stages by itself, after their step, and the server is still there to be
 import signal
 import subprocess
 import sys
-from types import FrameType
 
-from pipelines.signals import ENDED
+from pipelines.signals import ENDED, INTERRUPTED_TEXT, passing_on
 
 
 def main() -> int:
-    came: list[int] = []
-    command = [sys.executable, "-m", "pipelines.flows", *sys.argv[1:]]
-    with subprocess.Popen(command, start_new_session=True) as flow:
+    flows: list[subprocess.Popen[bytes]] = []
 
-        def pass_on(number: int, _: FrameType | None) -> None:
-            came.append(number)
+    def end() -> None:
+        for flow in flows:
             flow.send_signal(signal.SIGTERM)
 
-        for number in ENDED:
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup is respected
-                signal.signal(number, pass_on)
+    command = [sys.executable, "-m", "pipelines.flows", *sys.argv[1:]]
+    with passing_on(end) as signals, subprocess.Popen(command, start_new_session=True) as flow:
+        flows.append(flow)
+        if signals:  # it came before there was whom to tell
+            end()
         code = flow.wait()
-    if came:
-        print("interrupted: the same command goes on where this one was", file=sys.stderr, flush=True)
-        return ENDED[signal.Signals(came[0])]
+    if signals:
+        print(INTERRUPTED_TEXT, file=sys.stderr, flush=True)
+        return ENDED[signals[0]]
     return code
 
 

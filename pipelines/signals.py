@@ -11,8 +11,33 @@ from contextlib import contextmanager, suppress
 from pipelines.stage import INTERRUPTED, TERMINATED, Terminated
 
 ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}  # signals, and exit codes
+INTERRUPTED_TEXT = "interrupted: the same command goes on where this one was"
 WATCH_SECONDS = 0.2
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
+
+
+@contextmanager
+def passing_on(send: Callable[[], None]) -> Iterator[list[signal.Signals]]:
+    """Inside, a Ctrl-C, SIGTERM or closed terminal is noted in what this yields, and passed on by `send`."""
+    came: list[signal.Signals] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(signal.Signals(number))
+        send()
+
+    wanted = [n for n in ENDED if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup is respected
+    before = {number: signal.signal(number, note) for number in wanted}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt(group: int) -> None:
+    """A Ctrl-C for a process group, if it is still there."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGINT)
 
 
 @contextmanager

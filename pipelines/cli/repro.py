@@ -1,19 +1,15 @@
 """`dvc repro` for a person: what runs and how far it is on stderr; what DVC tells of its own files is left out."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from pipelines.dvc import DVC, HINTS, put_back_model, stage_environment
 from pipelines.paths import model_folder
-from pipelines.signals import ENDED
+from pipelines.signals import ENDED, INTERRUPTED_TEXT, interrupt, passing_on
 from pipelines.stage import EXIT_CODE_FILE, FAILED
 from pipelines.under_way import process_of
 
@@ -34,7 +30,13 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
             return FAILED
     there = [category for category in categories if model_folder(category).exists()]
     command = [*DVC, "repro", *stages] + ["--force", "--single-item"] * force
-    with tempfile.TemporaryDirectory() as scratch, _passing_on() as (signals, groups):
+    groups: list[int] = []
+
+    def end() -> None:  # DVC waits for its stage, which ends its step; in a group of their own they get it once
+        for group in groups:
+            interrupt(group)
+
+    with tempfile.TemporaryDirectory() as scratch, passing_on(end) as signals:
         said = Path(scratch) / "code"
         environment = stage_environment() | {EXIT_CODE_FILE: str(said)}
         with subprocess.Popen(
@@ -42,12 +44,12 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
         ) as dvc:
             groups.append(dvc.pid)
             if signals:  # it came before there was whom to tell
-                os.killpg(dvc.pid, signal.SIGINT)
+                end()
             ran = _follow(dvc, categories)
             code = dvc.wait()
         failed = int(said.read_text()) if said.is_file() else FAILED
     if signals:
-        _tell("interrupted: the same command goes on where this one was")
+        _tell(INTERRUPTED_TEXT)
     if code or signals:
         for category in categories:
             if (category in there or ("train", category) in ran) and put_back_model(category):
@@ -56,28 +58,6 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
     if not ran:
         _tell("nothing had changed: all is up to date")
     return 0
-
-
-@contextmanager
-def _passing_on() -> Iterator[tuple[list[signal.Signals], list[int]]]:
-    """Inside, a signal to end is noted, and goes as a Ctrl-C to the process groups listed: to DVC, which then waits for
-    its stage, and to the stage, which ends its step. In groups of their own they get it once, whoever sent it."""
-    came: list[signal.Signals] = []
-    groups: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        came.append(signal.Signals(number))
-        for group in groups:
-            with suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGINT)
-
-    wanted = [n for n in ENDED if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup is respected
-    before = {number: signal.signal(number, note) for number in wanted}
-    try:
-        yield came, groups
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _follow(dvc: subprocess.Popen[str], categories: Sequence[str]) -> set[tuple[str, str | None]]:
