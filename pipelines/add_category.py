@@ -13,7 +13,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,7 +25,7 @@ from pipelines.checks.policy import POLICIES, check_and_decide, tell
 from pipelines.data_sets import DATA_SETS
 from pipelines.layouts import Found, find_layout
 from pipelines.lock import locked
-from pipelines.names import counted, unknown
+from pipelines.names import counted, nearest, unknown
 from pipelines.params import CATEGORY_NAME, read_params
 from pipelines.params_edit import write_values
 from pipelines.paths import DEMO, OWN
@@ -186,8 +185,8 @@ def main() -> None:
     if str(args.source) in DATA_SETS and not args.source.exists():
         add_public(str(args.source), args.name, weights=args.weights)
         return
-    if not args.source.exists() and (near := get_close_matches(str(args.source), DATA_SETS, n=1)):
-        raise BadData(f"folder {args.source} does not exist; did you mean the data set {near[0]}?")
+    if not args.source.exists() and (near := nearest(str(args.source), DATA_SETS)):
+        raise BadData(f"folder {args.source} does not exist; did you mean the data set {near}?")
     add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
     take_into_use([args.name], root=args.root, weights=args.weights)
     log.info("next: fastflow report. To have the images tracked: dvc add %s", args.root / args.name)

@@ -4,10 +4,15 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """What somebody may have meant; None where nothing is near."""
+    return next(iter(get_close_matches(name, known, n=1)), None)
+
+
 def unknown(name: str, known: Collection[str], *, what: str, where: str) -> str:
     """Such as: no category 'botle' in params.yaml, which has bottle, cable; did you mean 'bottle'?"""
-    near = get_close_matches(name, known, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    guess = f"; did you mean {near!r}?" if near else ""
     return f"no {what} {name!r} in {where}, which has {', '.join(sorted(known)) or 'none'}{guess}"
 
 

@@ -65,9 +65,10 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         raise ValueError(f"{name} cannot be made again: its {PARAMS_ARTIFACT} holds control characters")
     commit, hardware = told["git_commit"], re.sub(r"[^\w ,./+-]", "?", told["hardware"], flags=re.ASCII)
     clean = told["git_dirty"] == "false"
-    backbone = [f"# model.weights names a file: copy it here by hand, its sha256 is {told[WEIGHTS_FILE]}"]
-    if told[WEIGHTS_FILE] == "none":
-        backbone = []
+    digest = told[WEIGHTS_FILE]
+    by_hand = (
+        [f"# model.weights names a file: copy it here by hand, its sha256 is {digest}"] if digest != "none" else []
+    )
     lines = [
         f"# {name}: seed {told['seed']}, params.yaml {told['params_sha256'][:12]}",
         "# clean commit" if clean else "# WARNING: it was made with uncommitted changes: the commit alone may differ",
@@ -81,7 +82,7 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         f"# images: DVC knows them as {told['data_dvc_md5']}; drawn ones need no pull, and those that nobody gave to",
         "# `dvc add` and `dvc push` have to be copied here by hand first",
         f"dvc pull --with-deps --allow-missing prepare@{category} || true",
-        *backbone,
+        *by_hand,
         f"export OMP_NUM_THREADS={re.findall('([0-9]+) threads', hardware)[0]}  # made on: {hardware}",
         f"dvc repro prepare@{category}",
         f"dvc repro --single-item --force train@{category}",
