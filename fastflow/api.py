@@ -30,6 +30,7 @@ from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
 from fastflow.features import extract_features
 from fastflow.index import list_category
+from fastflow.metrics.rates import error_rates
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
 from fastflow.presets import preset
@@ -135,7 +136,8 @@ def predict(detector: Detector, images: Images) -> Found:
 
 def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
     """Metrics on the test images of a category folder in MVTec AD's layout (Bergmann et al., CVPR 2019), fractions by
-    name; None where one is undefined. Those named `_oracle` choose a threshold on these very images.
+    name; None where one is undefined. false_reject_rate and miss_rate are those of the detector's threshold; metrics
+    named `_oracle` choose one on these very images.
 
     `fastflow init` makes such a folder of any other; its train/good is then what to fit on.
 
@@ -150,7 +152,8 @@ def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
         raise BadData(f"{root} holds no test image; expected {root}/test/good and {root}/test/<defect type>")
     paths = [root / path for path in index["image_path"]]
     scored = score_images(detector.model, paths, batch_size=BATCH_SIZE, device=detector.model.mean.device)
-    return {name: value.value for name, value in measure(index, scored, root).items()}
+    metrics = {name: value.value for name, value in measure(index, scored, root).items()}
+    return metrics | error_rates(index["gt_label"], scored.pred_score > detector.threshold["image"])
 
 
 def paths_of(images: Images) -> list[Path]:

@@ -23,6 +23,7 @@ from fastflow.evaluation import Scored, image_metrics, mask_paths, pixel_values,
 from fastflow.files import write_text
 from fastflow.index import read_index
 from fastflow.metrics.paired import auroc_difference
+from fastflow.metrics.rates import error_rates
 from fastflow.sealed import read_config
 from pipelines.candidates import ROUNDS
 from pipelines.checkpoints import checkpoint_of
@@ -33,7 +34,7 @@ from pipelines.paths import CHAMPION_MODEL, index_file
 from pipelines.pictures import Triplet, triplet
 from pipelines.revision import project_version
 from pipelines.stage import exit_code, log
-from pipelines.tables import Evaluated, defect_table, mistakes, score_table
+from pipelines.tables import Evaluated, defect_table, score_table
 
 THE_TRAINED = "{category}"  # models/<category>
 PAGE = Path("compare.html")
@@ -92,8 +93,7 @@ def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged
     maps, masks = pixels(index, scored, root)
     metrics = image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
     scores = score_table(index, scored.pred_score, threshold=threshold["image"])
-    wrong = mistakes(scores, scores["pred_label"] == 1)
-    rates = {f"{what}_rate": count / total if total else None for what, (count, total) in wrong.items()}
+    rates = error_rates(scores["gt_label"], scores["pred_label"])
     types = defect_table(Evaluated(index, scores, maps, masks, metrics, {}))
     numbers = {name: value.value for name, value in metrics.items()} | rates
     numbers |= {MILLISECONDS: min(one.milliseconds_per_image for one in (scored, *few))}  # the least disturbed

@@ -22,7 +22,7 @@ from fastflow.files import write_text
 from fastflow.metrics.bootstrap import Interval
 from fastflow.metrics.image import pr_curve, roc_curve
 from fastflow.metrics.pixel import pixel_metrics, pro_curve
-from fastflow.metrics.rates import rate_interval
+from fastflow.metrics.rates import error_rates, mistakes, rate_interval
 from fastflow.metrics.value import Value
 from fastflow.threshold import threshold_for
 
@@ -82,22 +82,10 @@ def write_tables(
 def verdicts(scores: pd.DataFrame) -> tuple[dict[str, float | None], dict[str, Interval]]:
     """At the frozen threshold: false_rejects (good images above it), misses (defective ones not), their rates, and
     the rates' 95 % limits; a rate of no image is None."""
-    numbers: dict[str, float | None] = {}
-    limits: dict[str, Interval] = {}
-    for name, (wrong, total) in mistakes(scores, scores["pred_label"] == 1).items():
-        numbers |= {PLURALS[name]: wrong, f"{name}_rate": wrong / total if total else None}
-        if total:
-            limits[f"{name}_rate"] = rate_interval(wrong, total)
-    return numbers, limits
-
-
-def mistakes(scores: pd.DataFrame, flagged: "pd.Series[bool]") -> dict[str, tuple[int, int]]:
-    """How many of how many: good images that are flagged, and defective ones that are not."""
-    good, defective = (scores["gt_label"] == label for label in (0, 1))
-    return {
-        "false_reject": (int((flagged & good).sum()), int(good.sum())),
-        "miss": (int((~flagged & defective).sum()), int(defective.sum())),
-    }
+    counted = mistakes(scores["gt_label"], scores["pred_label"])
+    numbers = {PLURALS[name]: wrong for name, (wrong, _) in counted.items()}
+    limits = {f"{name}_rate": rate_interval(wrong, total) for name, (wrong, total) in counted.items() if total}
+    return numbers | error_rates(scores["gt_label"], scores["pred_label"]), limits
 
 
 def defect_table(found: Evaluated) -> pd.DataFrame:
@@ -112,7 +100,7 @@ def defect_table(found: Evaluated) -> pd.DataFrame:
         if not no_pixels(part):
             values |= pixel_metrics([found.maps[i] for i in chosen], [found.masks[i] for i in chosen])
         scores = found.scores[own]
-        missed, total = mistakes(scores, scores["pred_label"] == 1)["miss"]
+        missed, total = mistakes(scores["gt_label"], scores["pred_label"])["miss"]
         row = {"defect_type": kind, "images": total} | _counted("miss", missed, total)
         rows.append(row | {name: values[name].value if name in values else None for name in OF_TYPES})
     counts = (f"miss_{name}" for name in ("count", "total", "low", "high"))
@@ -133,7 +121,7 @@ def tradeoff_table(
 def costs(threshold: float, scores: pd.DataFrame) -> dict[str, float]:
     """False rejects and misses of a threshold on labelled images, with 95 % limits of their rates."""
     row = {"threshold": threshold}
-    for name, (wrong, total) in mistakes(scores, scores["pred_score"] > threshold).items():
+    for name, (wrong, total) in mistakes(scores["gt_label"], scores["pred_score"] > threshold).items():
         row |= _counted(name, wrong, total)
     return row
 

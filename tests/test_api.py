@@ -43,6 +43,17 @@ def test_five_lines_on_a_folder(plates: Path) -> None:
     assert metrics["aupro"] is not None
 
 
+def test_evaluate_counts_mistakes_at_the_threshold(plates: Path) -> None:
+    detector = small(plates, folds=None)
+    scores = predict(detector, plates / "test").table
+    for threshold in scores["pred_score"].quantile([0.2, 0.8]):
+        metrics = evaluate(detector._replace(threshold={"image": threshold}), plates)
+        defective = ~scores["image_path"].str.contains("/good/")
+        flagged = scores["pred_score"] > threshold
+        assert metrics["false_reject_rate"] == pytest.approx(flagged[~defective].mean())
+        assert metrics["miss_rate"] == pytest.approx(1 - flagged[defective].mean())
+
+
 def test_a_saved_detector_is_the_same(plates: Path) -> None:
     detector = small(plates, folds=None)
     detector.save("plates.model")

@@ -1,6 +1,23 @@
-"""How sure a counted rate is: exact binomial limits."""
+"""Wrong verdicts of labelled images, counted; and how sure a counted rate is: exact binomial limits."""
 
+import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import betaincinv
+
+
+def mistakes(gt_label: ArrayLike, pred_label: ArrayLike) -> dict[str, tuple[int, int]]:
+    """How many of how many: good images (0) that are flagged (1), and defective ones that are not; labels (N,)."""
+    defective, flagged = np.asarray(gt_label) == 1, np.asarray(pred_label) == 1
+    return {
+        "false_reject": (int((flagged & ~defective).sum()), int((~defective).sum())),
+        "miss": (int((~flagged & defective).sum()), int(defective.sum())),
+    }
+
+
+def error_rates(gt_label: ArrayLike, pred_label: ArrayLike) -> dict[str, float | None]:
+    """false_reject_rate and miss_rate (0..1) of labels (N,); None where no image is of the kind."""
+    counted = mistakes(gt_label, pred_label)
+    return {f"{name}_rate": wrong / total if total else None for name, (wrong, total) in counted.items()}
 
 
 def rate_interval(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, float]:
