@@ -36,6 +36,7 @@ from pipelines import tracking
 from pipelines.checkpoints import Named, checkpoint_of
 from pipelines.params import Params, read_params
 from pipelines.paths import RUN, index_file
+from pipelines.progress import Advance, progress
 from pipelines.stage import exit_code, log
 
 CALIBRATION_IMAGES = 64  # good training images that int8's ranges come from
@@ -120,7 +121,8 @@ def compared(
         NotTheSame: it scores otherwise.
     """
     run = open_file(folder, runtime=runtime, precision=precision)
-    table = compare(reference(trained, threshold), run, images)
+    with progress("comparing", 3 * len(images), unit="score") as advance:  # the export is asked twice
+        table = compare(_telling(reference(trained, threshold), advance), _telling(run, advance), images)
     require_parity(table, precision=precision)
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
     table.to_csv(folder / "parity.csv", index=False)
@@ -155,6 +157,15 @@ def reference(trained: FastFlow, threshold: float) -> Callable[[Images], Scores]
         return Scores(score, (score > threshold).astype(np.int64), found.anomaly_map.numpy())
 
     return run
+
+
+def _telling(run: Callable[[Images], Scores], advance: Advance) -> Callable[[Images], Scores]:
+    def and_tell(images: Images) -> Scores:
+        scores = run(images)
+        advance(len(images))
+        return scores
+
+    return and_tell
 
 
 def comparison_images(category: str, params: Params, size: tuple[int, int]) -> tuple[pd.DataFrame, Images]:

@@ -20,7 +20,7 @@ from fastflow.export.write import write_int8, write_onnx, write_openvino, write_
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.score import merge_scales
-from pipelines import export, prepare
+from pipelines import export, prepare, progress
 from pipelines.params import read_params
 from pipelines.stage import exit_code
 from tests.conftest import SIZE, shake, tiny_config, write_plates
@@ -208,8 +208,13 @@ def test_an_export_folder_that_was_changed_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the exporters' own
 def test_the_command_writes_what_scores_equally_and_nothing_else(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    caplog.set_level("INFO")
     write_tiny_params(folder, epochs=1)
     write_plates(folder / "images/plates", num_train=18, num_test=4)
     params = read_params(folder / "params.yaml")
@@ -224,6 +229,7 @@ def test_the_command_writes_what_scores_equally_and_nothing_else(
         return exit_code(export.main)
 
     assert command() == 0
+    assert "comparing: 100% 60/60" in caplog.text  # 20 images: the checkpoint, and the export in two ways
     made = Path("exports/plates/onnx-fp32")
     opened = open_export(made)
     assert (opened.about["category"], opened.about["parity"]["num_images"]) == ("plates", LEAST_IMAGES)
