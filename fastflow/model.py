@@ -5,7 +5,11 @@ Read this file first. An image goes through four steps:
     images (B, 3, H, W) uint8 -> features [(B, C_s, h_s, w_s)] -> (z_s, log_det_jacobian_s) -> anomaly_map, pred_score
              normalise, backbone, feature norm       flows              score, merge scales, top pixels
 
-Training needs only the middle: `loss(features)`. Features are constant, so they are computed once.
+A flow keeps the shape of its features: a chain of affine couplings, in which 3x3 and 1x1 convolutions in turn make of
+one half of the channels the scale and shift of the other (`fastflow.flow`). A score is read off z and the
+log-determinant (`fastflow.score`). Training (`fastflow.train`) needs only the middle: `loss(features)`. The backbone
+is frozen, so an image's features are computed once, unless it is augmented. Training ends with `calibrate`,
+which sets each scale's normal_center and normal_spread from the features of good images.
 """
 
 import math
@@ -42,7 +46,7 @@ class FastFlow(nn.Module):
     def __init__(self, config: FastFlowConfig) -> None:
         super().__init__()
         self.config = config
-        self.fused = True  # False: the flow by its readable definition, wherever it runs
+        self.fused = True  # by one kernel a step, where there is one; False: by the flow's readable definition
         self.rule = SCORES[config.score]
         self.backbone = Backbone(
             config.backbone, layers=config.layers, image_size=config.image_size, final_norm=config.final_norm
@@ -109,7 +113,8 @@ class FastFlow(nn.Module):
 
 
 def build_model(config: FastFlowConfig, *, weights: str, seed: int) -> FastFlow:
-    """A new model: its random parts drawn from `seed`, its backbone's weights as `load_weights` takes them.
+    """A new model: its random parts drawn from torch's generator, which `seed` sets; its backbone's `weights`
+    pretrained, random, or a .safetensors file.
 
     Raises:
         ValueError: the backbone, the size or the weights do not fit.
@@ -123,8 +128,8 @@ def build_model(config: FastFlowConfig, *, weights: str, seed: int) -> FastFlow:
 class FeatureAffine(nn.Module):
     """The reproductions' trainable scale and shift of a layer norm over (C, H, W).
 
-    Kept to load their weights. It fixes the feature size, and its missing log-determinant lets the loss fall
-    by shrinking features; prefer `feature_norm: layer`.
+    Kept to load their weights. It binds a model to one feature size, and its missing log-determinant lets the loss
+    fall by shrinking features; prefer `feature_norm: layer`.
     """
 
     def __init__(self, channels: int, size: tuple[int, int]) -> None:
@@ -137,7 +142,8 @@ class FeatureAffine(nn.Module):
 
 
 def normalise_features(features: Tensor, *, kind: str) -> Tensor:
-    """Features (B, C, h, w) to zero mean and unit variance over (C, h, w), over C at each position, or as they are."""
+    """Features (B, C, h, w) to zero mean and unit variance: over (C, h, w) (`layer`, `layer_affine`), over C at each
+    position (`channel`), or as they are (`none`)."""
     if kind == "none":
         return features
     dims = (1,) if kind == "channel" else (1, 2, 3)

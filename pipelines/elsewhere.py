@@ -61,6 +61,15 @@ def refuse_changes() -> None:
         raise Failed(f"{names}: changed, and in no commit; other machines would train something else: commit and push")
 
 
+def refuse_epochs(epochs: int | None, committed: int | None) -> None:
+    """Raises Failed where a retraining asks for other epochs than those of params.yaml."""
+    if epochs not in (None, committed):
+        raise Failed(
+            f"other machines train by the committed params.yaml: train.epochs is {committed or 'null'} there, "
+            f"not {epochs}; change it, commit and push"
+        )
+
+
 def git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:

@@ -27,12 +27,13 @@ _EPOCH = re.compile(r"epoch (\d+)/(\d+)  loss (\S+) bits/dim  (\d+) s left")
 
 
 class Result(NamedTuple):
-    """What came of a category: trained, restored, up to date or failed; why, where a word is due; seconds it took."""
+    """What came of a category: trained, restored, up to date or failed; why, where a word is due; the seconds
+    it took, unless it failed."""
 
     category: str
     outcome: str
     reason: str
-    seconds: float
+    seconds: float | None = None
 
 
 class Progress:
@@ -97,7 +98,8 @@ def table_of(results: list[Result]) -> list[dict[str, Any]]:
     for result in sorted(results, key=lambda r: r.outcome != "failed"):
         metrics = read_metrics(result.category) if result.outcome != "failed" else {}
         shown = {name: None if metrics.get(name) is None else round(metrics[name], 4) for name in SHOWN}
-        rows.append(result._asdict() | shown | {"seconds": round(result.seconds, 1)})
+        seconds = None if result.seconds is None else round(result.seconds, 1)
+        rows.append(result._asdict() | shown | {"seconds": seconds})
     return rows
 
 

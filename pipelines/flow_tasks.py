@@ -23,9 +23,11 @@ from pipelines.dvc import (
     put_back_model,
     run_command,
     run_stage,
+    stale_stages,
 )
 from pipelines.elsewhere import done_by_a_worker, git
 from pipelines.flow_artifacts import EpochProgress, Result, show_category
+from pipelines.gate_owed import owe, settle
 from pipelines.origin import made_by
 from pipelines.params import Params, read_params
 from pipelines.paths import CHAMPION_MODEL
@@ -64,13 +66,17 @@ def stage_task(
 def gate_task(category: str) -> str:
     """The gate after an evaluation; a refusal, or a store that is away, keeps the champion and is no failure."""
     command = [sys.executable, "-m", "pipelines.promote", "--category", category]
+    refused = ""
     try:
         run_command(f"gate@{category}", command, on_line=get_run_logger().info)
     except StageFailed as error:
-        if error.exit_code not in (REFUSED, SERVER_AWAY):
+        if error.exit_code == SERVER_AWAY:
+            return f"{error.reason}; the next retraining asks the gate again"
+        if error.exit_code != REFUSED:
             raise
-        return error.reason
-    return ""
+        refused = error.reason
+    settle(category)
+    return refused
 
 
 @task(task_run_name="champion@{category}", cache_policy=NO_CACHE)
@@ -158,6 +164,7 @@ def category_task(
     """prepare, train, evaluate and gate of one category, here or by another machine."""
     start, retrain = time.perf_counter(), read_params().retrain
     elsewhere = retrain.where == "pool"
+    was_owed = promote and owe(category)
     if elsewhere:
         parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
         done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
@@ -165,8 +172,10 @@ def category_task(
         outcomes = run_stages(
             category, force=force and not elsewhere, pull=elsewhere, environment={**environment, **place}
         )
-        changed = outcomes[f"evaluate@{category}"] != "unchanged"
-        refused = gate_task(category) if changed and promote else ""
+        to_judge = was_owed or outcomes[f"evaluate@{category}"] != "unchanged"
+        refused = gate_task(category) if promote and to_judge else ""
+        if promote and not to_judge:
+            settle(category)
         show_category(category)
     return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)
 
@@ -181,6 +190,20 @@ def awaited(future: PrefectFuture[Result], among: Collection[PrefectFuture[Resul
             for one in among:  # they speak to Prefect still, which this thread's end would cut off
                 one.wait()
         raise
+
+
+def stale_categories(categories: list[str]) -> set[str]:
+    """Those of which DVC finds a stage changed: asked once for all, so that a night without news takes seconds.
+
+    All of them where DVC cannot tell, as while the stage of a retraining that was killed still ends: each then waits
+    for its turn.
+    """
+    stages = {stage: category for category in categories for stage in stages_of(category)}
+    try:
+        return {stages[stage] for stage in stale_stages(list(stages))}
+    except StageFailed as error:
+        get_run_logger().warning("cannot tell what is stale, so each stage is asked: %s", error.reason)
+        return set(categories)
 
 
 def stages_of(category: str) -> list[str]:

@@ -3,8 +3,10 @@
 Run it with no server at all:     python -m pipelines.flows
 Some categories, even unchanged:  python -m pipelines.flows --category gear --force
 
-DVC decides what is stale; Prefect decides when, how many at once, and what happens on failure. A category that
-fails takes nobody with it: the others finish, then the flow ends as failed and names it.
+DVC decides what is stale; Prefect decides when (prefect.yaml), how many at once, and what happens on failure. A
+category goes through `category_task` of pipelines/flow_tasks.py: its stages, then the gate (pipelines/promote.py). One
+that fails takes nobody with it: the others finish, then the flow ends as failed and names it. A signal ends each stage
+after its step, state saved.
 """
 
 import argparse
@@ -26,8 +28,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from pipelines import tracking
-from pipelines.dvc import StageFailed, stale_stages
-from pipelines.elsewhere import images_file, refuse_changes, sign
+from pipelines.dvc import StageFailed
+from pipelines.elsewhere import images_file, refuse_changes, refuse_epochs, sign
 from pipelines.flow_artifacts import Progress, Result, show_results, summary_of
 from pipelines.flow_tasks import (
     Places,
@@ -38,8 +40,9 @@ from pipelines.flow_tasks import (
     dvc_task,
     run_stages,
     stage_task,
-    stages_of,
+    stale_categories,
 )
+from pipelines.gate_owed import owed
 from pipelines.lock import Held
 from pipelines.names import check_categories
 from pipelines.notify import notify
@@ -63,7 +66,7 @@ class RetrainingFailed(Failed):
 def retrain_all(
     categories: list[str] | None = None, epochs: Epochs = None, force: bool = False, promote: bool = True
 ) -> State[Any]:
-    """Retrain what has changed: download, check, train, evaluate and gate, category by category, and a report.
+    """Retrain what has changed: images, index, training, evaluation and gate, category by category, and a report.
 
     Args:
         categories: Names listed in params.yaml under data.categories; none: all of them.
@@ -74,11 +77,13 @@ def retrain_all(
     try:
         with only_one([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
             close_dead_runs(dead)
-            chosen = choose_categories(categories, read_params())
-            if epochs is not None:
-                write_epochs(epochs)
-            if read_params().retrain.where == "pool":
+            params = read_params()
+            chosen = choose_categories(categories, params)
+            if params.retrain.where == "pool":
                 refuse_changes()
+                refuse_epochs(epochs, params.train.epochs)
+            elif epochs is not None:
+                write_epochs(epochs)
             return Completed(message=_retrain(chosen, force=force, promote=promote))
     except Held as held:
         get_run_logger().warning("%s", held)
@@ -87,7 +92,7 @@ def retrain_all(
 
 @flow(name="retrain")
 def retrain(category: str, epochs: Epochs = None, force: bool = True, promote: bool = True) -> State[Any]:
-    """Retrain one category now.
+    """Retrain one category now, changed or not: somebody asks for it.
 
     Args:
         category: A name listed in params.yaml under data.categories.
@@ -105,7 +110,7 @@ def retrain_here(category: str, commit: str, force: bool = False, parent: str = 
 
     Args:
         category: A name listed in params.yaml under data.categories.
-        commit: What the clone is brought to first.
+        commit: What the pull step (`pipelines.elsewhere.own_clone`) has brought the clone to.
         force: Train even where nothing has changed.
         parent: The MLflow run of the retraining, as FASTFLOW_PARENT_RUN holds it.
     """
@@ -134,7 +139,7 @@ def evaluate_champions(categories: list[str] | None = None) -> str:
             failed.append(str(error))
     if failed:
         notify("champions", "; ".join(failed))
-        raise RetrainingFailed("; ".join(failed))
+        raise Failed("; ".join(failed))
     return f"{len(chosen)} champions are what they were"
 
 
@@ -157,13 +162,13 @@ def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = 
         except StageFailed as error:
             changed += [category] * (error.exit_code == FAILED)  # other codes: it could not be told
             reasons.append(str(error))
+    if reasons:
+        notify("drift", "; ".join(reasons))
     if changed and ask_for_challenger:
         parameters = {"categories": changed, "force": True, "promote": False}
         run_deployment(RETRAINING, parameters=parameters, timeout=0, as_subflow=False)
     if reasons:
-        text = "; ".join(reasons)
-        notify("drift", text)
-        raise Failed(text)
+        raise Failed("; ".join(reasons))
     return f"{len(chosen)} categories look as in calibration, or have nothing recent"
 
 
@@ -177,9 +182,9 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
             written = stage_task.with_options(retries=params.retrain.retries)("report", minutes=params.retrain.minutes)
         except StageFailed as error:
             written = "failed"
-            results.append(Result("report", written, str(error), 0.0))
+            results.append(Result("report", written, str(error)))
         show_results(results, report=f"{REPORT}: {written}")
-        if REPORT.is_file():
+        if written != "failed" and REPORT.is_file():
             run.log_files(REPORT, under="report")
         summary = summary_of(results)
         run.set_tags({"mlflow.note.content": summary})
@@ -193,46 +198,30 @@ def retrain_each(
     categories: list[str], params: Params, *, force: bool, promote: bool, environment: dict[str, str]
 ) -> list[Result]:
     """Every category that is not up to date, as many at once as `Places` has room for, and what came of each."""
-    stale = set(categories) if force else stale_categories(categories)
+    todo = set(categories) if force else stale_categories(categories) | (owed() if promote else set())
     progress, places = Progress("retraining", ", ".join(categories)), Places(params)
     settings = {"places": places, "force": force, "promote": promote, "environment": environment}
     results = []
-    at_once = len(stale) if params.retrain.where == "pool" else places.count  # waiting for workers takes no place
-    with ThreadPoolTaskRunner[Result](max_workers=max(1, at_once)) as runner:
-        futures = {c: runner.submit(category_task, {"category": c} | settings) for c in categories if c in stale}
+    threads = len(todo) if params.retrain.where == "pool" else places.count  # waiting for workers takes no place
+    with ThreadPoolTaskRunner[Result](max_workers=max(1, threads)) as runner:
+        futures = {c: runner.submit(category_task, {"category": c} | settings) for c in categories if c in todo}
         for category in categories:
-            start = time.perf_counter()
-            result = (
-                awaited(futures[category], futures.values())
-                if category in stale
-                else Result(category, "up to date", "", 0.0)
-            )
+            if category in todo:
+                result = awaited(futures[category], futures.values())
+            else:
+                result = Result(category, "up to date", "", 0.0)
             if isinstance(result, BaseException):
-                result = Result(category, "failed", str(result), time.perf_counter() - start)
+                result = Result(category, "failed", str(result))
             results.append(result)
             progress.show(100 * len(results) / len(categories), summary_of(results), at_once=True)
     return results
-
-
-def stale_categories(categories: list[str]) -> set[str]:
-    """Those of which DVC finds a stage changed: asked once for all, so that a night without news takes seconds.
-
-    All of them where DVC cannot tell, as while the stage of a retraining that was killed still ends: each then waits
-    for its turn.
-    """
-    stages = {stage: category for category in categories for stage in stages_of(category)}
-    try:
-        return {stages[stage] for stage in stale_stages(list(stages))}
-    except StageFailed as error:
-        get_run_logger().warning("cannot tell what is stale, so each stage is asked: %s", error.reason)
-        return set(categories)
 
 
 def choose_categories(categories: list[str] | None, params: Params) -> list[str]:
     """The categories asked for, or all. Raises ValueError naming one that params.yaml does not list."""
     known = params.data.categories
     check_categories(sorted(categories or []), known)
-    return categories or known
+    return list(dict.fromkeys(categories or known))
 
 
 def main() -> None:

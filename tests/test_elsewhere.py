@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from pipelines import elsewhere
-from pipelines.elsewhere import refuse_changes
+from pipelines.elsewhere import refuse_changes, refuse_epochs
 from pipelines.stage import Failed
 from tests.conftest import FULL, ROOT, free_port, write_plates
 from tests.test_data_tracking import change
@@ -139,6 +139,13 @@ def test_a_clone_with_changes_of_its_own_is_refused(tmp_path: Path, monkeypatch:
         refuse_changes()
     with pytest.raises(Failed, match="git rev-parse nothing: fatal"):
         elsewhere.git("rev-parse", "nothing")
+
+
+def test_other_machines_take_no_epochs_but_the_committed_ones() -> None:
+    refuse_epochs(None, 4)
+    refuse_epochs(4, 4)
+    with pytest.raises(Failed, match=r"train\.epochs is null there, not 4; change it, commit and push"):
+        refuse_epochs(4, None)
 
 
 def test_however_many_categories_wait_the_server_is_asked_a_few_times_a_second() -> None:

@@ -1,29 +1,32 @@
 """The flows' own logic, without a server; the flows themselves run in test_pipeline and test_services."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from pipelines import flows
+from pipelines import flow_tasks, flows
 from pipelines.dvc import StageFailed, run_command
 from pipelines.flow_artifacts import Result, summary_of, table_of
-from pipelines.flow_tasks import Places, can_pass
+from pipelines.flow_tasks import Places, can_pass, category_task, gate_task
 from pipelines.flows import choose_categories
+from pipelines.gate_owed import owed
 from pipelines.lock import Held
 from pipelines.notify import notify
 from pipelines.only_one import only_one
 from pipelines.params import BadParams, read_params, read_yaml
 from pipelines.params_edit import write_epochs
 from pipelines.schedule import deployment_of
-from pipelines.stage import Failed
+from pipelines.stage import FAILED, REFUSED, SERVER_AWAY, Failed
 from tests.conftest import ROOT, as_shipped
 
 
@@ -49,7 +52,7 @@ def test_categories_not_in_params_are_named() -> None:
     data = params.data.model_copy(update={"categories": ["weave", "gear"]})
     params = params.model_copy(update={"data": data})  # whatever the file has come to name
     assert choose_categories(None, params) == ["weave", "gear"]
-    assert choose_categories(["gear"], params) == ["gear"]
+    assert choose_categories(["gear", "gear"], params) == ["gear"]
     with pytest.raises(ValueError, match=r"^no category 'wave' in params\.yaml .*did you mean 'weave'"):
         choose_categories(["weave", "wave"], params)
 
@@ -85,6 +88,43 @@ def test_each_category_at_work_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with Places(params).taken() as place:
         assert place == {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 3))}
+
+
+def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night whose model store was away, or that was killed, leaves its model to the next: DVC finds nothing stale."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(flow_tasks, "get_run_logger", lambda: logging.getLogger())
+    monkeypatch.setattr(flow_tasks, "show_category", lambda category: None)
+    monkeypatch.setattr(flow_tasks, "gate_task", gate_task.fn)  # without a server
+    places, asked = Places(read_params()), []
+
+    def night(evaluated: str, gate: int = 0, *, promote: bool = True) -> str:
+        def stages(category: str, **settings: object) -> dict[str, str]:
+            if evaluated == "killed":
+                raise KeyboardInterrupt
+            return {"train@a": evaluated, "evaluate@a": evaluated}
+
+        def command(name: str, words: list[str], **settings: object) -> None:
+            asked.append(name)
+            if gate:
+                raise StageFailed(name, gate, "error: why")
+
+        monkeypatch.setattr(flow_tasks, "run_stages", stages)
+        monkeypatch.setattr(flow_tasks, "run_command", command)
+        asked.clear()
+        with suppress(KeyboardInterrupt, StageFailed):
+            return category_task.fn("a", places=places, force=False, promote=promote, environment={}).reason
+        return "it raised"
+
+    assert (night("ran", promote=False), asked, owed()) == ("", [], set())
+    assert (night("ran", SERVER_AWAY), owed()) == ("why; the next retraining asks the gate again", {"a"})
+    assert (night("unchanged", promote=False), asked, owed()) == ("", [], {"a"})
+    assert (night("unchanged", REFUSED), asked, owed()) == ("why", ["gate@a"], set())
+    assert (night("unchanged"), asked, owed()) == ("", [], set())
+    assert (night("killed"), asked, owed()) == ("it raised", [], {"a"})
+    assert (night("unchanged", FAILED), asked, owed()) == ("it raised", ["gate@a"], {"a"})
+    assert (night("unchanged"), asked, owed()) == ("", ["gate@a"], set())
 
 
 def test_a_place_is_waited_for_and_comes_back_after_an_error() -> None:
@@ -192,7 +232,14 @@ def test_a_drift_check_asks_for_challengers_of_what_changed_and_never_promotes(
             raise StageFailed(f"drift@{category}", codes[category], f"error: {category} is odd")
 
     monkeypatch.setattr(flows, "drift_task", looked_at)
-    monkeypatch.setattr(flows, "run_deployment", lambda name, **settings: asked.append((name, settings["parameters"])))
+    told: list[str] = []
+    monkeypatch.setattr(flows, "notify", lambda what, text: told.append(text))
+
+    def deployed(name: str, **settings: object) -> None:
+        assert len(told) == 1, "a server that is away would cost the alarm"
+        asked.append((name, settings["parameters"]))
+
+    monkeypatch.setattr(flows, "run_deployment", deployed)
     with pytest.raises(Failed, match=r"label is odd.*gear is odd"):
         flows.check_drift.fn(ask_for_challenger=True)
     assert asked == [("retrain-all/nightly", {"categories": ["label"], "force": True, "promote": False})]

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import ROOT, of_a_user, write_plates
+from tests.conftest import ROOT, free_port, of_a_user, write_plates
 from tests.test_stages import write_tiny_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -45,8 +45,9 @@ def change_params(folder: Path, *, data: dict[str, object], demo_categories: lis
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 
 
-def run(folder: Path, *command: str, check: bool = True) -> str:
+def run(folder: Path, *command: str, check: bool = True, **environment: str) -> str:
     own = {"PREFECT_HOME": str(folder / ".prefect"), "DVC_SITE_CACHE_DIR": str(folder / ".dvc/site-cache")}
+    own |= environment
     done = subprocess.run(command, cwd=folder, env=of_a_user(folder) | own, capture_output=True, text=True)
     assert done.returncode == 0 or not check, done.stdout[-3000:] + done.stderr[-3000:]
     return f"{done.stdout}{done.stderr}\nexit code {done.returncode}"
@@ -134,15 +135,20 @@ def test_a_failing_category_takes_nobody_with_it_and_is_named(project: Path) -> 
     image.write_bytes(whole[:200])
     extra = write_plates(project / "further", num_train=6, num_test=2) / "train/good/005.png"
     shutil.copy(extra, project / "images/tiles/train/good/005.png")
-    said = run(project, sys.executable, "-m", "pipelines.flows", check=False)
+    store = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"}  # away
+    said = run(project, sys.executable, "-m", "pipelines.flows", check=False, **store)
     assert "exit code 1" in said
     (sentence,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "prepare@plates failed with exit code 3" in sentence
     assert "train/good/000.png" in sentence
     assert ran_in_flow(said) >= {"train@tiles", "evaluate@tiles"}
+    assert "the next retraining asks the gate again" in said
     image.write_bytes(whole)
+    decision = project / "reports/tiles/gate.json"
+    decision.unlink(missing_ok=True)
     said = run(project, sys.executable, "-m", "pipelines.flows")
     assert not any("@tiles" in stage for stage in ran_in_flow(said))
+    assert json.loads(decision.read_text())["category"] == "tiles", "the store was away then, and nobody asked since"
     assert "up to date" in dvc(project, "status")
 
 
