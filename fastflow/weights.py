@@ -1,5 +1,6 @@
 """Weights of a backbone: drawn from the seed, timm's pretrained ones, or a local .safetensors file."""
 
+import logging
 import math
 from pathlib import Path
 
@@ -30,6 +31,9 @@ def load_weights(backbone: Backbone, weights: str) -> None:
 
 
 def _load_pretrained(backbone: Backbone) -> None:
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)  # it has two lines for each of five retries
     try:
         body, _ = create_body(backbone.name, layers=backbone.layers, image_size=backbone.image_size, pretrained=True)
     except (OSError, RuntimeError) as error:
@@ -37,6 +41,8 @@ def _load_pretrained(backbone: Backbone) -> None:
             f"pretrained weights of {backbone.name} are not in this machine's cache, and the Hugging Face hub did not "
             f"give them ({_reason(error)}); set weights to a local .safetensors file, or to 'random'"
         ) from error
+    finally:
+        hub.setLevel(level)
     backbone.body.load_state_dict(body.state_dict())
 
 

@@ -45,7 +45,8 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
     if not re.fullmatch(CATEGORY_NAME, name):
         raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
     target = root / name
-    if source.resolve() != target.resolve():
+    there = source.resolve() == target.resolve()
+    if not there:
         copy_from(source, target, test_fraction=test_fraction)
     _, decided = check_and_decide(target, read_params().findings)
     for policy in POLICIES:
@@ -56,7 +57,7 @@ def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -
             f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, told above; cure that there, then: "
             f"fastflow init {target} --name {name}"
         )
-    log.info("added %s", target)
+    log.info("%s is fit for use" if there else "added %s", target)
 
 
 def copy_from(source: Path, target: Path, *, test_fraction: float) -> None:
@@ -117,6 +118,8 @@ def take_into_use(
     others = params.data.categories if Path(params.data.root) == root else []
     if weights is None:
         weights = "pretrained" if Path(params.data.root) == DEMO else params.model.weights
+    if params.download.categories and "download.categories" not in more:  # a plain dvc repro would fetch them
+        more = {"download.categories": "[]"}
     categories = ", ".join(dict.fromkeys([*others, *names]))
     written = weights if weights in ("random", "pretrained") else json.dumps(weights)
     values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": written, **more}
@@ -189,7 +192,10 @@ def main() -> None:
         raise BadData(f"folder {args.source} does not exist; did you mean the data set {near}?")
     add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
     take_into_use([args.name], root=args.root, weights=args.weights)
-    log.info("next: fastflow report. To have the images tracked: dvc add %s", args.root / args.name)
+    folder = args.root / args.name
+    fetched = ", which downloads ImageNet weights, once" * (read_params().model.weights == "pretrained")
+    untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file())
+    log.info("next: fastflow report%s%s", fetched, untracked)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,12 @@ def remotes() -> Iterator[Remark]:
     if done.returncode not in (0, 251) and "No default remote" not in done.stdout + done.stderr:
         yield Remark("fail", "DVC", done.stderr.strip()[-300:] or "does not run", "run from the project's folder")
     elif not name or "No default remote" in name:
-        yield Remark("warn", "DVC remote", "none is set: data and models are on this disk alone", "docs/data.md")
+        yield Remark(
+            "warn",
+            "DVC remote",
+            "none is set: data and models are on this disk alone",
+            "dvc remote add --default NAME ADDRESS, then dvc push: docs/data.md",
+        )
     elif _dvc("status", "--cloud", "--json", "--quiet").returncode in (0, 1):
         yield Remark("ok", "DVC remote", name)
     else:

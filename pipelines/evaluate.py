@@ -129,7 +129,8 @@ def model_tags(folder: Path) -> dict[str, str]:
     config = read_config(folder)
     hashes = {f"sha256.{file}": digest for file, digest in config["sha256"].items()}
     threshold = config["threshold"]
-    return hashes | {"threshold": f"{threshold['image']:.6g}", "threshold_method": threshold["method"]}
+    aim = {"threshold_method": threshold["method"], "threshold_rate": f"{threshold['false_reject_rate']:.6g}"}
+    return hashes | {"threshold": f"{threshold['image']:.6g}"} | aim
 
 
 def example_of(category: str, params: Params) -> tuple[str, float]:

@@ -96,6 +96,8 @@ def _decide(
         found, images = _measured(client, category, params, opened, champion, rules)
         rules += found
     failed = [rule for rule in rules if not rule.passed]
+    if aim := _other_aim(client, category, challenger, champion):
+        log.warning("%s", aim)
     forced = bool(failed and reason and opened is not None)
     verdict = "forced" if forced else "refused" if failed else "promoted"
     decision = {
@@ -114,12 +116,34 @@ def _decide(
         log.info("%s  %-13s %s", "ok    " if rule.passed else "FAILED", rule.name, rule.sentence)
     if failed and not forced:
         text = "; ".join(f"{rule.name}: {rule.sentence}" for rule in failed)
+        text += f"; {aim}" * bool(aim)
         raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {text}")
     aliases.crown(client, category, challenger)
     log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
     log.info("the next report shows it: fastflow report")
     notify(
         "promoted", f"{category}: version {challenger} is champion now ({verdict}), before it was {champion or 'none'}"
+    )
+
+
+def _other_aim(client: mlflow.MlflowClient, category: str, challenger: str, champion: str | None) -> str:
+    """What to say where the two thresholds do not aim at the same: a training starts from params.yaml's rate again."""
+    if champion is None:
+        return ""
+    both = [aliases.get_version(client, category, version).tags for version in (challenger, champion)]
+    if not all("threshold_rate" in tags for tags in both):
+        return ""
+    aims = [
+        "the misses of labelled defects"
+        if tags["threshold_method"] == "misses"
+        else f"{100 * float(tags['threshold_rate']):.3g} % of good parts rejected"
+        for tags in both
+    ]
+    if aims[0] == aims[1]:
+        return ""
+    return (
+        f"version {challenger}'s threshold was chosen for {aims[0]}, the champion's for {aims[1]}; "
+        f"another one, without training: fastflow threshold {category}"
     )
 
 

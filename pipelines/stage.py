@@ -1,19 +1,20 @@
 """What every command has in common: its log lines, its errors, its exit codes.
 
 0 done, 1 failed, 2 usage or parameters, 3 bad data, 4 refused by the gate, 5 a server or disk that is needed is away,
-130 interrupted, 143 terminated.
+130 interrupted, 141 nobody reads stdout any more, 143 terminated.
 """
 
 import io
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from fastflow.errors import BadData, NonFiniteLoss
 
-FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 5, 130, 143
+FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 3, 4, 5, 130, 141, 143
 EXIT_CODE_FILE = "FASTFLOW_EXIT_CODE_FILE"  # names a file that gets a failed stage's code, which DVC keeps to itself
 log = logging.getLogger("fastflow")
 
@@ -45,7 +46,6 @@ def exit_code(work: Callable[[], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # two lines for each of five retries
     try:
         work()
     except BadData as error:
@@ -55,6 +55,8 @@ def exit_code(work: Callable[[], None]) -> int:
     except Refused as error:
         return _say(error, REFUSED)
     except (ServerAway, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return PIPE_CLOSED
         return _say(error, SERVER_AWAY)
     except Alarm as error:
         return _say(error, FAILED, kind="alarm")
@@ -63,6 +65,16 @@ def exit_code(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Whether what reads stdout has ended, as `head` does; what is left for it is dropped."""
+    out, watched = sys.stdout.fileno(), select.poll()
+    watched.register(out, 0)
+    if not any(event & select.POLLERR for _, event in watched.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), out)
+    return True
 
 
 def _say(error: object, code: int, *, kind: str = "error") -> int:

@@ -79,6 +79,8 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
         print(shown(pd.DataFrame([row]), "good training images above it"))
     if text := warning(category, {"misses": cost["miss_count"], "num_defective": cost["miss_total"]}):
         log.warning("but %s; --max-miss finds a threshold by them", text)
+    log.info("a later training starts from params.yaml, threshold.false_reject_rate, again: then choose again")
+    log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
 
 
 def labelled(category: str) -> pd.DataFrame:
@@ -145,7 +147,6 @@ def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
     if tracked:
         dvc.accept(stage)
     log.info("wrote threshold %.6g to %s; guarantee: %s", threshold["image"], folder, threshold["guarantee"])
-    log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
 
 
 def main() -> None:

@@ -173,6 +173,7 @@ def test_lists_that_dvc_has_written_line_by_line_are_replaced(here: Path, monkey
     assert "  - " not in file.read_text().partition("download:")[0]
 
 
+@as_shipped
 def test_a_public_data_set_is_named_and_your_own_images_come_back(
     here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_public_data_set_is_named_and_your_own_images_come_back(
         init("mvtecad", "--name", "bottle")
     init(*back)
     assert (read_params().data.root, read_params().data.categories) == ("data/own", ["part"])
+    assert read_params().download.categories == []  # a plain dvc repro would fetch them
     assert read_params().model.weights == "random"
 
 
@@ -225,6 +227,7 @@ def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_to
     assert (read_params().data.root, read_params().data.categories[-1]) == ("data/own", "part")
 
 
+@as_shipped
 def test_weights_that_are_not_named_stay_those_of_the_other_categories(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli.app import app
 from tests.conftest import ROOT, write_plates
+from tests.test_stages import write_tiny_params
 
 COMMANDS = {
     "demo", "init", "validate", "train", "evaluate", "report", "reproduce", "sync", "gc", "doctor",
@@ -89,6 +90,20 @@ def test_results_are_on_stdout_and_faults_of_data_end_with_3(tmp_path: Path) -> 
     json.loads(said.stdout)
     assert said.stderr.startswith("error: ")
     assert "\x1b" not in said.stdout + said.stderr
+
+
+def test_validate_without_a_name_takes_the_only_category(tmp_path: Path) -> None:
+    write_tiny_params(tmp_path, epochs=1)
+    write_plates(tmp_path / "images/plates")
+    said = fastflow("validate", folder=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("16 images; findings: ")
+    (tmp_path / "params.yaml").write_text(
+        (tmp_path / "params.yaml").read_text().replace("- plates", "- plates\n  - tiles")
+    )
+    said = fastflow("validate", folder=tmp_path)
+    assert said.returncode == 2
+    assert "name a category of params.yaml" in said.stderr
 
 
 def test_what_init_refused_can_be_validated_by_its_name(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_what_is_not_yet_safe_or_not_yet_there_is_a_warning(sound: Path) -> None
     _edit("weights: random", "weights: pretrained")
     assert {r.about: r.remedy for r in remarks("warn")} == {
         "model": "fastflow train plates",
-        "DVC remote": "docs/data.md",
+        "DVC remote": "dvc remote add --default NAME ADDRESS, then dvc push: docs/data.md",
     }
     (weights,) = [r for r in remarks("ok") if r.about == "weights"]
     assert "downloaded by the first training" in weights.message

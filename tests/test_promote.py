@@ -281,6 +281,28 @@ def test_after_an_abandoned_threshold_what_is_in_use_is_tried(
         Path("aside").rename(MODEL)
 
 
+def test_thresholds_that_do_not_aim_at_the_same_are_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+    """A threshold chosen by hand is of one model; the next training aims at the rate of params.yaml again."""
+    told = (
+        "threshold was chosen for 30 % of good parts rejected, the champion's for 1 % of good parts rejected; another"
+    )
+    stand(champion="2", challenger="3")
+    assert not asked("--version", "3").said.count("was chosen for")
+    rate = tags("3")["threshold_rate"]
+    assert float(rate) == read_config(MODEL)["threshold"]["false_reject_rate"] == 0.01
+    client = store.connect()
+    client.set_model_version_tag(NAME, "3", "threshold_rate", "0.3")
+    try:
+        assert told in (refused := asked("--version", "3")).said
+        assert refused.code == REFUSED
+        assert told in caplog.text
+        client.set_model_version_tag(NAME, "2", "threshold_method", "misses")
+        assert "the champion's for the misses of labelled defects" in asked("--version", "3").said
+    finally:
+        client.set_model_version_tag(NAME, "3", "threshold_rate", rate)
+        client.set_model_version_tag(NAME, "2", "threshold_method", tags("3")["threshold_method"])
+
+
 def test_a_first_champion_that_rejects_too_many_is_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     stand()
     values = yaml.safe_load(Path("params.yaml").read_text())

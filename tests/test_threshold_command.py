@@ -62,6 +62,19 @@ def test_without_a_limit_it_shows_and_changes_nothing(
     assert (model / "config.json").read_bytes() == before
 
 
+def test_it_says_how_long_it_holds_and_last_what_comes_next(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert ask(monkeypatch) == 0
+    assert not caplog.messages
+    assert ask(monkeypatch, "--max-false-reject", "2%") == 0
+    assert caplog.messages[-2:] == [
+        "a later training starts from params.yaml, threshold.false_reject_rate, again: then choose again",
+        "next: fastflow report (evaluates, trains nothing), then fastflow promote plates",
+    ]
+
+
 def test_the_row_in_use_is_marked_and_equal_thresholds_are_explained(
     model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 """The command `fastflow`: what people do by hand, one word each. Results on stdout, progress and log on stderr.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a server or disk is away, 130 interrupted,
-143 terminated.
+141 nobody reads stdout any more, 143 terminated.
 """
 
 import os

@@ -61,7 +61,9 @@ def init(
 
 
 def validate(
-    category: Annotated[str | None, typer.Argument(help="a category of params.yaml", show_default=False)] = None,
+    category: Annotated[
+        str | None, typer.Argument(help="a category of params.yaml; default: its only one", show_default=False)
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="or any folder in MVTec AD's layout")] = None,
     json: Json = False,
 ) -> None:
@@ -73,9 +75,11 @@ def validate(
     fastflow validate bottle
     fastflow validate --folder /data/mvtec_ad/bottle --json
     """
-    if (category is None) == (folder is None):
-        refuse("name a category, or with --folder a folder")
     require_project()
+    if category is None and folder is None and len(known := every_category()) == 1:
+        category = known[0]
+    if (category is None) == (folder is None):
+        refuse("name a category of params.yaml, or with --folder a folder")
     if category and (own := refused(category)):
         category, folder = None, own
     if category:
