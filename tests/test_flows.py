@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -141,7 +142,7 @@ def test_a_place_is_waited_for_and_comes_back_after_an_error() -> None:
 
 def test_epochs_are_set_where_they_stand_and_comments_stay(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    text = (ROOT / "params.yaml").read_text()
+    text = re.sub(r"(?m)^  epochs: \S+ +#", "  epochs: null   #", (ROOT / "params.yaml").read_text())
     path.write_text(text)
     write_epochs(7, path)
     assert read_params(path).train.epochs == 7
