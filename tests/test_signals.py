@@ -79,11 +79,10 @@ def test_a_reader_that_has_enough_is_no_fault() -> None:
     """As `fastflow score ... | head -1`."""
     work = "import pipelines.stage as s; raise SystemExit(s.exit_code(lambda: [print('x' * 99) for _ in range(99999)]))"
     command = [sys.executable, "-c", work]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "x" * 99 + "\n"
-    process.stdout.close()
-    assert process.stderr is not None
-    assert process.stderr.read() == ""
-    assert process.wait(10) == 141
-    process.stderr.close()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "x" * 99 + "\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
