@@ -79,7 +79,7 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
         print(shown(pd.DataFrame([row]), "good training images above it"))
     if text := warning(category, {"misses": cost["miss_count"], "num_defective": cost["miss_total"]}):
         log.warning("but %s; --max-miss finds a threshold by them", text)
-    log.info("a later training starts from params.yaml, threshold.false_reject_rate, again: then choose again")
+    log.info("a later training starts again from params.yaml, threshold.false_reject_rate (a change of it trains anew)")
     log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
 
 

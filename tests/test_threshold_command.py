@@ -70,7 +70,7 @@ def test_it_says_how_long_it_holds_and_last_what_comes_next(
     assert not caplog.messages
     assert ask(monkeypatch, "--max-false-reject", "2%") == 0
     assert caplog.messages[-2:] == [
-        "a later training starts from params.yaml, threshold.false_reject_rate, again: then choose again",
+        "a later training starts again from params.yaml, threshold.false_reject_rate (a change of it trains anew)",
         "next: fastflow report (evaluates, trains nothing), then fastflow promote plates",
     ]
 
