@@ -13,18 +13,19 @@ from fastflow.sealed import read_config
 from pipelines import aliases, store
 from pipelines.aliases import get_version
 from pipelines.paths import model_name
-from pipelines.registered import CONTENT, verified_checkpoint
+from pipelines.registered import CONTENT, WEIGHTS, verified_checkpoint
 from pipelines.scorer import folder_of
 
 _REGISTERED = re.compile(r"models:/fastflow-(?P<category>.+?)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))$")
 
 
 class Named(NamedTuple):
-    """A checkpoint folder, and what its scores are signed with."""
+    """A checkpoint folder, and what its scores are signed with; `weights` is what those of its folder would be."""
 
     folder: Path
     category: str
     version: str
+    weights: str
 
 
 @contextmanager
@@ -39,8 +40,8 @@ def checkpoint_of(source: str) -> Iterator[Named]:
     """
     if not source.startswith("models:"):
         folder = folder_of(source)
-        about = read_config(folder)
-        yield Named(folder, about["category"], about["sha256"]["flow.safetensors"][:12])
+        weights = _weights(folder)
+        yield Named(folder, read_config(folder)["category"], weights, weights)
         return
     found = _REGISTERED.match(source)
     if not found:
@@ -70,4 +71,23 @@ def download(category: str, version: str, folder: Path) -> Named:
         source = str(client.get_model_version_download_uri(made.name, made.version))
         here = mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder))
     checkpoint = verified_checkpoint(Path(here), sha256=made.tags.get(CONTENT, "unknown"))
-    return Named(checkpoint, category, f"{made.name}/{made.version}")
+    return Named(checkpoint, category, f"{made.name}/{made.version}", _weights(checkpoint))
+
+
+def _weights(folder: Path) -> str:
+    """The beginning of the flow's hash, which a threshold does not change."""
+    return str(read_config(folder)["sha256"]["flow.safetensors"])[:12]
+
+
+def who_made(category: str, signed: str) -> str:
+    """The registered version that signed scores so, by its own name or its weights' hash; empty where there is none.
+
+    Raises:
+        ServerAway: the store does not answer.
+    """
+    name = signed.partition(" ")[0]  # an export's ends with its format
+    client = store.connect()
+    with store.answering():
+        known = aliases.versions(client, model_name(category))
+    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(WEIGHTS, "")[:12]))
+    return next((f"models:/{version.name}/{version.version}" for version in found), "")

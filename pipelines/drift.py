@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from fastflow.files import write_text
 from fastflow.sealed import read_config, read_sealed
 from pipelines import tracking
 from pipelines.appearance import Appearance
-from pipelines.checkpoints import checkpoint_of
+from pipelines.checkpoints import checkpoint_of, who_made
 from pipelines.drift_rules import Verdict, judge
 from pipelines.pages.drift import render
 from pipelines.params import Params, read_params
@@ -34,7 +35,7 @@ from pipelines.results_file import ResultsFile, Row
 from pipelines.revision import project_version
 from pipelines.score import BATCH_SIZE, Unreadable, named, score
 from pipelines.scorer import open_scorer
-from pipelines.stage import Alarm, exit_code, log
+from pipelines.stage import Alarm, ServerAway, exit_code, log
 
 FOLDER = Path("drift")
 NEEDED = ("pred_score", *Appearance._fields)
@@ -45,7 +46,9 @@ class Reference(NamedTuple):
 
     table: pd.DataFrame
     threshold: float
+    category: str
     version: str
+    weights: str
 
 
 def drift(category: str, params: Params, *, source: str | None = None, model: str | None = None) -> Verdict | None:
@@ -63,7 +66,7 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
         return None
     source, model = expected, model or category
     then = reference_of(model)
-    recent = recent_scores(source, model, then.version, last=params.drift.last)
+    recent = recent_scores(source, model, then, last=params.drift.last)
     verdict = judge(
         recent, then.table, threshold=then.threshold, usual_rejects=params.drift.usual_rejects, least=params.drift.least
     )
@@ -79,10 +82,10 @@ def reference_of(model: str) -> Reference:
     with checkpoint_of(model) as found:
         table = pd.DataFrame(json.loads(read_sealed(found.folder, NORMAL_SCORES)))
         threshold = read_config(found.folder)["threshold"]["image"]
-        version = found.version
+        of = (found.category, found.version, found.weights)
     if not set(NEEDED) <= set(table.columns):
         raise BadData(f"{model} was trained before the looks of its images were kept; train it again")
-    return Reference(table, float(threshold), version)
+    return Reference(table, float(threshold), *of)
 
 
 def any_photograph(place: Path) -> bool:
@@ -90,7 +93,7 @@ def any_photograph(place: Path) -> bool:
     return place.is_file() or bool(image_files(place))
 
 
-def recent_scores(source: str, model: str, version: str, *, last: int) -> pd.DataFrame:
+def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.DataFrame:
     """The `last` rows of a score file, oldest first; or as many photographs, the newest, scored now.
 
     Raises:
@@ -107,14 +110,14 @@ def recent_scores(source: str, model: str, version: str, *, last: int) -> pd.Dat
                     score(scorer, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
                 except Unreadable as error:  # the others are scored, and speak for themselves
                     log.warning("%s", error)
-            return read_scores(file, version)
+            return read_scores(file, then)
     if not path.is_file():
         raise ValueError(f"{source}: neither a score file nor a folder")
-    return read_scores(path, version).tail(last).reset_index(drop=True)
+    return read_scores(path, then).tail(last).reset_index(drop=True)
 
 
-def read_scores(path: Path, version: str) -> pd.DataFrame:
-    """A file of pipelines.score. Raises BadData if it is none, or of another model than `version` or its exports."""
+def read_scores(path: Path, then: Reference) -> pd.DataFrame:
+    """A file of pipelines.score. Raises BadData if it is none, or of another model than the reference's."""
     try:
         lines = path.suffix == ".jsonl"
         table = pd.read_json(path, lines=True) if lines else pd.read_csv(path, keep_default_na=False)
@@ -124,11 +127,14 @@ def read_scores(path: Path, version: str) -> pd.DataFrame:
         raise BadData(f"{path} is no file of pipelines.score ({error})") from error
     if not np.isfinite(numbers).all():
         raise BadData(f"{path}: a score or figure is not a number")
-    others = sorted({str(name) for name in table["model"]} - {version})
-    if strangers := [name for name in others if not name.startswith(f"{version} ")]:
-        raise BadData(
-            f"{path} holds scores of {', '.join(strangers)}, the calibration is {version}'s; name that --model"
-        )
+    known = {then.version, then.weights}
+    strangers = sorted(name for name in set(map(str, table["model"])) if name.partition(" ")[0] not in known)
+    if strangers:
+        anew = f"score the photographs anew: fastflow score FOLDER --model {then.category} --to {path.stem}-new.csv"
+        with suppress(ServerAway):
+            if len(strangers) == 1 and (version := who_made(then.category, strangers[0])):
+                anew = f"compare them with that one, --model {version}, or {anew}"
+        raise BadData(f"{path} holds scores of {', '.join(strangers)}, the calibration is {then.version}'s; {anew}")
     return table
 
 

@@ -129,7 +129,8 @@ def model_tags(folder: Path) -> dict[str, str]:
     config = read_config(folder)
     hashes = {f"sha256.{file}": digest for file, digest in config["sha256"].items()}
     threshold = config["threshold"]
-    aim = {"threshold_method": threshold["method"], "threshold_rate": f"{threshold['false_reject_rate']:.6g}"}
+    rate = threshold.get("max_miss", threshold["false_reject_rate"])
+    aim = {"threshold_method": threshold["method"], "threshold_rate": f"{rate:.6g}"}
     return hashes | {"threshold": f"{threshold['image']:.6g}"} | aim
 
 

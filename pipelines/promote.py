@@ -141,9 +141,11 @@ def _other_aim(client: mlflow.MlflowClient, category: str, challenger: str, cham
     ]
     if aims[0] == aims[1]:
         return ""
+    option = "--max-miss" if both[1]["threshold_method"] == "misses" else "--max-false-reject"
+    rate = f"{100 * float(both[1]['threshold_rate']):.3g}%"
     return (
         f"version {challenger}'s threshold was chosen for {aims[0]}, the champion's for {aims[1]}; "
-        f"another one, without training: fastflow threshold {category}"
+        f"to have that, without training: fastflow threshold {category} {option} {rate}"
     )
 
 

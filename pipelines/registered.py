@@ -24,6 +24,7 @@ SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a 
     outputs=Schema([ColSpec(DataType.double, "pred_score"), ColSpec(DataType.long, "pred_label")]),
 )
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
+WEIGHTS = "sha256.flow.safetensors"  # the tag of a version with its flow's hash
 CONTENT = "model_sha256"  # the tag of a version that says what its files are
 SUFFIXES = {".json", ".safetensors"}
 

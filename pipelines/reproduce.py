@@ -15,10 +15,10 @@ from mlflow.exceptions import MlflowException
 from pipelines import aliases, store
 from pipelines.params import CATEGORY_NAME
 from pipelines.paths import model_name
+from pipelines.registered import WEIGHTS
 from pipelines.stage import exit_code
 
 PARAMS_ARTIFACT = "source/params.yaml"
-WEIGHTS = "sha256.flow.safetensors"
 WEIGHTS_FILE = "weights_sha256"  # of a file of the backbone's weights; trainings without one do not tell it
 ALLOWED = {  # what a training writes of itself: nothing else that a store holds may reach a shell
     "category": CATEGORY_NAME,
@@ -32,11 +32,16 @@ ALLOWED = {  # what a training writes of itself: nothing else that a store holds
     WEIGHTS: "[0-9a-f]{64}",
     WEIGHTS_FILE: "[0-9a-f]{64}|none",
 }
+OF_VERSION = {  # and an evaluation, of the model's threshold; versions of before have no rate
+    "threshold": "-?[0-9.]+(e[+-]?[0-9]+)?|unknown",
+    "threshold_method": "[a-z]+|unknown",
+    "threshold_rate": "[0-9.]+(e-[0-9]+)?|unknown",
+}
 CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal may obey these
 
 
 def recipe(category: str, version: str) -> str:
-    """A script for a shell: run in a fresh clone it ends with the check of the weights' hash.
+    """A script for a shell: run in a fresh clone it ends with the checks of the weights' hash and of the threshold.
 
     Raises:
         ValueError: no such version, its run is not in this store, or what the store tells of it cannot be followed.
@@ -46,19 +51,21 @@ def recipe(category: str, version: str) -> str:
     with store.answering():
         made = aliases.get_version(client, category, version)
         tags, params = _training(str(made.run_id))
-    return script(category, str(made.version), tags | {WEIGHTS: made.tags.get(WEIGHTS, "unknown")}, params)
+    own = {name: made.tags[name] for name in (WEIGHTS, *OF_VERSION) if name in made.tags}
+    return script(category, str(made.version), {n: v for n, v in tags.items() if n in ALLOWED} | own, params)
 
 
 def script(category: str, version: str, tags: Mapping[str, str], params: str) -> str:
-    """The commands. `tags` are those of the training's run: a version's may come from a later evaluation of it.
+    """The commands. `tags` are those of the training's run, as a version's may come from a later evaluation of it; of
+    the weights and the threshold, those of the version.
 
     Raises:
         ValueError: tags or parameters are not such as a training writes.
     """
     name = f"{model_name(category)} version {version}"
-    told = dict.fromkeys(ALLOWED, "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
+    told = dict.fromkeys((*ALLOWED, *OF_VERSION), "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
     told |= {"category": category, "version": version}
-    for what, allowed in ALLOWED.items():
+    for what, allowed in (ALLOWED | OF_VERSION).items():
         if not re.fullmatch(allowed, told[what]):
             raise ValueError(f"{name} cannot be made again: its {what} is {told[what]!r}, which is not {allowed!r}")
     if CONTROL.search(params):
@@ -87,9 +94,33 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         f"dvc repro prepare@{category}",
         f"dvc repro --single-item --force train@{category}",
         f"echo '{told[WEIGHTS]}  models/{category}/flow.safetensors' | sha256sum --check",
+        *_threshold(category, told, params),
         ")",
     ]
     return "\n".join(lines)
+
+
+def _threshold(category: str, told: Mapping[str, str], params: str) -> list[str]:
+    """What gives the model the version's threshold, where `fastflow threshold` chose it, and a check of it."""
+    value, method, rate = (told[name] for name in OF_VERSION)
+    if value == "unknown":
+        return []
+    chosen = []
+    if rate != "unknown":
+        percent = f"{100 * float(rate):g}%"
+        trained_for = re.search(
+            r"^  false_reject_rate: ([0-9.e-]+)", f"\n{params}".partition("\nthreshold:")[2], re.MULTILINE
+        )
+        if method == "misses":
+            chosen = [
+                f"dvc repro --single-item evaluate@{category}",
+                f"fastflow threshold {category} --max-miss {percent}",
+            ]
+        elif trained_for is None or float(trained_for[1]) != float(rate):
+            chosen = [f"fastflow threshold {category} --max-false-reject {percent}"]
+    read = f"fastflow.sealed.read_config(pathlib.Path('models/{category}'))['threshold']['image']"
+    check = f"import pathlib, fastflow.sealed; t = format({read}, '.6g'); print('threshold', t); exit(t != '{value}')"
+    return [*chosen, f'python -c "{check}" || {{ echo "it was {value}: fastflow threshold {category}"; exit 1; }} >&2']
 
 
 def _training(run_id: str) -> tuple[dict[str, str], str]:

@@ -103,6 +103,7 @@ def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dic
     return {
         "image": threshold,
         "method": "misses",
+        "max_miss": max_miss,
         "false_reject_rate": float((normal > threshold).mean()),
         "guarantee": f"none: chosen so that at most {allowed} of {len(defective)} labelled defective test images are "
         "missed; figures measured on those flatter it",

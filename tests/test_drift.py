@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from fastflow.checkpoint import save_checkpoint
+from fastflow.errors import BadData
+from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.sealed import write_threshold
-from pipelines import drift, score
+from pipelines import drift, score, store
 from pipelines.appearance import appearances, levels_of, read_photograph
 from pipelines.drift_rules import judge, shift, spread, stability_index
 from pipelines.pages.drift import render
 from pipelines.params_edit import write_values
+from pipelines.registered import WEIGHTS
 from pipelines.stage import exit_code
 from tests.conftest import SIZE, shake, tiny_config, write_plates
 
@@ -232,7 +235,13 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     save_checkpoint(other, Path("models/other"), category="plates", threshold={"image": 1, "pixel": 1, "low": 0})
     assert run(score, "--model", "other", plates, "--to", "other.csv") == 0
     assert run(drift, "--category", "plates", "other.csv") == 3
-    assert "other.csv holds scores of" in capsys.readouterr().err
+    assert "anew: fastflow score FOLDER --model plates --to other-new.csv" in capsys.readouterr().err
+    client = store.connect()
+    client.create_registered_model("fastflow-plates")
+    tags = {WEIGHTS: file_sha256(Path("models/other/flow.safetensors"))}
+    client.create_model_version("fastflow-plates", str(Path("models/other").resolve()), tags=tags)
+    assert run(drift, "--category", "plates", "other.csv") == 3
+    assert "with that one, --model models:/fastflow-plates/1, or score" in capsys.readouterr().err
     Path("notes.csv").write_text("monday,rain\n")
     assert run(drift, "--category", "plates", "notes.csv") == 3
     assert "notes.csv is no file of pipelines.score" in capsys.readouterr().err
@@ -241,6 +250,23 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     Path("incoming/plates").mkdir(parents=True)
     assert run(drift, "--category", "plates") == 0  # nothing has come in yet
     assert "nothing is recent" in capsys.readouterr().out
+
+
+def test_a_version_knows_the_scores_of_its_folder_and_of_its_exports(plates: Path) -> None:
+    """What models/plates scored is a registered version's tomorrow, when another model has taken its place."""
+    assert run(score, "--model", "plates", plates, "--to", "scores.csv") == 0
+    table = pd.read_csv("scores.csv")
+    weights = str(table["model"][0])
+    then = drift.reference_of("plates")
+    assert then.weights == then.version == weights
+    later = then._replace(version="fastflow-plates/2")
+    for signed in (weights, f"{weights} onnx-fp32", "fastflow-plates/2", "fastflow-plates/2 openvino-int8"):
+        table.assign(model=signed).to_csv("signed.csv", index=False)
+        assert len(drift.read_scores(Path("signed.csv"), later)) == len(table)
+    for signed in ("fastflow-plates/20", f"{weights}0"):
+        table.assign(model=signed).to_csv("signed.csv", index=False)
+        with pytest.raises(BadData, match="holds scores of"):
+            drift.read_scores(Path("signed.csv"), later)
 
 
 def set_recent(place: str) -> None:

@@ -283,9 +283,7 @@ def test_after_an_abandoned_threshold_what_is_in_use_is_tried(
 
 def test_thresholds_that_do_not_aim_at_the_same_are_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     """A threshold chosen by hand is of one model; the next training aims at the rate of params.yaml again."""
-    told = (
-        "threshold was chosen for 30 % of good parts rejected, the champion's for 1 % of good parts rejected; another"
-    )
+    told = "threshold was chosen for 30 % of good parts rejected, the champion's for 1 % of good parts rejected; to"
     stand(champion="2", challenger="3")
     assert not asked("--version", "3").said.count("was chosen for")
     rate = tags("3")["threshold_rate"]
@@ -297,7 +295,9 @@ def test_thresholds_that_do_not_aim_at_the_same_are_told(story: Story, caplog: p
         assert refused.code == REFUSED
         assert told in caplog.text
         client.set_model_version_tag(NAME, "2", "threshold_method", "misses")
-        assert "the champion's for the misses of labelled defects" in asked("--version", "3").said
+        said = asked("--version", "3").said
+        assert "the champion's for the misses of labelled defects" in said
+        assert "fastflow threshold plates --max-miss 1%" in said
     finally:
         client.set_model_version_tag(NAME, "3", "threshold_rate", rate)
         client.set_model_version_tag(NAME, "2", "threshold_method", tags("3")["threshold_method"])

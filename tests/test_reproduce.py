@@ -5,13 +5,16 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from fastflow.sealed import read_config
 from pipelines import aliases, store
-from pipelines.reproduce import WEIGHTS, script
+from pipelines.registered import WEIGHTS
+from pipelines.reproduce import script
 from pipelines.revision import project_version
 from pipelines.sync import sync
 from tests.conftest import ROOT, write_plates
@@ -78,6 +81,27 @@ def test_a_file_of_weights_that_another_machine_needs_is_named() -> None:
     assert f"by hand, its sha256 is {'c' * 64}" in script("plates", "7", MADE | {"weights_sha256": "c" * 64}, "")
     with pytest.raises(ValueError, match="its weights_sha256 is 'x'"):
         script("plates", "7", MADE | {"weights_sha256": "x"}, "")
+
+
+def test_a_threshold_that_was_chosen_by_hand_is_chosen_again_and_checked() -> None:
+    params = "threshold:\n  folds: 2\n  false_reject_rate: 0.01  # aimed at\ngate:\n  false_reject_rate: 0.1\n"
+
+    def after_training(method: str, rate: str) -> list[str]:
+        tags = MADE | {"threshold": "0.652487", "threshold_method": method, "threshold_rate": rate}
+        lines = script("plates", "7", tags, params).splitlines()
+        assert lines[-2].startswith('python -c "')
+        assert "t != '0.652487'" in lines[-2]
+        return lines[lines.index(next(x for x in lines if "sha256sum" in x)) + 1 : -2]
+
+    assert after_training("tail", "0.01") == []
+    assert after_training("rank", "0.02") == ["fastflow threshold plates --max-false-reject 2%"]
+    assert after_training("misses", "0.05") == [
+        "dvc repro --single-item evaluate@plates", "fastflow threshold plates --max-miss 5%",
+    ]  # fmt: skip
+    for evil in EVIL:
+        for tag in ("threshold", "threshold_method", "threshold_rate"):
+            with pytest.raises(ValueError, match=f"cannot be made again: its {tag} is"):
+                script("plates", "7", MADE | {tag: f"0.5{evil}"}, params)
 
 
 @pytest.mark.parametrize("tag", [*MADE, "category", "version"])
@@ -173,6 +197,8 @@ def test_an_old_version_is_made_again_from_its_number(tmp_path: Path, monkeypatc
     start, params = commit(project), (project / "params.yaml").read_text()
     dvc(project, "repro", "train@plates")
     first = weights_sha256(project)
+    run(project, sys.executable, "-m", "pipelines.threshold", "--category", "plates", "--max-false-reject", "30%")
+    chosen = read_config(project / "models/plates")["threshold"]
     commit(project)
     dvc(project, "repro", "evaluate@plates")  # the version's tags name this commit, not the training's
 
@@ -197,8 +223,10 @@ def test_an_old_version_is_made_again_from_its_number(tmp_path: Path, monkeypatc
     assert f"git checkout --quiet --detach {start}\n" in recipe
     assert "# clean commit\n" in recipe
     said = run(clone, "bash", "-c", "bash recipe.sh 2>&1")
-    assert said.endswith("\nmodels/plates/flow.safetensors: OK\n\nexit code 0")
+    assert "\nmodels/plates/flow.safetensors: OK\n" in said
+    assert said.endswith(f"\nthreshold {chosen['image']:.6g}\n\nexit code 0")
     assert weights_sha256(clone) == first
+    assert read_config(clone / "models/plates")["threshold"] == chosen
     assert (clone / "params.yaml").read_text() == params
     assert len(list((clone / images).iterdir())) == 4
 
