@@ -113,5 +113,5 @@ def test_repro_downloads_the_asked_category_and_no_other(project: Path, tmp_path
     library = project / "fastflow/decode.py"
     library.write_text(library.read_text() + "# changed\n")
     assert "download@bottle" in ran(dvc(project, "repro", "prepare"))
-    stages = [sys.executable, "-c", "from pipelines.flows import stages_of; print(stages_of('bottle'))"]
+    stages = [sys.executable, "-c", "from pipelines.flow_tasks import stages_of; print(stages_of('bottle'))"]
     assert "['download@bottle', 'prepare@bottle'" in subprocess.run(stages, capture_output=True, text=True).stdout
