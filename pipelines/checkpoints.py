@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mlflow
 
@@ -40,8 +40,8 @@ def checkpoint_of(source: str) -> Iterator[Named]:
     """
     if not source.startswith("models:"):
         folder = folder_of(source)
-        weights = _weights(folder)
-        yield Named(folder, read_config(folder)["category"], weights, weights)
+        about = read_config(folder)
+        yield Named(folder, about["category"], _weights(about), _weights(about))
         return
     found = _REGISTERED.match(source)
     if not found:
@@ -71,12 +71,12 @@ def download(category: str, version: str, folder: Path) -> Named:
         source = str(client.get_model_version_download_uri(made.name, made.version))
         here = mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder))
     checkpoint = verified_checkpoint(Path(here), sha256=made.tags.get(CONTENT, "unknown"))
-    return Named(checkpoint, category, f"{made.name}/{made.version}", _weights(checkpoint))
+    return Named(checkpoint, category, f"{made.name}/{made.version}", _weights(read_config(checkpoint)))
 
 
-def _weights(folder: Path) -> str:
+def _weights(about: dict[str, Any]) -> str:
     """The beginning of the flow's hash, which a threshold does not change."""
-    return str(read_config(folder)["sha256"]["flow.safetensors"])[:12]
+    return str(about["sha256"]["flow.safetensors"])[:12]
 
 
 def who_made(category: str, signed: str) -> str:

@@ -172,9 +172,10 @@ def category_task(
         outcomes = run_stages(
             category, force=force and not elsewhere, pull=elsewhere, environment={**environment, **place}
         )
-        to_judge = was_owed or outcomes[f"evaluate@{category}"] != "unchanged"
-        refused = gate_task(category) if promote and to_judge else ""
-        if promote and not to_judge:
+        refused = ""
+        if was_owed or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
+            refused = gate_task(category)
+        elif promote:
             settle(category)
         show_category(category)
     return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)

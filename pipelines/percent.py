@@ -1,6 +1,7 @@
-"""Rates as people write them."""
+"""Rates as people write them, and the command that chooses a threshold by one."""
 
 import math
+from collections.abc import Mapping
 
 
 def rate_of(text: str | None) -> float | None:
@@ -14,3 +15,9 @@ def rate_of(text: str | None) -> float | None:
     if not 0 < value < 1:
         raise ValueError(f"{text!r} is no rate; allowed: more than 0 and less than 100 %, as 2% or 0.02")
     return value
+
+
+def choosing(category: str, tags: Mapping[str, str]) -> str:
+    """The command that chooses a version's threshold, from that version's tags."""
+    option = "--max-miss" if tags["threshold_method"] == "misses" else "--max-false-reject"
+    return f"fastflow threshold {category} {option} {100 * float(tags['threshold_rate']):g}%"

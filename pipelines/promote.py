@@ -21,6 +21,7 @@ from pipelines.gate import Measured, Rule, false_rejects, first_rules, rules_aga
 from pipelines.notify import notify
 from pipelines.params import Params, read_params
 from pipelines.paths import model_folder, model_name, report_folder
+from pipelines.percent import choosing
 from pipelines.registration import version_of
 from pipelines.registry import Opened
 from pipelines.stage import Refused, exit_code, log
@@ -141,11 +142,9 @@ def _other_aim(client: mlflow.MlflowClient, category: str, challenger: str, cham
     ]
     if aims[0] == aims[1]:
         return ""
-    option = "--max-miss" if both[1]["threshold_method"] == "misses" else "--max-false-reject"
-    rate = f"{100 * float(both[1]['threshold_rate']):.3g}%"
     return (
         f"version {challenger}'s threshold was chosen for {aims[0]}, the champion's for {aims[1]}; "
-        f"to have that, without training: fastflow threshold {category} {option} {rate}"
+        f"to have that, without training: {choosing(category, both[1])}"
     )
 
 

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from pipelines import aliases, store
 from pipelines.params import CATEGORY_NAME
 from pipelines.paths import model_name
+from pipelines.percent import choosing
 from pipelines.registered import WEIGHTS
 from pipelines.stage import exit_code
 
@@ -51,8 +52,8 @@ def recipe(category: str, version: str) -> str:
     with store.answering():
         made = aliases.get_version(client, category, version)
         tags, params = _training(str(made.run_id))
-    own = {name: made.tags[name] for name in (WEIGHTS, *OF_VERSION) if name in made.tags}
-    return script(category, str(made.version), {n: v for n, v in tags.items() if n in ALLOWED} | own, params)
+    own = {name: made.tags.get(name, "unknown") for name in (WEIGHTS, *OF_VERSION)}
+    return script(category, str(made.version), tags | own, params)
 
 
 def script(category: str, version: str, tags: Mapping[str, str], params: str) -> str:
@@ -107,17 +108,13 @@ def _threshold(category: str, told: Mapping[str, str], params: str) -> list[str]
         return []
     chosen = []
     if rate != "unknown":
-        percent = f"{100 * float(rate):g}%"
         trained_for = re.search(
             r"^  false_reject_rate: ([0-9.e-]+)", f"\n{params}".partition("\nthreshold:")[2], re.MULTILINE
         )
         if method == "misses":
-            chosen = [
-                f"dvc repro --single-item evaluate@{category}",
-                f"fastflow threshold {category} --max-miss {percent}",
-            ]
+            chosen = [f"dvc repro --single-item evaluate@{category}", choosing(category, told)]
         elif trained_for is None or float(trained_for[1]) != float(rate):
-            chosen = [f"fastflow threshold {category} --max-false-reject {percent}"]
+            chosen = [choosing(category, told)]
     read = f"fastflow.sealed.read_config(pathlib.Path('models/{category}'))['threshold']['image']"
     check = f"import pathlib, fastflow.sealed; t = format({read}, '.6g'); print('threshold', t); exit(t != '{value}')"
     return [*chosen, f'python -c "{check}" || {{ echo "it was {value}: fastflow threshold {category}"; exit 1; }} >&2']
