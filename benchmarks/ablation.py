@@ -23,9 +23,9 @@ from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
 from fastflow.score import SCORES, ScoreRule
 from fastflow.train import calibrate, train_epochs
-from pipelines.course import train_settings
-from pipelines.device import choose_device
-from pipelines.params import Params, read_params
+from pipelines.core.device import choose_device
+from pipelines.core.params import Params, read_params
+from pipelines.training.course import train_settings
 
 DEFAULT = SCORES["likelihood"]
 ROWS: dict[str, ScoreRule] = {

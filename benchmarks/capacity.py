@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 from dvc.repo import Repo  # type: ignore[import-untyped]
 
-from pipelines.dvc import stage_environment
+from pipelines.core.dvc import stage_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN_IMAGES, TEST_IMAGES, BYTES = 240, 110, 1000

@@ -15,12 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pipelines.appearance import levels_of
+from pipelines.core.params import read_params
+from pipelines.data.appearance import levels_of
 from pipelines.demo.generate import PARTS, draw_defect, draw_good
-from pipelines.drift import reference_of
-from pipelines.drift_rules import judge
-from pipelines.params import read_params
-from pipelines.scorer import Scorer, open_scorer
+from pipelines.monitoring.drift import reference_of
+from pipelines.monitoring.drift_rules import judge
+from pipelines.registry.scorer import Scorer, open_scorer
 
 Pixels = NDArray[np.uint8]
 POOL, SAMPLES, SAMPLE, SEED = 100, 200, 60, 1_000_003
@@ -61,7 +61,7 @@ SHARES = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 def scored(scorer: Scorer, photographs: Iterator[Pixels], *, size: int) -> pd.DataFrame:
-    """What `pipelines.score` would write of these photographs."""
+    """What `pipelines.scoring.score` would write of these photographs."""
     rows = []
     for pixels in photographs:
         score = float(scorer.run(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])).pred_score[0])

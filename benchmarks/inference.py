@@ -28,7 +28,7 @@ from fastflow.export.graph import ScoringGraph
 from fastflow.export.runner import Images, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino
 from fastflow.model import FastFlow, build_model
-from pipelines.score import decoded
+from pipelines.scoring.score import decoded
 
 Run = Callable[[Images], object]
 FILE_SIZE, NUM_FILES, LARGE = 900, 16, 16

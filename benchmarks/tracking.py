@@ -22,8 +22,8 @@ from typing import NamedTuple
 import psutil
 import yaml
 
-from pipelines.params import PARAMS_FILE, read_yaml
-from tests.bad_server import bad_server
+from pipelines.core.params import PARAMS_FILE, read_yaml
+from tests.data.bad_server import bad_server
 
 KINDS = ("nothing sent", "local store", "refused", "silent", "error", "slow")
 
@@ -87,7 +87,7 @@ def watch(process: psutil.Popen, carrier: list[float], over: threading.Event) ->
     while not over.wait(0.1):
         with contextlib.suppress(psutil.Error):
             for child in process.children():
-                if "pipelines.sync" in child.cmdline():
+                if "pipelines.tracking.sync" in child.cmdline():
                     carrier[0] = sum(child.cpu_times()[:2])
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from benchmarks.photographs import draw_category
 from fastflow.decode import read_image
 from fastflow.index import list_category
-from pipelines.checks.policy import check_and_decide
-from pipelines.params import read_params
+from pipelines.core.params import read_params
+from pipelines.data.checks.policy import check_and_decide
 
 
 def seconds(work: Callable[[], object]) -> float:

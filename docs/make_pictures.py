@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from PIL import Image
 
-from pipelines.params import read_params
-from pipelines.paths import report_folder
+from pipelines.core.params import read_params
+from pipelines.core.paths import report_folder
 
 COLUMNS = ("image", "heat", "contours")
 TITLES = ("image", "anomaly map", "true defect (blue), found (amber)")

@@ -24,7 +24,7 @@ import yaml
 from chromium import Page
 from PIL import Image
 
-from pipelines import view
+from pipelines.registry import comparison_view
 
 ROOT = Path(__file__).resolve().parent.parent
 CATEGORY = "weave"
@@ -65,7 +65,7 @@ def make_runs(folder: Path) -> None:
     for settings in COMPARED:
         write_params(folder, SMALL, **settings)
         run("dvc", "repro", "--single-item", f"train@{CATEGORY}", f"evaluate@{CATEGORY}")
-    run("pipelines.sync")
+    run("pipelines.tracking.sync")
 
 
 def write_params(folder: Path, small: dict[str, dict[str, Any]], *, flow_steps: int, seed: int = 0) -> None:
@@ -123,7 +123,7 @@ def run_ids(address: str) -> list[str]:
 
 def photograph_runs(page: Page, address: str) -> bytes:
     """The table of runs in the saved view, with the side bar and the notice of a saved view folded away."""
-    page.open(f"{address}/{view.LINK.format(experiment_id=EXPERIMENT_ID)}", width=1600, height=400)
+    page.open(f"{address}/{comparison_view.LINK.format(experiment_id=EXPERIMENT_ID)}", width=1600, height=400)
     page.wait("document.querySelectorAll('.ag-center-cols-container [role=row]').length == 3")
     page.wait("document.querySelector('[aria-label=\"Hide banner\"]')")
     page.value("document.querySelector('[aria-label=\"Hide banner\"]').click()")

@@ -14,14 +14,14 @@ from typing import Any
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256
-from pipelines.archive import unpack
-from pipelines.data_sets import DATA_SETS, DataSet, check_counts
-from pipelines.fetch import fetch
-from pipelines.lock import locked
-from pipelines.params import Params, Source
-from pipelines.progress import progress
-from pipelines.run import run_category_stage
-from pipelines.stage import log
+from pipelines.core.lock import locked
+from pipelines.core.params import Params, Source
+from pipelines.core.progress import progress
+from pipelines.core.run import run_category_stage
+from pipelines.core.stage import log
+from pipelines.data.archive import unpack
+from pipelines.data.data_sets import DATA_SETS, DataSet, check_counts
+from pipelines.data.fetch import fetch
 
 STORE = Path(".download")
 RECORD = "source.json"

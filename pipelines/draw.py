@@ -5,11 +5,11 @@ Run by DVC as: python -m pipelines.draw --category weave        (a few seconds)
 
 import sys
 
+from pipelines.core.params import Params
+from pipelines.core.paths import DEMO
+from pipelines.core.run import run_category_stage
+from pipelines.core.stage import log
 from pipelines.demo.generate import write_category
-from pipelines.params import Params
-from pipelines.paths import DEMO
-from pipelines.run import run_category_stage
-from pipelines.stage import log
 
 
 def draw(category: str, params: Params) -> None:

@@ -20,21 +20,21 @@ from fastflow.evaluation import Scored, image_metrics, intervals, pixel_values, 
 from fastflow.files import write_text
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import read_config, read_sealed
-from pipelines import tracking
-from pipelines.dataset_card import FILE as DATASET
-from pipelines.dataset_card import dataset_card
-from pipelines.device import choose_device
-from pipelines.gallery import log_page, write_cases
-from pipelines.model_card import model_card
-from pipelines.normal_scores import normal_scores
-from pipelines.params import Params
-from pipelines.paths import RUN, index_file, model_folder, model_name, report_folder
-from pipelines.provenance import data_hash, provenance
-from pipelines.run import run_category_stage
-from pipelines.served_model import load_served
-from pipelines.stage import log
-from pipelines.tables import OF_TYPES, Evaluated, score_table, tradeoff_table, write_tables
-from pipelines.tracking import TrackedRun
+from pipelines.core.device import choose_device
+from pipelines.core.params import Params
+from pipelines.core.paths import RUN, index_file, model_folder, model_name, report_folder
+from pipelines.core.provenance import data_hash, provenance
+from pipelines.core.run import run_category_stage
+from pipelines.core.stage import log
+from pipelines.data.dataset_card import FILE as DATASET
+from pipelines.data.dataset_card import dataset_card
+from pipelines.registry.model_card import model_card
+from pipelines.registry.served_model import load_served
+from pipelines.reporting.gallery import log_page, write_cases
+from pipelines.reporting.tables import OF_TYPES, Evaluated, score_table, tradeoff_table, write_tables
+from pipelines.tracking import runs
+from pipelines.tracking.runs import TrackedRun
+from pipelines.training.normal_scores import normal_scores
 
 
 def evaluate(category: str, params: Params) -> None:
@@ -42,7 +42,7 @@ def evaluate(category: str, params: Params) -> None:
     key = json.loads(read_sealed(folder, RUN))["run_key"]
     origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
     # opened first: what carries the run to MLflow starts while images are scored
-    with tracking.continued_run(key, f"{category} evaluated", tags=origin) as run:
+    with runs.continued_run(key, f"{category} evaluated", tags=origin) as run:
         text = scored_and_told(category, params, run, key=key, origin=origin)
     name, version = model_name(category), str(run.result["version"]) if run.result else ""
     registered = f"{name} version {version}" if version else f"{name}, not sent yet"

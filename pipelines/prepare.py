@@ -11,12 +11,12 @@ from pathlib import Path
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.index import write_index
-from pipelines.checks.category import leave_out
-from pipelines.checks.policy import check_and_decide, tell, to_json
-from pipelines.params import Params
-from pipelines.paths import findings_file, index_file
-from pipelines.run import run_category_stage
-from pipelines.stage import log
+from pipelines.core.params import Params
+from pipelines.core.paths import findings_file, index_file
+from pipelines.core.run import run_category_stage
+from pipelines.core.stage import log
+from pipelines.data.checks.category import leave_out
+from pipelines.data.checks.policy import check_and_decide, tell, to_json
 
 
 def prepare(category: str, params: Params) -> None:

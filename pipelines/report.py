@@ -7,13 +7,13 @@ import sys
 
 from fastflow.errors import BadData
 from fastflow.files import write_text
-from pipelines.pages.report import render
-from pipelines.pages.result import CategoryResult, read_result
-from pipelines.params import Params
-from pipelines.paths import REPORT, report_folder
-from pipelines.revision import project_version
-from pipelines.run import run_stage
-from pipelines.stage import log
+from pipelines.core.params import Params
+from pipelines.core.paths import REPORT, report_folder
+from pipelines.core.revision import project_version
+from pipelines.core.run import run_stage
+from pipelines.core.stage import log
+from pipelines.reporting.pages.report import render
+from pipelines.reporting.pages.result import CategoryResult, read_result
 
 
 def report(params: Params) -> None:

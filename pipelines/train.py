@@ -26,17 +26,17 @@ from fastflow.presets import preset
 from fastflow.resume import training_key
 from fastflow.train import Epoch
 from fastflow.weights import PRETRAINED
-from pipelines import tracking
-from pipelines.appearance import Appearance, appearances
-from pipelines.course import Course, code_sha256, train_settings
-from pipelines.device import choose_device, peak_memory
-from pipelines.params import PARAMS_FILE, Params
-from pipelines.paths import NORMAL_SCORES, RUN, STATE, index_file, model_folder, report_folder
-from pipelines.provenance import DVC_LOCK, data_hash, provenance
-from pipelines.run import run_category_stage
-from pipelines.signals import deferred
-from pipelines.stage import log
-from pipelines.system_metrics import watched
+from pipelines.core.device import choose_device, peak_memory
+from pipelines.core.params import PARAMS_FILE, Params
+from pipelines.core.paths import NORMAL_SCORES, RUN, STATE, index_file, model_folder, report_folder
+from pipelines.core.provenance import DVC_LOCK, data_hash, provenance
+from pipelines.core.run import run_category_stage
+from pipelines.core.signals import deferred
+from pipelines.core.stage import log
+from pipelines.data.appearance import Appearance, appearances
+from pipelines.tracking import runs
+from pipelines.training.course import Course, code_sha256, train_settings
+from pipelines.training.system_metrics import watched
 
 
 def train(category: str, params: Params) -> None:
@@ -47,7 +47,7 @@ def train(category: str, params: Params) -> None:
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
-    with tracking.new_run(name, tags=tags) as run, watched(run, device), naming_images(index):
+    with runs.new_run(name, tags=tags) as run, watched(run, device), naming_images(index):
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         chosen = params.model_dump(include={"seed": True, "model": {"preset", "weights"}})  # the config has overrides
@@ -112,7 +112,7 @@ def weights_tag(weights: str) -> dict[str, str]:
     return {"weights_sha256": file_sha256(Path(weights))} if Path(weights).is_file() else {}
 
 
-def tell_epoch(run: tracking.TrackedRun, folds: int | None, epoch: Epoch, epochs: int, known: bool) -> None:
+def tell_epoch(run: runs.TrackedRun, folds: int | None, epoch: Epoch, epochs: int, known: bool) -> None:
     """Seconds left are those of the whole training: each fold's model then sees all images but its fold's. What is
     `known` from an earlier call is for this run's curve, not to be told again."""
     run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
@@ -131,7 +131,7 @@ def score_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearance
 def finish(
     model: FastFlow,
     category: str,
-    run: tracking.TrackedRun,
+    run: runs.TrackedRun,
     epochs: list[Epoch],
     about: dict[str, object],
     scores: pd.DataFrame,
@@ -148,7 +148,7 @@ def finish(
     log.info("%s: wrote %s, MLflow run %r", category, folder, run.name)
 
 
-def log_source(run: tracking.TrackedRun, category: str, params: Params, *, rows: int) -> None:
+def log_source(run: runs.TrackedRun, category: str, params: Params, *, rows: int) -> None:
     """What makes the run repeatable: the images by DVC's hash, parameters and lock file as they are."""
     source = (Path(params.data.root) / category).as_posix()
     run.log_dataset(name=category, digest=data_hash(category), source=source, context="training", rows=rows)

@@ -10,7 +10,7 @@ import pytest
 
 from fastflow.files import file_sha256
 from fastflow.index import write_index
-from pipelines.params import read_params
+from pipelines.core.params import read_params
 from pipelines.train import train
 from tests.conftest import ROOT
 from tests.test_stages import project as project  # the fixture

@@ -30,35 +30,35 @@ ALLOWED = {  # the longest match decides
     "fastflow": LIBRARY,
     "fastflow/export": LIBRARY | {"onnx", "onnxruntime", "openvino"},
     "pipelines": PIPELINE,
-    "pipelines/progress.py": PIPELINE | {"tqdm"},
-    "pipelines/appearance.py": PIPELINE | {"scipy"},
-    "pipelines/drift_rules.py": PIPELINE | {"scipy"},
+    "pipelines/core/progress.py": PIPELINE | {"tqdm"},
+    "pipelines/data/appearance.py": PIPELINE | {"scipy"},
+    "pipelines/monitoring/drift_rules.py": PIPELINE | {"scipy"},
     "pipelines/demo": PIPELINE | {"scipy"},
-    "pipelines/params.py": {"yaml", "pydantic", "fastflow"},
-    "pipelines/flows.py": PIPELINE | {"prefect", "pydantic"},
-    "pipelines/flow_tasks.py": PIPELINE | {"prefect"},
-    "pipelines/flow_artifacts.py": PIPELINE | {"prefect"},
-    "pipelines/schedule.py": PIPELINE | {"prefect"},
-    "pipelines/elsewhere.py": PIPELINE | {"prefect"},
-    "pipelines/only_one.py": PIPELINE | {"prefect"},
-    "pipelines/store.py": PIPELINE | {"mlflow"},
-    "pipelines/replay.py": PIPELINE | {"mlflow"},
-    "pipelines/sync.py": PIPELINE | {"mlflow"},
-    "pipelines/registration.py": PIPELINE | {"mlflow"},
-    "pipelines/registry.py": PIPELINE | {"mlflow"},
-    "pipelines/aliases.py": PIPELINE | {"mlflow"},
-    "pipelines/gc.py": PIPELINE | {"mlflow"},
-    "pipelines/reproduce.py": PIPELINE | {"mlflow"},
-    "pipelines/promote.py": PIPELINE | {"mlflow"},
-    "pipelines/registered.py": PIPELINE | {"mlflow"},
-    "pipelines/checkpoints.py": PIPELINE | {"mlflow"},
-    "pipelines/serve.py": PIPELINE | {"uvicorn", "fastapi"},
-    "pipelines/server": PIPELINE | {"fastapi", "pydantic", "prometheus_client"},
-    "pipelines/services.py": PIPELINE | {"psutil"},
-    "pipelines/system_metrics.py": PIPELINE | {"psutil"},
-    "pipelines/pictures.py": PIPELINE | {"matplotlib"},
+    "pipelines/core/params.py": {"yaml", "pydantic", "fastflow"},
+    "pipelines/orchestration/flows.py": PIPELINE | {"prefect", "pydantic"},
+    "pipelines/orchestration/flow_tasks.py": PIPELINE | {"prefect"},
+    "pipelines/orchestration/flow_artifacts.py": PIPELINE | {"prefect"},
+    "pipelines/orchestration/schedule.py": PIPELINE | {"prefect"},
+    "pipelines/orchestration/machines.py": PIPELINE | {"prefect"},
+    "pipelines/orchestration/single_run.py": PIPELINE | {"prefect"},
+    "pipelines/registry/store.py": PIPELINE | {"mlflow"},
+    "pipelines/tracking/replay.py": PIPELINE | {"mlflow"},
+    "pipelines/tracking/sync.py": PIPELINE | {"mlflow"},
+    "pipelines/tracking/registration.py": PIPELINE | {"mlflow"},
+    "pipelines/registry/registry.py": PIPELINE | {"mlflow"},
+    "pipelines/registry/aliases.py": PIPELINE | {"mlflow"},
+    "pipelines/registry/gc.py": PIPELINE | {"mlflow"},
+    "pipelines/registry/reproduce.py": PIPELINE | {"mlflow"},
+    "pipelines/promotion/promote.py": PIPELINE | {"mlflow"},
+    "pipelines/registry/registered.py": PIPELINE | {"mlflow"},
+    "pipelines/registry/checkpoints.py": PIPELINE | {"mlflow"},
+    "pipelines/serving/serve.py": PIPELINE | {"uvicorn", "fastapi"},
+    "pipelines/serving": PIPELINE | {"fastapi", "pydantic", "prometheus_client"},
+    "pipelines/orchestration/services.py": PIPELINE | {"psutil"},
+    "pipelines/training/system_metrics.py": PIPELINE | {"psutil"},
+    "pipelines/reporting/pictures.py": PIPELINE | {"matplotlib"},
     "pipelines/cli": PIPELINE | {"typer"},
-    "pipelines/pages": PIPELINE | {"matplotlib", "jinja2", "markupsafe"},
+    "pipelines/reporting/pages": PIPELINE | {"matplotlib", "jinja2", "markupsafe"},
 }
 STAGES = ("draw", "download", "prepare", "train", "evaluate", "report")
 OURS = sorted(p for folder in ("fastflow", "pipelines") for p in (ROOT / folder).rglob("*.py"))
@@ -87,7 +87,11 @@ def reachable(path: Path) -> set[str]:
         if here not in seen:
             seen.add(here)
             todo += [p for name in imports(here) if (p := ROOT / (name.replace(".", "/") + ".py")).exists()]
-    pages = set((ROOT / "pipelines/pages/templates").iterdir()) if ROOT / "pipelines/pages/page.py" in seen else set()
+    pages = (
+        set((ROOT / "pipelines/reporting/pages/templates").iterdir())
+        if ROOT / "pipelines/reporting/pages/page.py" in seen
+        else set()
+    )
     return {relative(p) for p in seen | pages}
 
 

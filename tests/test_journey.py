@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipelines.params_edit import write_values
-from pipelines.services import answers as listens
+from pipelines.core.params_edit import write_values
+from pipelines.orchestration.services import answers as listens
 from tests.conftest import ROOT, draw_square, free_port, of_a_user
+from tests.serving.test_serve import answers
 from tests.test_docs import lines_of
-from tests.test_serve import answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 README = ROOT / "README.md"
@@ -24,10 +24,10 @@ SERVE = "fastflow serve --model models:/fastflow-bracket@champion"
 MVTEC = "fastflow init mvtec_ad --name bottle"
 BACK = "fastflow init data/own/bracket --name bracket"
 OTHERWISE = {
-    "make demo": "tests/test_demo.py and tests/test_pipeline.py: minutes",
+    "make demo": "tests/demo/test_demo.py and tests/test_pipeline.py: minutes",
     "make test": "this is it",
     ". .venv/bin/activate": "the tests run in it",
-    MVTEC: "its report needs the network; tests/test_add_category.py",
+    MVTEC: "its report needs the network; tests/data/test_add_category.py",
     BACK: "the same",
     SERVE: "the test below: it does not end by itself",
 }
@@ -100,7 +100,14 @@ def test_make_ui_prints_the_page_of_the_runs_and_leaves_no_server(
     project: Path, home: Path, number: signal.Signals
 ) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "pipelines.services", "ui", "--mlflow-port", str(port)]  # as the Makefile has it
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.orchestration.services",
+        "ui",
+        "--mlflow-port",
+        str(port),
+    ]  # as the Makefile has it
     environment = variables(project, home)
     with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -13,13 +13,15 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines import draw, evaluate, prepare, report, results, train, view
-from pipelines.course import train_settings
-from pipelines.params import Params, read_params
-from pipelines.paths import DEMO
-from pipelines.run import run_category_stage, run_stage
-from pipelines.stage import BAD_DATA, USAGE
-from pipelines.sync import sync
+from pipelines import draw, evaluate, prepare, report, train
+from pipelines.core.params import Params, read_params
+from pipelines.core.paths import DEMO
+from pipelines.core.run import run_category_stage, run_stage
+from pipelines.core.stage import BAD_DATA, USAGE
+from pipelines.registry import comparison_view
+from pipelines.reporting import results
+from pipelines.tracking.sync import sync
+from pipelines.training.course import train_settings
 from tests.conftest import ROOT, SIZE, as_shipped, write_plates
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
@@ -83,7 +85,7 @@ def test_a_category_goes_from_images_to_report_and_registry(project: Path, monke
     assert finished.data.params["train.epochs"] == "6"
     assert finished.data.metrics["image_auroc"] == pytest.approx(metrics["image_auroc"])
     assert {"git_commit", "data_dvc_md5", "seed", "torch", "sha256.flow.safetensors"} <= finished.data.tags.keys()
-    saved = mlflow.get_experiment(finished.info.experiment_id).tags[view.TAG]
+    saved = mlflow.get_experiment(finished.info.experiment_id).tags[comparison_view.TAG]
     columns = json.loads(json.loads(saved)["state"])["selectedColumns"]
     kinds = (("metrics", finished.data.metrics), ("params", finished.data.params), ("tags", finished.data.tags))
     assert set(columns) <= {f"{kind}.`{name}`" for kind, values in kinds for name in values}

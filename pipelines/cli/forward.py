@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.names import check_categories
-from pipelines.stage import FAILED, USAGE, exit_code
+from pipelines.core.names import check_categories
+from pipelines.core.stage import FAILED, USAGE, exit_code
 
 STATE = {"debug": False}
 
@@ -31,7 +31,7 @@ def forward(module: str, *words: object, **options: object) -> None:
             arguments.append(flag)
         elif value is not None and value is not False:
             arguments += [flag, str(value)]
-    sys.argv = [f"fastflow {module}", *arguments]
+    sys.argv = [f"fastflow {module.rpartition('.')[2]}", *arguments]
 
     def work() -> None:
         import_module(f"pipelines.{module}").main()
@@ -54,7 +54,7 @@ def stages(*names: str, force: bool = False) -> None:
 
 def run(work: Callable[[], None]) -> None:
     """Calls `work`, progress and log on stderr; ends this process, where that fails, with the exit code that
-    pipelines/stage.py lists."""
+    pipelines/core/stage.py lists."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         code = exit_code(work)
@@ -81,7 +81,7 @@ def require_project(*categories: str) -> None:
 
 def every_category() -> list[str]:
     """Those of params.yaml; ends with exit code 2 where it cannot be read."""
-    from pipelines.params import BadParams, read_params
+    from pipelines.core.params import BadParams, read_params
 
     try:
         return read_params().data.categories

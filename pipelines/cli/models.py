@@ -7,7 +7,7 @@ import typer
 
 from pipelines.cli.forward import forward, refuse, require_project
 from pipelines.cli.work import Category
-from pipelines.percent import rate_of
+from pipelines.core.percent import rate_of
 
 MODEL = "a category, an export's folder, or models:/fastflow-bottle@champion"
 Model = Annotated[str, typer.Option("--model", help=MODEL, show_default=False)]
@@ -28,7 +28,7 @@ def score(
     fastflow score photographs/ --model bottle --to scores.csv --overlays seen/
     find . -name '*.png' | fastflow score - --model exports/bottle/onnx-fp32
     """
-    forward("score", *images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads)
+    forward("scoring.score", *images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads)
 
 
 def export(
@@ -47,7 +47,7 @@ def export(
     fastflow export bottle --format openvino --precision int8
     """
     require_project(category)
-    forward("export", category=category, format=formats or [], precision=precision, model=model, to=to)
+    forward("scoring.export", category=category, format=formats or [], precision=precision, model=model, to=to)
 
 
 def serve(
@@ -70,7 +70,7 @@ def serve(
     """
     given = {"batch_size": batch_size, "queue": queue, "seconds": seconds, "watch": watch, "threads": threads}
     given |= {"max_bytes": max_bytes, "max_pixels": max_pixels}
-    forward("serve", model=model, host=host, port=port, **given)
+    forward("serving.serve", model=model, host=host, port=port, **given)
 
 
 def compare(
@@ -94,7 +94,7 @@ def compare(
     fastflow compare models:/fastflow-bottle/3 models:/fastflow-bottle/7 --category bottle
     """
     require_project(*category or ())
-    forward("compare", *models or (), category=category or [], to=to, json=json)
+    forward("promotion.compare", *models or (), category=category or [], to=to, json=json)
 
 
 def drift(
@@ -111,7 +111,7 @@ def drift(
     fastflow drift bottle incoming/ --model models:/fastflow-bottle@champion
     """
     require_project(category)
-    forward("drift", *([source] if source else []), category=category, model=model)
+    forward("monitoring.drift", *([source] if source else []), category=category, model=model)
 
 
 def promote(
@@ -127,7 +127,7 @@ def promote(
     fastflow promote bottle --force --reason "new camera, the old model is blind"
     """
     require_project(category)
-    forward("promote", category=category, version=version, force=force, reason=reason)
+    forward("promotion.promote", category=category, version=version, force=force, reason=reason)
 
 
 def rollback(category: Category) -> None:
@@ -138,7 +138,7 @@ def rollback(category: Category) -> None:
     fastflow -C ~/fastflow rollback cable
     """
     require_project()
-    forward("rollback", category=category)
+    forward("promotion.rollback", category=category)
 
 
 def threshold(
@@ -162,7 +162,7 @@ def threshold(
         rate_of(max_false_reject or max_miss)
     except ValueError as error:
         refuse(str(error))
-    forward("threshold", category=category, max_false_reject=max_false_reject, max_miss=max_miss, json=json)
+    forward("scoring.threshold", category=category, max_false_reject=max_false_reject, max_miss=max_miss, json=json)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.dvc import DVC, HINTS, put_back_model, stage_environment
-from pipelines.paths import model_folder
-from pipelines.signals import ENDED, INTERRUPTED_TEXT, interrupt, passing_on
-from pipelines.stage import EXIT_CODE_FILE, FAILED
-from pipelines.under_way import process_of
+from pipelines.core.dvc import DVC, HINTS, put_back_model, stage_environment
+from pipelines.core.paths import model_folder
+from pipelines.core.running import process_of
+from pipelines.core.signals import ENDED, INTERRUPTED_TEXT, interrupt, passing_on
+from pipelines.core.stage import EXIT_CODE_FILE, FAILED
 
 RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")

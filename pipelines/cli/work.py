@@ -23,13 +23,13 @@ def demo() -> None:
     fastflow -C ~/fastflow demo
     """
     require_project()
-    from pipelines.params import read_params
-    from pipelines.paths import DEMO
+    from pipelines.core.params import read_params
+    from pipelines.core.paths import DEMO
 
     if Path(read_params().data.root) != DEMO:
         refuse("params.yaml names other images than the demo's; for those: fastflow report")
     stages("report")
-    forward("results")
+    forward("reporting.results")
 
 
 def init(
@@ -57,7 +57,7 @@ def init(
     fastflow init mvtec_ad --name bottle
     """
     require_project()
-    forward("add_category", source, name=name, root=root, test_fraction=test_fraction, weights=weights)
+    forward("data.add_category", source, name=name, root=root, test_fraction=test_fraction, weights=weights)
 
 
 def validate(
@@ -84,12 +84,12 @@ def validate(
         category, folder = None, own
     if category:
         require_project(category)
-    forward("validate", category=category, folder=folder, json=json)
+    forward("data.validate", category=category, folder=folder, json=json)
 
 
 def refused(category: str) -> Path | None:
     """The folder of photographs that `init` copied and did not take into use; None where there is none."""
-    from pipelines.paths import OWN
+    from pipelines.core.paths import OWN
 
     folder = OWN / category
     return folder if category not in every_category() and folder.is_dir() else None
@@ -135,7 +135,7 @@ def report(
     require_project()
     if not json:
         stages("report")
-    forward("results", json=json)
+    forward("reporting.results", json=json)
 
 
 def sync() -> None:
@@ -148,7 +148,7 @@ def sync() -> None:
     MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fastflow sync
     """
     require_project()
-    forward("sync")
+    forward("tracking.sync")
 
 
 def gc(
@@ -167,7 +167,7 @@ def gc(
     fastflow gc bottle --keep 3
     """
     require_project()
-    forward("gc", category=category or [], keep=keep, dry_run=dry_run)
+    forward("registry.gc", category=category or [], keep=keep, dry_run=dry_run)
 
 
 def doctor(
@@ -182,7 +182,7 @@ def doctor(
     fastflow doctor --fix
     """
     require_project()
-    forward("doctor", fix=fix, json=json)
+    forward("monitoring.doctor", fix=fix, json=json)
 
 
 def reproduce(category: Category, version: Annotated[str, typer.Argument(help="a number of the registry")]) -> None:
@@ -195,7 +195,7 @@ def reproduce(category: Category, version: Annotated[str, typer.Argument(help="a
     fastflow reproduce bottle 7 > recipe.sh
     """
     require_project()
-    forward("reproduce", category=category, version=version)
+    forward("registry.reproduce", category=category, version=version)
 
 
 def add_to(app: typer.Typer) -> None:

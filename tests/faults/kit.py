@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from fastflow.files import file_sha256
-from pipelines import journal
+from pipelines.tracking import journal
 from tests.conftest import ROOT, SIZE, write_plates
 
 MODEL = Path("models/plates/flow.safetensors")
@@ -36,8 +36,9 @@ def run_stage(stage: str, folder: Path, *, save_seconds: float = 0.05) -> None:
     """Body of a process: a stage's command in `folder`, its output in LOG, states saved often."""
     import torch
 
-    from pipelines import course, prepare, train
-    from pipelines.run import run_category_stage
+    from pipelines import prepare, train
+    from pipelines.core.run import run_category_stage
+    from pipelines.training import course
 
     os.chdir(folder)
     os.environ["FASTFLOW_SYNC"] = "later"

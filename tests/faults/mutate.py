@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
 TAKEN_UP = (
-    "tests/test_train.py::test_a_training_taken_up_after_any_step_ends_with_the_bits_of_one_that_was_not_interrupted"
+    "tests/fastflow/test_train.py::"
+    "test_a_training_taken_up_after_any_step_ends_with_the_bits_of_one_that_was_not_interrupted"
 )
 KILLS = "tests/faults/test_killed_training.py"
 ENDS = f"{KILLS}::test_every_rerun_ends_with_the_bits_of_the_uninterrupted_one"
@@ -33,7 +34,7 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = [
-    Mutation("resume", "pipelines/course.py", "if state := saved.load():", "if state := None:", TERM),
+    Mutation("resume", "pipelines/training/course.py", "if state := saved.load():", "if state := None:", TERM),
     Mutation("weights", "fastflow/train.py", 'parameter.copy_(state[f"parameter.{i}"])', "pass", TERM),
     Mutation("optimiser's state", "fastflow/train.py", "            if kept:", "            if False:", TERM),
     Mutation("random state", "fastflow/train.py", 'self.generator.set_state(state["generator"])', "pass", TERM),
@@ -41,14 +42,14 @@ MUTATIONS = [
     Mutation(
         "data order, each step", "fastflow/train.py", 'int(step), state["order"]', "int(step), self.rows", TAKEN_UP
     ),
-    Mutation("finish the step, save", "pipelines/signals.py", "came.append(number)", "os._exit(0)", INT),
+    Mutation("finish the step, save", "pipelines/core/signals.py", "came.append(number)", "os._exit(0)", INT),
     Mutation("key of the training", "fastflow/resume.py", ".get(KEY) != self.key", ".get(KEY) is None",
              f"{KILLS}::test_another_seed_or_image_starts_anew_and_says_so"),
     Mutation("hash of a state", "fastflow/resume.py", 'hexdigest() != path.name.split(".")[1]', "hexdigest() is None",
              f"{KILLS}::test_damaged_and_torn_states_are_passed_over"),
-    Mutation("one writer", "pipelines/lock.py", "fcntl.flock(file, fcntl.LOCK_EX)", "pass",
+    Mutation("one writer", "pipelines/core/lock.py", "fcntl.flock(file, fcntl.LOCK_EX)", "pass",
              f"{KILLS}::test_two_at_once_take_turns"),
-    Mutation("dies with its parent", "pipelines/run.py", "    end_with_dvc()\n", "", DVC),
+    Mutation("dies with its parent", "pipelines/core/run.py", "    end_with_dvc()\n", "", DVC),
     Mutation("megabytes told", "fastflow/files.py", "raise told_with_space(error, path, len(content))", "raise error",
              f"{RESOURCES}::test_a_full_disk_is_told_in_megabytes_and_the_old_file_stays"),
     Mutation("temporary name", "fastflow/files.py", 'part = path.with_name(f".{path.name}.part")', "part = path",

@@ -10,8 +10,8 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipelines import journal
-from pipelines.sync import sync
+from pipelines.tracking import journal
+from pipelines.tracking.sync import sync
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,11 +21,11 @@ pytestmark = [
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from pipelines import tracking
-from pipelines.stage import exit_code
+from pipelines.tracking import runs
+from pipelines.core.stage import exit_code
 
 def work():
-    with tracking.new_run("carried", tags={}) as run:
+    with runs.new_run("carried", tags={}) as run:
         print("begun", flush=True)
         while not Path("go").exists():
             time.sleep(0.05)
@@ -37,7 +37,9 @@ sys.exit(exit_code(work))
 
 def carriers(folder: Path) -> list[int]:
     """The processes that carry this journal."""
-    done = subprocess.run(["pgrep", "-f", f"pipelines.sync --follow .*{folder.name}"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["pgrep", "-f", f"pipelines.tracking.sync --follow .*{folder.name}"], capture_output=True, text=True
+    )
     return [int(pid) for pid in done.stdout.split()]
 
 

@@ -18,7 +18,7 @@ from fastflow.files import require_space, write_bytes
 from fastflow.model import FastFlow
 from fastflow.sealed import BadCheckpoint
 from fastflow.train import train_epochs
-from pipelines.stage import BAD_DATA, FAILED, SERVER_AWAY
+from pipelines.core.stage import BAD_DATA, FAILED, SERVER_AWAY
 from tests.conftest import tiny_config
 from tests.faults.kit import LOG, SERVER, finished, model_hash, run_stage, write_project
 

@@ -1,0 +1,75 @@
+"""One process at a time, by a lock on a file: the kernel lets go of it when its process dies, however it dies."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from pipelines.core.stage import Failed, log
+
+SIGN_SECONDS = 1.0  # for a holder to write who it is
+
+
+class Held(Failed):
+    """Another process has the lock; the message names it."""
+
+
+@contextmanager
+def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> Iterator[dict[str, Any]]:
+    """Waits for its turn at the lock file `path`, whose folder must exist; where `what` is given, names the holder.
+
+    Yields what the last holder wrote of itself (`about`, pid, host, since) if it died with the lock, else nothing.
+
+    Raises:
+        Held: another process has it, and `wait` is false.
+    """
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                raise Held(f"{what}: {named(_signed(file))}") from None
+            if what:
+                log.info("%s: waiting for %s", what, named(_signed(file)))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        dead = _read(file)
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now} | about))
+        try:
+            yield dead
+        finally:
+            _write(file, "")
+
+
+def named(holder: dict[str, Any]) -> str:
+    """A holder in words, from what it wrote of itself."""
+    if not {"pid", "host", "since"} <= holder.keys():
+        return "another process"
+    return f"process {holder['pid']} on {holder['host']}, which has it since {holder['since']}"
+
+
+def _signed(file: IO[str]) -> dict[str, Any]:
+    """What the holder wrote of itself; it may have the lock a moment before it has written."""
+    end = time.monotonic() + SIGN_SECONDS
+    while not (holder := _read(file)) and time.monotonic() < end:
+        time.sleep(SIGN_SECONDS / 20)
+    return holder
+
+
+def _read(file: IO[str]) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        return dict(json.loads(file.read()))
+    except (ValueError, TypeError):  # empty, or half-written
+        return {}
+
+
+def _write(file: IO[str], text: str) -> None:
+    file.truncate(0)
+    file.write(text)
+    file.flush()

@@ -1,0 +1,31 @@
+"""Tell people: a JSON message to a webhook, where the environment names one."""
+
+import json
+import os
+import socket
+import urllib.request
+from urllib.parse import urlsplit
+
+from pipelines.core.stage import log
+
+WEBHOOK = "FASTFLOW_WEBHOOK"  # an address is a secret: it is no parameter, and in no file of the project
+SECONDS = 10
+
+
+def notify(what: str, text: str) -> bool:
+    """Posts {"text", "event", "host"}, which chat services show as it is; False where it could not be sent."""
+    address = os.environ.get(WEBHOOK, "")
+    if not address:
+        return False
+    message = {"text": f"FastFlow, {what}: {text}", "event": what, "host": socket.gethostname()}
+    request = urllib.request.Request(
+        address, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        if not address.startswith(("http://", "https://")):
+            raise ValueError("it is not an http address")
+        with urllib.request.urlopen(request, timeout=SECONDS):
+            return True
+    except (OSError, ValueError) as error:
+        log.warning("the message to %s was not sent: %s", urlsplit(address).hostname or "FASTFLOW_WEBHOOK", error)
+        return False

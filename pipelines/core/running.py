@@ -1,0 +1,28 @@
+"""Which categories are being worked on at this moment, by what DVC notes for itself of those who read and write."""
+
+import json
+from pathlib import Path
+
+from pipelines.core.signals import lives
+
+NOTED = Path(".dvc/tmp/rwlock")
+
+
+def process_of(category: str) -> int | None:
+    """A living process that runs a stage of the category; None where there is none."""
+    try:
+        noted = json.loads(NOTED.read_text())
+    except (OSError, ValueError):  # DVC writes it in place: a moment later it is whole
+        return None
+    users = list(noted.get("write", {}).items())
+    users += [(path, user) for path, several in noted.get("read", {}).items() for user in several]
+    for path, user in users:
+        if category in (Path(path).name, Path(path).stem) and lives(user["pid"]):
+            return int(user["pid"])
+    return None
+
+
+def training_now(category: str) -> str:
+    """What to add to a message about a model that is not there."""
+    process = process_of(category)
+    return f"; it is being trained now, by process {process}" if process else ""

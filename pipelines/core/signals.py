@@ -1,0 +1,112 @@
+"""How a stage ends before its time: between two steps, its state saved; and never after the DVC that began it."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from pipelines.core.stage import INTERRUPTED, TERMINATED, Terminated
+
+ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}  # signals, and exit codes
+INTERRUPTED_TEXT = "interrupted: the same command goes on where this one was"
+WATCH_SECONDS = 0.2
+SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
+
+
+@contextmanager
+def passing_on(send: Callable[[], None]) -> Iterator[list[signal.Signals]]:
+    """Inside, a Ctrl-C, SIGTERM or closed terminal is noted in what this yields, and passed on by `send`."""
+    came: list[signal.Signals] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(signal.Signals(number))
+        send()
+
+    wanted = [n for n in ENDED if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup is respected
+    before = {number: signal.signal(number, note) for number in wanted}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt(group: int) -> None:
+    """A Ctrl-C for a process group, if it is still there."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGINT)
+
+
+@contextmanager
+def deferred() -> Iterator[Callable[[], None]]:
+    """Inside, SIGTERM and Ctrl-C wait until the function that this yields is called, or until the end; then it raises
+    what they would have.
+
+    A second one ends the process at once. In another thread than the main one, nothing changes.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if came:
+            os._exit(128 + number)
+        came.append(number)
+        with suppress(OSError):  # unbuffered: the signal may come in the middle of a print, where log would fail
+            os.write(1, b"stopping after this step; once more, to stop at once\n")
+
+    def check() -> None:
+        if came:
+            raise Terminated(TERMINATED) if came[0] == signal.SIGTERM else KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield check
+        check()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with_dvc() -> None:
+    """Where DVC runs this process, sends it SIGTERM as soon as DVC is gone: killed, DVC leaves its stages running, and
+    they would write into what the next one made."""
+    if "DVC_STAGE" not in os.environ:
+        return
+    parent = os.getppid()
+    dvc = parent
+    name, above = _process(parent)
+    if name.lstrip("-") in SHELLS:  # DVC runs commands in a shell, which may or may not stay between them
+        dvc = above
+
+    def watch() -> None:
+        while os.getppid() == parent and lives(dvc):
+            time.sleep(WATCH_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _process(pid: int) -> tuple[str, int]:
+    """The name and the parent of a process; where it cannot be had, no name and itself."""
+    command = ["ps", "-o", "ppid=,comm=", "-p", str(pid)]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(maxsplit=1)
+        return os.path.basename(said[1].strip()), int(said[0])  # noqa: PTH119
+    except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
+        return "", pid
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,41 @@
+"""Everything that is wrong with a category, found in one pass; `validate` shows it, `prepare` acts on it."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from pipelines.data.checks.compare import compare_findings
+from pipelines.data.checks.finding import Finding
+from pipelines.data.checks.folders import folder_findings
+from pipelines.data.checks.pictures import Seen, look
+
+
+def check_category(
+    folder: Path, index: pd.DataFrame, *, on_image: Callable[[], None]
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """The index that `list_category` gave, now with sha256, and all findings by path.
+
+    `on_image` is called once an image, from several threads.
+    """
+
+    def look_at(image_path: str, mask_path: str) -> Seen:
+        seen = look(folder, image_path, mask_path)
+        on_image()
+        return seen
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        seen = list(pool.map(look_at, index["image_path"], index["mask_path"]))
+    index = index.assign(sha256=[one.sha256 for one in seen])
+    found = [finding for one in seen for finding in one.findings]
+    found += [*folder_findings(folder, index), *compare_findings(index, seen)]
+    return index, sorted(found, key=lambda f: (f.path, f.kind, f.message))
+
+
+def leave_out(index: pd.DataFrame, findings: Iterable[Finding]) -> pd.DataFrame:
+    """The index without the images that these findings speak of; each speaks of one."""
+    gone = {f.image for f in findings}
+    assert gone <= set(index["image_path"]), gone
+    return index[~index["image_path"].isin(gone)].reset_index(drop=True)

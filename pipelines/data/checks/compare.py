@@ -1,0 +1,94 @@
+"""What only shows when a category's images are seen side by side: odd ones, copies, leaks from train to test."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.data.checks.finding import Finding, finding
+from pipelines.data.checks.pictures import Seen
+
+Thumbnails = NDArray[np.float32]  # (N, 1024)
+SIZE_FACTOR = 1.25  # height or width beyond this many times the median, or below its inverse
+# Root mean square of the difference of two 32x32 thumbnails, in grey levels. The same shot saved again as JPEG of
+# quality 75 differs by 0.4; MVTec's bottles, all alike, by at least 2.1 within train and 4.6 from train to test.
+NEAR_RMS = 1.0
+SUSPICIOUS = 8.0  # robust standard deviations from the usual distance to the median image; MVTec's bottles reach 5.9
+
+
+def compare_findings(index: pd.DataFrame, seen: Sequence[Seen]) -> Iterator[Finding]:
+    """Findings of the images taken together; `seen` has one look for each row."""
+    thumbnails = [look.thumbnail for look in seen if look.thumbnail is not None]
+    index = index[[look.thumbnail is not None for look in seen]].reset_index(drop=True)
+    if thumbnails:
+        yield from _odd(index, [look for look in seen if look.thumbnail is not None])
+        yield from _copies(index)
+        yield from _near(index, np.stack(thumbnails))
+        yield from _suspicious(index, np.stack(thumbnails))
+
+
+def _odd(index: pd.DataFrame, looks: Sequence[Seen]) -> Iterator[Finding]:
+    modes = pd.Series([look.mode for look in looks])
+    usual = modes.value_counts().index[0]
+    sizes = np.array([look.size for look in looks], float)
+    median = np.median(sizes, axis=0)
+    ratio = np.maximum(sizes / median, median / sizes).max(axis=1)
+    for path, mode, size, far in zip(index["image_path"], modes, sizes, ratio, strict=True):
+        if mode != usual:
+            yield finding("odd_mode", path, f"mode {mode}, most images have {usual}", image=path)
+        if far > SIZE_FACTOR:
+            height, width = size.astype(int)
+            message = f"{height}x{width} pixels (height x width), the median is {median[0]:.0f}x{median[1]:.0f}"
+            yield finding("odd_size", path, message, image=path)
+
+
+def _copies(index: pd.DataFrame) -> Iterator[Finding]:
+    """Byte-identical images: leakage where train and test share one, else duplicates."""
+    for _, group in index.groupby("sha256", sort=False):
+        train = group.loc[group["split"] == "train", "image_path"].tolist()
+        test = group.loc[group["split"] == "test", "image_path"].tolist()
+        if train and test:
+            yield from (finding("leakage", p, f"byte-identical to {test[0]}", image=p) for p in train)
+        for copies in ([] if train and test else train, test):
+            yield from (finding("duplicate", p, f"byte-identical to {copies[0]}", image=p) for p in copies[1:])
+
+
+def _near(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding]:
+    """Training images that look like a test image, far nearer than two training images usually are.
+
+    Any two, not neighbours: where each training image has its twin, as in bursts, neighbours say nothing.
+    """
+    train, test = (np.flatnonzero(index["split"] == split) for split in ("train", "test"))
+    if len(train) < 2 or not len(test):
+        return
+    among = rms(thumbnails[train], thumbnails[train])[np.triu_indices(len(train), 1)]
+    limit = min(NEAR_RMS, float(np.median(among)) / 3)
+    across = rms(thumbnails[train], thumbnails[test])
+    for row, column in zip(*np.nonzero(across < limit), strict=True):
+        one, other = index.iloc[int(train[row])], index.iloc[int(test[column])]
+        if one["sha256"] != other["sha256"]:
+            path = str(one["image_path"])
+            yield finding("near_identical", path, f"looks like {other['image_path']}", image=path)
+
+
+def rms(a: Thumbnails, b: Thumbnails) -> NDArray[np.float64]:
+    """Root mean square difference of each row of `a` (N, D) from each of `b` (M, D): (N, M)."""
+    first, second = a.astype(np.float64), b.astype(np.float64)
+    squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / a.shape[1]))
+
+
+def _suspicious(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding]:
+    """Training images far from the median training image, by the spread that the others show."""
+    train = index["split"] == "train"
+    if train.sum() < 5:
+        return
+    median = np.median(thumbnails[train], axis=0)
+    distance = rms(thumbnails[train], median[None])[:, 0]
+    usual = np.median(distance)
+    spread = max(1.4826 * float(np.median(np.abs(distance - usual))), 0.1)
+    for path, far in zip(index.loc[train, "image_path"], (distance - usual) / spread, strict=True):
+        if far > SUSPICIOUS:
+            message = f"{far:.0f} robust standard deviations further from the median training image than usual"
+            yield finding("suspicious", path, message, image=path)

@@ -1,0 +1,50 @@
+"""What a finding means for a run: refused, its image quarantined, or only told."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from fastflow.index import list_category
+from pipelines.core.params import Findings
+from pipelines.core.progress import progress
+from pipelines.data.checks.category import check_category
+from pipelines.data.checks.finding import Finding
+
+POLICIES = ("refuse", "quarantine", "report")
+Decided = Mapping[str, Sequence[Finding]]
+
+
+def check_and_decide(folder: Path, policy: Findings) -> tuple[pd.DataFrame, Decided]:
+    """A category's index and findings, with a progress bar.
+
+    Raises:
+        BadData: the folder does not exist.
+    """
+    index = list_category(folder)
+    with progress(f"checking {folder.name}", len(index), unit="image") as advance:
+        index, findings = check_category(folder, index, on_image=advance)
+    return index, decide(findings, policy)
+
+
+def decide(findings: Iterable[Finding], policy: Findings) -> Decided:
+    """The findings by policy. Always refused are a layout that cannot be used, and what is to be quarantined but speaks
+    of no image that could be left out."""
+    table = policy.model_dump() | {"layout": "refuse"}
+    decided: dict[str, list[Finding]] = {name: [] for name in POLICIES}
+    for finding in findings:
+        chosen = table[finding.kind]
+        decided["refuse" if chosen == "quarantine" and not finding.image else chosen].append(finding)
+    return decided
+
+
+def tell(findings: Iterable[Finding]) -> str:
+    """One line a finding, its kind behind it."""
+    return "\n  ".join(f"{finding} [{finding.kind}]" for finding in findings)
+
+
+def to_json(decided: Decided) -> str:
+    """A list of objects: policy, kind, path, message, remedy, image (the row left out if quarantined)."""
+    rows = [{"policy": policy} | finding._asdict() for policy in POLICIES for finding in decided[policy]]
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"

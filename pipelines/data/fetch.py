@@ -1,0 +1,182 @@
+"""Download one file of known sha256 over HTTP: from the first mirror that has it, resuming what an earlier call began.
+
+Bytes go to <target>.part; only a file whose sha256 is right gets the final name. A server's word about ranges and
+lengths is used to save time and never believed: the hash decides.
+"""
+
+import http.client
+import os
+import re
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastflow.errors import BadData
+from fastflow.files import file_sha256
+from pipelines.core.progress import progress
+from pipelines.core.stage import ServerAway, log
+
+CHUNK = 1 << 18
+MAX_BYTES = 50 * 10**9
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that a moment's patience may cure
+
+
+class Passing(Exception):
+    """One request failed in a way that another may not."""
+
+
+class NoAddress(Passing):
+    """The server's name has no address: the network is away, and patience is of less use."""
+
+
+class MirrorFailed(Exception):
+    """This mirror is given up; `wrong` if it gave a whole file that is not the one asked for."""
+
+    def __init__(self, reason: str, *, wrong: bool = False) -> None:
+        super().__init__(reason)
+        self.wrong = wrong
+
+
+def fetch(
+    mirrors: Sequence[str],
+    target: Path,
+    *,
+    sha256: str,
+    what: str,
+    timeout: float = 30,
+    attempts: int = 5,
+    pause: float = 1,
+) -> None:
+    """Leaves `target`, which messages call `what`, with the given sha256. `attempts` are those in a row that bring no
+    byte, `pause` seconds apart.
+
+    Raises:
+        BadData: every mirror gave another file.
+        ServerAway: no mirror gave the file.
+        OSError: the disk is full or cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    failures = []
+    for url in mirrors:
+        try:
+            _fetch_from(url, part, sha256=sha256, timeout=timeout, attempts=attempts, pause=pause)
+        except MirrorFailed as failure:
+            failures.append((url, failure))
+            if len(failures) < len(mirrors):
+                log.info("%s: %s; now the next mirror", url, failure)
+        else:
+            part.replace(target)
+            return
+    said = "".join(f"\n  {url}: {failure}" for url, failure in failures) or " no mirror is given"
+    kind = BadData if failures and all(failure.wrong for _, failure in failures) else ServerAway
+    raise kind(f"cannot download {what}; give another mirror or a local archive (params.yaml, download):{said}")
+
+
+def _fetch_from(url: str, part: Path, *, sha256: str, timeout: float, attempts: int, pause: float) -> None:
+    """Fills `part` from one mirror, in as many requests as it takes. Raises MirrorFailed."""
+    vain, whole = 0, False
+    while True:
+        before = _size(part)
+        try:
+            _request(url, part, timeout=timeout)
+        except Passing as error:
+            vain = 0 if _size(part) > before else vain + 1
+            if vain >= (min(attempts, 2) if isinstance(error, NoAddress) else attempts):
+                raise MirrorFailed(str(error)) from error
+            log.info("%s; again in %.0f s", error, pause * 2**vain)
+            time.sleep(pause * 2**vain)
+            continue
+        found = file_sha256(part) if part.is_file() else "nothing"
+        if found == sha256:
+            return
+        part.unlink(missing_ok=True)
+        if whole or not before:
+            raise MirrorFailed(f"gave a file of sha256 {found}, expected {sha256}", wrong=True)
+        whole = True  # what was resumed did not fit: once more from the start
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _request(url: str, part: Path, *, timeout: float) -> None:
+    """One request for what is missing, appended to `part`. Raises Passing where the answer is not whole."""
+    done = _size(part)
+    headers = {"User-Agent": "fastflow-factory"} | ({"Range": f"bytes={done}-"} if done else {})
+    try:
+        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and done:
+            return  # nothing is missing, says the server: the hash will tell
+        if error.code in BUSY:
+            raise Passing(f"the server answered {error.code}") from error
+        raise MirrorFailed(f"the server answered {error.code}") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, socket.gaierror):
+            raise NoAddress(f"{urlsplit(url).hostname} has no address: is there a network?") from error
+        raise Passing(f"no answer ({reason})") from error
+    with response:
+        start = _start(response, done)
+        if start not in (0, done):
+            part.unlink(missing_ok=True)
+            raise Passing(f"the server answered with another range than bytes={done}-; from the start")
+        _append(response, part, start)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP and HTTPS alone: no redirect may lead to a file or FTP."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler, urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor, urllib.request.UnknownHandler,
+    ):  # fmt: skip
+        opener.add_handler(handler())
+    return opener
+
+
+def _start(response: http.client.HTTPResponse, done: int) -> int:
+    """The offset of the answer's first byte: 0 unless it is a range; -1 where it does not say."""
+    if response.status != 206:
+        return 0
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else -1
+
+
+def _append(response: http.client.HTTPResponse, part: Path, start: int) -> None:
+    missing = response.length
+    free = shutil.disk_usage(part.parent).free
+    if missing is not None and missing > free:
+        raise OSError(f"{part.parent}: {missing / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+    total = None if missing is None else start + missing
+    with part.open("r+b" if start else "wb") as file, progress("downloading", total, unit="B", done=start) as advance:
+        file.seek(start)
+        file.truncate()
+        for chunk in _chunks(response):
+            file.write(chunk)
+            advance(len(chunk))
+            if file.tell() > MAX_BYTES:
+                raise MirrorFailed(f"sends more than {MAX_BYTES / 1e9:.0f} GB", wrong=True)
+        file.flush()
+        os.fsync(file.fileno())
+    if response.length:
+        raise Passing(f"the connection ended {response.length:,} bytes too early")
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read1(CHUNK)
+        except (OSError, http.client.HTTPException) as error:
+            raise Passing(f"the connection broke ({error!r})") from error
+        if not chunk:
+            return
+        yield chunk

@@ -1,0 +1,114 @@
+"""Look at everything that a run stands on: versions, parameters, weights, locks, caches, data, models, stores, disk.
+
+fastflow doctor            one line a finding, with its remedy; exit code 1 if something is broken
+fastflow doctor --fix      cures what can be cured safely: damaged cache files, remnants, permissions
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from pipelines.core.dvc import DVC, stage_environment
+from pipelines.core.names import counted
+from pipelines.core.params import BadParams, Params, read_params
+from pipelines.core.paths import model_folder, model_name
+from pipelines.core.stage import Failed, ServerAway, exit_code
+from pipelines.monitoring import diagnosis
+from pipelines.monitoring.diagnosis import Remark
+from pipelines.registry import aliases, store
+from pipelines.tracking import journal
+from pipelines.tracking.registration import version_of
+
+
+def examine() -> Iterator[Remark]:
+    """All remarks, as they are found."""
+    yield from diagnosis.versions()
+    try:
+        params = read_params()
+    except BadParams as error:
+        yield Remark("fail", "params", str(error), "correct params.yaml")
+        return
+    yield Remark("ok", "params", "params.yaml")
+    for found in (
+        diagnosis.disk(params), diagnosis.weights(params), diagnosis.locks(), remotes(), diagnosis.cache(),
+        diagnosis.outputs(params), diagnosis.remnants(),
+    ):  # fmt: skip
+        yield from found
+    kept = list(diagnosis.store())
+    yield from kept
+    if all(remark.level != "fail" for remark in kept):
+        yield from registry(params)
+
+
+def remotes() -> Iterator[Remark]:
+    """DVC itself, and whether its default remote answers."""
+    done = _dvc("remote", "default")
+    name = done.stdout.strip()
+    if done.returncode not in (0, 251) and "No default remote" not in done.stdout + done.stderr:
+        yield Remark("fail", "DVC", done.stderr.strip()[-300:] or "does not run", "run from the project's folder")
+    elif not name or "No default remote" in name:
+        yield Remark(
+            "warn",
+            "DVC remote",
+            "none is set: data and models are on this disk alone",
+            "dvc remote add --default NAME ADDRESS, then dvc push: docs/data.md",
+        )
+    elif _dvc("status", "--cloud", "--json", "--quiet").returncode in (0, 1):
+        yield Remark("ok", "DVC remote", name)
+    else:
+        yield Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; see that it is there")
+
+
+def registry(params: Params) -> Iterator[Remark]:
+    """Which version is champion, and which one models/<category> is."""
+    if "MLFLOW_TRACKING_URI" not in os.environ and not (journal.STORE / "mlflow.db").is_file():
+        return
+    try:
+        client = store.connect()
+        with store.answering():
+            for category in params.data.categories:
+                champion = aliases.alias(client, model_name(category), aliases.CHAMPION)
+                folder, known = model_folder(category), aliases.versions(client, model_name(category))
+                here = version_of(known, folder) if folder.is_dir() else None
+                said = f"{category}: " + (f"version {champion} is champion" if champion else "no champion")
+                said += f", {folder} is version {here}" if here else f", {folder} is none of {len(known)} versions"
+                yield Remark("ok", "registry", said)
+    except ServerAway as error:
+        yield Remark("fail", "registry", str(error), "start the server, or unset MLFLOW_TRACKING_URI")
+
+
+def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*DVC, *arguments], capture_output=True, text=True, env=stage_environment(), check=False)
+
+
+def doctor(*, fix: bool, as_json: bool) -> None:
+    """Prints the remarks. Raises Failed if something is broken and was not cured."""
+    broken, rows = 0, []
+    for remark in examine():
+        cured = fix and remark.cure is not None
+        if cured and remark.cure:
+            remark.cure()
+        broken += remark.level == "fail" and not cured
+        rows.append(remark._asdict() | {"cure": remark.cure is not None, "cured": cured})
+        if not as_json:
+            state = "cured" if cured else remark.level
+            print(f"{state:5}  {remark.about}: {remark.message}" + (f"\n       {remark.remedy}" * bool(remark.remedy)))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    if broken:
+        raise Failed(f"{counted(broken, 'finding')} to cure")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fix", action="store_true", help="cure what can be cured safely")
+    parser.add_argument("--json", action="store_true", help="a JSON list instead of text")
+    args = parser.parse_args()
+    doctor(fix=args.fix, as_json=args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

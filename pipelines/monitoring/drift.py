@@ -1,0 +1,175 @@
+"""Are recent photographs still like those a model was calibrated on? And if not: the camera, or the parts?
+
+Run as: fastflow drift bottle scores.csv          a file of pipelines.scoring.score
+        fastflow drift bottle photographs/        scored first
+        fastflow drift bottle                     what params.yaml names, drift.recent
+
+Writes drift/<category>.html and .json, and a run to MLflow. Exit code 1: something changed. Fewer images than
+drift.least say nothing, with exit code 0.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fastflow.decode import image_files
+from fastflow.errors import BadData
+from fastflow.files import write_text
+from fastflow.sealed import read_config, read_sealed
+from pipelines.core.params import Params, read_params
+from pipelines.core.paths import NORMAL_SCORES
+from pipelines.core.revision import project_version
+from pipelines.core.stage import Alarm, ServerAway, exit_code, log
+from pipelines.data.appearance import Appearance
+from pipelines.monitoring.drift_page import render
+from pipelines.monitoring.drift_rules import Verdict, judge
+from pipelines.registry.checkpoints import checkpoint_of, who_made
+from pipelines.registry.scorer import open_scorer
+from pipelines.scoring.results_file import ResultsFile, Row
+from pipelines.scoring.score import BATCH_SIZE, Unreadable, named, score
+from pipelines.tracking import runs
+
+FOLDER = Path("drift")
+NEEDED = ("pred_score", *Appearance._fields)
+
+
+class Reference(NamedTuple):
+    """The good training images of a version, a row an image, and its threshold."""
+
+    table: pd.DataFrame
+    threshold: float
+    category: str
+    version: str
+    weights: str
+
+
+def drift(category: str, params: Params, *, source: str | None = None, model: str | None = None) -> Verdict | None:
+    """The verdict, after its page is written; None where there is nothing recent.
+
+    Raises:
+        BadData: a score file that is none, or is of another model; a model from before these figures were kept.
+        Alarm: something changed; the message says what.
+    """
+    if source is None and params.drift.recent is None:
+        raise ValueError("name photographs or a score file, or write drift.recent into params.yaml")
+    expected = source or str(params.drift.recent).format(category=category)
+    if source is None and not any_photograph(Path(expected)):
+        log.info("%s: nothing is in %s, so nothing is recent", category, expected)
+        return None
+    source, model = expected, model or category
+    then = reference_of(model)
+    recent = recent_scores(source, model, then, last=params.drift.last)
+    verdict = judge(
+        recent, then.table, threshold=then.threshold, usual_rejects=params.drift.usual_rejects, least=params.drift.least
+    )
+    tell(category, verdict, recent, then, source=source, usual_rejects=params.drift.usual_rejects)
+    if verdict.alarm:
+        raise Alarm(f"{category}: {verdict.sentence}. See {FOLDER / category}.html")
+    log.info("%s: %s. See %s.html", category, verdict.sentence, FOLDER / category)
+    return verdict
+
+
+def reference_of(model: str) -> Reference:
+    """What the calibration of a version saw. Raises BadData where it kept too little of it."""
+    with checkpoint_of(model) as found:
+        table = pd.DataFrame(json.loads(read_sealed(found.folder, NORMAL_SCORES)))
+        threshold = read_config(found.folder)["threshold"]["image"]
+        of = (found.category, found.version, found.weights)
+    if not set(NEEDED) <= set(table.columns):
+        raise BadData(f"{model} was trained before the looks of its images were kept; train it again")
+    return Reference(table, float(threshold), *of)
+
+
+def any_photograph(place: Path) -> bool:
+    """Whether there is a score file, or a folder with an image in it or below."""
+    return place.is_file() or bool(image_files(place))
+
+
+def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.DataFrame:
+    """The `last` rows of a score file, oldest first; or as many photographs, the newest, scored now.
+
+    Raises:
+        ValueError: `source` is neither.
+    """
+    path = Path(source)
+    if path.is_dir():
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "scores.csv"
+            scorer = open_scorer(model)
+            with ResultsFile(file, version=scorer.version) as results:
+                paths = sorted(named([source]), key=lambda p: (Path(p).stat().st_mtime, p))
+                try:
+                    score(scorer, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
+                except Unreadable as error:  # the others are scored, and speak for themselves
+                    log.warning("%s", error)
+            return read_scores(file, then)
+    if not path.is_file():
+        raise ValueError(f"{source}: neither a score file nor a folder")
+    return read_scores(path, then).tail(last).reset_index(drop=True)
+
+
+def read_scores(path: Path, then: Reference) -> pd.DataFrame:
+    """A file of pipelines.scoring.score. Raises BadData if it is none, or of another model than the reference's."""
+    try:
+        lines = path.suffix == ".jsonl"
+        table = pd.read_json(path, lines=True) if lines else pd.read_csv(path, keep_default_na=False)
+        table = table[list(Row._fields)]
+        numbers = table[[*NEEDED, "pred_label"]].to_numpy(np.float64)
+    except (ValueError, KeyError, OSError) as error:
+        raise BadData(f"{path} is no file of pipelines.scoring.score ({error})") from error
+    if not np.isfinite(numbers).all():
+        raise BadData(f"{path}: a score or figure is not a number")
+    known = {then.version, then.weights}
+    strangers = sorted(name for name in set(map(str, table["model"])) if name.partition(" ")[0] not in known)
+    if strangers:
+        anew = f"score the photographs anew: fastflow score FOLDER --model {then.category} --to {path.stem}-new.csv"
+        with suppress(ServerAway):
+            if len(strangers) == 1 and (version := who_made(then.category, strangers[0])):
+                anew = f"compare them with that one, --model {version}, or {anew}"
+        raise BadData(f"{path} holds scores of {', '.join(strangers)}, the calibration is {then.version}'s; {anew}")
+    return table
+
+
+def tell(
+    category: str, verdict: Verdict, recent: pd.DataFrame, then: Reference, *, source: str, usual_rejects: float
+) -> None:
+    """The page, the figures, and a run."""
+    about = {"images from": source, "model": then.version, "usual rejects": f"{usual_rejects:.1%}"} | project_version()
+    page = render(category, verdict, recent, then.table, threshold=then.threshold, about=about)
+    write_text(FOLDER / f"{category}.html", page)
+    figures = verdict._asdict() | {"shifts": [shift._asdict() for shift in verdict.shifts]}
+    write_text(FOLDER / f"{category}.json", json.dumps({"category": category, **figures}, indent=2) + "\n")
+    name = f"{category} drift {time.strftime('%Y-%m-%d %H:%M')}"
+    tags = {"category": category, "drift": verdict.kind, "model_version": then.version}
+    with runs.new_run(name, tags=tags, live=False) as run:
+        numbers = {"recent_images": float(verdict.images), "recent_rejects": float(verdict.rejected)}
+        for shift in verdict.shifts:
+            numbers |= {f"{shift.name}_{key}": getattr(shift, key) for key in ("ks", "psi", "moved", "outside")}
+        run.log_metrics(numbers)
+        run.set_tags({"mlflow.note.content": verdict.sentence})
+        for suffix in (".html", ".json"):
+            run.log_files(FOLDER / f"{category}{suffix}", under="drift")
+    then_rejected = int(recent["pred_label"].sum())
+    other = f", {then_rejected} at the threshold they were scored with" * (then_rejected != verdict.rejected)
+    log.info("%s: %d images, %d rejected%s", category, verdict.images, verdict.rejected, other)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="?", help="a file of pipelines.scoring.score, or a folder of photographs")
+    parser.add_argument("--category", required=True)
+    parser.add_argument("--model", help="as pipelines.scoring.score takes it; default: models/<category>")
+    args = parser.parse_args()
+    drift(args.category, read_params(), source=args.source, model=args.model)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

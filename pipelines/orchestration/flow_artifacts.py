@@ -1,0 +1,116 @@
+"""What a retraining shows in Prefect's pages while it runs and when it is done."""
+
+import json
+import os
+import re
+import time
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from pipelines.core.paths import RUN, model_folder, read_metrics, report_folder
+from pipelines.core.stage import without_secrets
+from pipelines.tracking import journal
+
+SHOWN = ("image_auroc", "pixel_auroc", "aupro")
+SECONDS = 2.0  # between two updates
+_EPOCH = re.compile(r"epoch (\d+)/(\d+)  loss (\S+) bits/dim  (\d+) s left")
+
+
+class Result(NamedTuple):
+    """What came of a category: trained, restored, up to date or failed; why, where a word is due; the seconds
+    it took, unless it failed."""
+
+    category: str
+    outcome: str
+    reason: str
+    seconds: float | None = None
+
+
+class Progress:
+    """A progress bar in Prefect's pages. A server that does not answer costs the bar, not the work."""
+
+    def __init__(self, key: str, description: str) -> None:
+        self.key, self.description, self._told = key, description, 0.0
+        self._artifact: UUID | None = None
+
+    def show(self, percent: float, description: str = "", *, at_once: bool = False) -> None:
+        if not at_once and time.monotonic() - self._told < SECONDS:
+            return
+        self._told = time.monotonic()
+        text = description or self.description
+        if self._artifact is None:
+            made = create_progress_artifact(percent, key=self.key, description=text)
+            assert isinstance(made, UUID)  # not a coroutine: no loop runs in this thread
+            self._artifact = made
+        else:
+            update_progress_artifact(self._artifact, percent, description=text)
+
+
+class EpochProgress(Progress):
+    """That of a training, from the lines it prints."""
+
+    def read(self, line: str) -> None:
+        if found := _EPOCH.search(line):
+            epoch, epochs, loss, left = found.groups()
+            last = epoch == epochs
+            text = f"{self.description}: epoch {epoch} of {epochs}, loss {loss} bits/dim, {left} s left"
+            self.show(100 * int(epoch) / int(epochs), text, at_once=last)
+
+
+def show_results(results: list[Result], *, report: str) -> None:
+    """A table with a row a category, failures on top, and a line for each in words."""
+    create_table_artifact(table_of(results), key="results", description=f"Retraining. {report}")
+    lines = "\n".join(f"- {summary_of([result])}" for result in results)
+    create_markdown_artifact(lines, key="summary", description="What came of each category")
+
+
+def show_category(category: str) -> None:
+    """A category's metrics; where an MLflow server has its run, a link to that and its first picture."""
+    metrics = read_metrics(category)
+    sent = journal.result_of(json.loads((model_folder(category) / RUN).read_text())["run_key"])
+    numbers = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if metrics.get(name) is not None)
+    server = without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"))
+    if not (server.startswith("http") and sent):
+        text = f"**{category}**: {numbers or 'no metric is defined'}. Pictures: `{report_folder(category)}/pictures`"
+        create_markdown_artifact(text, key=f"metrics-{slug(category)}")
+        return
+    link = f"{server}/#/experiments/{sent['experiment_id']}/runs/{sent['run_id']}"
+    create_link_artifact(link, link_text=f"{category} in MLflow", key=f"mlflow-{slug(category)}", description=numbers)
+    for picture in sorted((report_folder(category) / "pictures").glob("*_heat.webp"))[:1]:
+        asked = urlencode({"run_uuid": sent["run_id"], "path": f"report/pictures/{picture.name}"})
+        address = f"{server}/get-artifact?{asked}"
+        create_image_artifact(address, key=f"picture-{slug(category)}", description=f"{category}, {picture.stem}")
+
+
+def table_of(results: list[Result]) -> list[dict[str, Any]]:
+    """One row a category, failures on top: outcome, metrics, seconds, and the reason of a failure."""
+    rows = []
+    for result in sorted(results, key=lambda r: r.outcome != "failed"):
+        metrics = read_metrics(result.category) if result.outcome != "failed" else {}
+        shown = {name: None if metrics.get(name) is None else round(metrics[name], 4) for name in SHOWN}
+        seconds = None if result.seconds is None else round(result.seconds, 1)
+        rows.append(result._asdict() | shown | {"seconds": seconds})
+    return rows
+
+
+def summary_of(results: list[Result]) -> str:
+    """Each category's outcome in one line: `bottle trained, cable failed (prepare@cable ...)`."""
+    return ", ".join(
+        f"{r.category} {r.outcome}" + (f" ({r.reason})" if r.reason else "")
+        for r in sorted(results, key=lambda r: r.outcome != "failed")
+    )
+
+
+def slug(category: str) -> str:
+    """An artifact's key holds lowercase letters, digits and dashes alone."""
+    return re.sub(r"[^a-z0-9]+", "-", category.lower()).strip("-") or "category"

@@ -1,0 +1,213 @@
+"""The tasks of the flows: DVC's stages and our commands, each a process of its own, its output in the task's log."""
+
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+
+from pipelines.core.dvc import (
+    DVC,
+    NOTHING,
+    TIMED_OUT,
+    StageFailed,
+    end_running,
+    is_ending,
+    put_back_model,
+    run_command,
+    run_stage,
+    stale_stages,
+)
+from pipelines.core.params import Params, read_params
+from pipelines.core.paths import CHAMPION_MODEL
+from pipelines.core.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
+from pipelines.data.origin import made_by
+from pipelines.orchestration.flow_artifacts import EpochProgress, Result, show_category
+from pipelines.orchestration.machines import done_by_a_worker, git
+from pipelines.promotion.pending import owe, settle
+from pipelines.tracking.runs import PARENT
+
+CATEGORY_STAGES = ("prepare", "train", "evaluate")
+LASTING = (FAILED, USAGE, BAD_DATA, TIMED_OUT)  # exit codes of faults that a retry cannot cure
+BACK_OFF = [5.0, 30.0, 120.0, 600.0]  # seconds before each retry
+OUTCOMES = {"ran": "trained", "restored": "restored", "unchanged": "up to date"}
+
+
+def can_pass(task: Any, run: Any, state: Any) -> bool:
+    """A retry is for faults that can pass: a lock, a disk, a server, a kill. Bad data stays bad, and NaN stays NaN."""
+    if is_ending():
+        return False
+    error = state.result(raise_on_failure=False)
+    return not (isinstance(error, StageFailed) and error.exit_code in LASTING)
+
+
+@task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_delay_seconds=BACK_OFF, retry_condition_fn=can_pass)
+def stage_task(
+    stage: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING, minutes: float
+) -> str:
+    """One DVC stage, ended after `minutes`; returns ran, restored or unchanged. A training shows its epochs."""
+    log, progress = get_run_logger(), EpochProgress(f"training-{stage.partition('@')[2]}", stage)
+
+    def on_line(line: str) -> None:
+        log.info(line)
+        progress.read(line)
+
+    return run_stage(stage, on_line=on_line, force=force, pull=pull, environment=environment, seconds=60 * minutes)
+
+
+@task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
+def gate_task(category: str) -> str:
+    """The gate after an evaluation; a refusal, or a store that is away, keeps the champion and is no failure."""
+    command = [sys.executable, "-m", "pipelines.promotion.promote", "--category", category]
+    refused = ""
+    try:
+        run_command(f"gate@{category}", command, on_line=get_run_logger().info)
+    except StageFailed as error:
+        if error.exit_code == SERVER_AWAY:
+            return f"{error.reason}; the next retraining asks the gate again"
+        if error.exit_code != REFUSED:
+            raise
+        refused = error.reason
+    settle(category)
+    return refused
+
+
+@task(task_run_name="champion@{category}", cache_policy=NO_CACHE)
+def champion_task(category: str) -> None:
+    """The champion on today's images."""
+    command = [sys.executable, "-m", "pipelines.promotion.champion", "--category", category]
+    run_command(f"champion@{category}", command, on_line=get_run_logger().info)
+
+
+@task(task_run_name="drift@{category}", cache_policy=NO_CACHE)
+def drift_task(category: str) -> None:
+    """Recent photographs beside what the champion was calibrated on."""
+    model = CHAMPION_MODEL.format(category=category)
+    command = [sys.executable, "-m", "pipelines.monitoring.drift", "--category", category, "--model", model]
+    run_command(f"drift@{category}", command, on_line=get_run_logger().info)
+
+
+class Places:
+    """Room for `parallel` categories at once, each with the GPU or the cores that are its own while it is at work."""
+
+    def __init__(self, params: Params) -> None:
+        self.count = params.retrain.parallel
+        self._free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+        gpus = usable_gpus() if params.device in ("auto", "cuda") else []
+        cores = max(1, (os.cpu_count() or 1) // self.count)
+        for number in range(self.count):
+            alone = self.count == 1 or "OMP_NUM_THREADS" in os.environ
+            threads = {} if alone else {"OMP_NUM_THREADS": str(cores)}
+            self._free.put({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else threads)
+
+    @contextmanager
+    def taken(self) -> Iterator[dict[str, str]]:
+        """Environment of one place, until it is given back."""
+        place = self._free.get()
+        try:
+            yield place
+        finally:
+            self._free.put(place)
+
+
+def usable_gpus() -> list[str]:
+    """Names of the GPUs that this process may use; asked of the driver: importing PyTorch here would cost seconds."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name]
+    try:
+        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+def run_stages(
+    category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING
+) -> dict[str, str]:
+    """A category's stages in order, each a task; returns what came of each. Raises StageFailed where one fails;
+    a model that DVC removed for its training is then put back."""
+    limits = read_params().retrain
+    staged = stage_task.with_options(retries=limits.retries)
+    try:
+        return {
+            stage: staged(
+                stage,
+                force=force and stage.startswith("train@"),
+                pull=pull,
+                environment=environment,
+                minutes=limits.minutes,
+            )
+            for stage in stages_of(category)
+        }
+    except StageFailed:
+        put_back_model(category)
+        raise
+
+
+@task(task_run_name="{what}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=BACK_OFF)
+def dvc_task(what: str, *arguments: str) -> None:
+    """DVC's remote, asked for what a stage needs or given what it made."""
+    run_command(what, [*DVC, *arguments], on_line=get_run_logger().info)
+
+
+@task(task_run_name="{category}", cache_policy=NO_CACHE)
+def category_task(
+    category: str, *, places: Places, force: bool, promote: bool, environment: Mapping[str, str]
+) -> Result:
+    """prepare, train, evaluate and gate of one category, here or by another machine."""
+    start, retrain = time.perf_counter(), read_params().retrain
+    elsewhere = retrain.where == "pool"
+    was_owed = promote and owe(category)
+    if elsewhere:
+        parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
+        done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
+    with places.taken() as place:
+        outcomes = run_stages(
+            category, force=force and not elsewhere, pull=elsewhere, environment={**environment, **place}
+        )
+        refused = ""
+        if was_owed or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
+            refused = gate_task(category)
+        elif promote:
+            settle(category)
+        show_category(category)
+    return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)
+
+
+def awaited(future: PrefectFuture[Result], among: Collection[PrefectFuture[Result]]) -> Any:
+    """What came of a category, an error too. A signal to end meanwhile ends those at work after their step."""
+    try:
+        return future.result(raise_on_failure=False)
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            end_running()
+            for one in among:  # they speak to Prefect still, which this thread's end would cut off
+                one.wait()
+        raise
+
+
+def stale_categories(categories: list[str]) -> set[str]:
+    """Those of which DVC finds a stage changed: asked once for all, so that a night without news takes seconds.
+
+    All of them where DVC cannot tell, as while the stage of a retraining that was killed still ends: each then waits
+    for its turn.
+    """
+    stages = {stage: category for category in categories for stage in stages_of(category)}
+    try:
+        return {stages[stage] for stage in stale_stages(list(stages))}
+    except StageFailed as error:
+        get_run_logger().warning("cannot tell what is stale, so each stage is asked: %s", error.reason)
+        return set(categories)
+
+
+def stages_of(category: str) -> list[str]:
+    """A category's DVC stages in order; the demo's own are drawn first, a public data set's are downloaded."""
+    first = made_by(category, read_params())
+    return [f"{stage}@{category}" for stage in ([first] if first else []) + list(CATEGORY_STAGES)]

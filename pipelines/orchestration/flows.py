@@ -1,0 +1,239 @@
+"""The Prefect flows: retrain categories by the same DVC stages that `dvc repro` runs, and look at the champions.
+
+Run it with no server at all:     python -m pipelines.orchestration.flows
+Some categories, even unchanged:  python -m pipelines.orchestration.flows --category gear --force
+
+DVC decides what is stale; Prefect decides when (prefect.yaml), how many at once, and what happens on failure. A
+category goes through `category_task` of flow_tasks.py: its stages, then the gate (pipelines/promotion/promote.py). One
+that fails takes nobody with it: the others finish, then the flow ends as failed and names it. A signal ends each stage
+after its step, state saved.
+"""
+
+import argparse
+import os
+import sys
+import time
+from typing import Annotated, Any
+
+# Prefect reads these at import. Its private server may start slowly on a busy machine.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+from prefect import State, flow, get_run_logger
+from prefect.deployments import run_deployment
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from pipelines.core.dvc import StageFailed
+from pipelines.core.lock import Held
+from pipelines.core.names import check_categories
+from pipelines.core.notify import notify
+from pipelines.core.params import Params, read_params
+from pipelines.core.params_edit import write_epochs
+from pipelines.core.paths import REPORT
+from pipelines.core.stage import FAILED, Failed, exit_code
+from pipelines.orchestration.flow_artifacts import Progress, Result, show_results, summary_of
+from pipelines.orchestration.flow_tasks import (
+    Places,
+    awaited,
+    category_task,
+    champion_task,
+    drift_task,
+    dvc_task,
+    run_stages,
+    stage_task,
+    stale_categories,
+)
+from pipelines.orchestration.machines import images_file, refuse_changes, refuse_epochs, sign
+from pipelines.orchestration.single_run import close_dead_runs, only_one
+from pipelines.promotion.pending import owed
+from pipelines.tracking import runs
+from pipelines.tracking.runs import PARENT
+
+SKIPPED = "Skipped"
+RETRAINING = "retrain-all/nightly"
+Epochs = Annotated[int | None, Field(ge=1)]
+
+
+class RetrainingFailed(Failed):
+    """At least one category failed; the message names each category with what came of it."""
+
+
+@flow(name="retrain-all")
+def retrain_all(
+    categories: list[str] | None = None, epochs: Epochs = None, force: bool = False, promote: bool = True
+) -> State[Any]:
+    """Retrain what has changed: images, index, training, evaluation and gate, category by category, and a report.
+
+    Args:
+        categories: Names listed in params.yaml under data.categories; none: all of them.
+        epochs: Written to params.yaml, train.epochs, and kept there; none: as it stands.
+        force: Train even where images, parameters and code are unchanged.
+        promote: Ask the gate whether each new model may become champion.
+    """
+    try:
+        with only_one([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
+            close_dead_runs(dead)
+            params = read_params()
+            chosen = choose_categories(categories, params)
+            if params.retrain.where == "pool":
+                refuse_changes()
+                refuse_epochs(epochs, params.train.epochs)
+            elif epochs is not None:
+                write_epochs(epochs)
+            return Completed(message=_retrain(chosen, force=force, promote=promote))
+    except Held as held:
+        get_run_logger().warning("%s", held)
+        return Completed(name=SKIPPED, message=str(held))
+
+
+@flow(name="retrain")
+def retrain(category: str, epochs: Epochs = None, force: bool = True, promote: bool = True) -> State[Any]:
+    """Retrain one category now, changed or not: somebody asks for it.
+
+    Args:
+        category: A name listed in params.yaml under data.categories.
+        epochs: Written to params.yaml, train.epochs, and kept there; none: as it stands.
+        force: Train even where images, parameters and code are unchanged.
+        promote: Ask the gate whether the new model may become champion.
+    """
+    state: State[Any] = retrain_all([category], epochs, force, promote, return_state=True)
+    return state
+
+
+@flow(name="retrain-here")
+def retrain_here(category: str, commit: str, force: bool = False, parent: str = "") -> State[Any]:
+    """Train and evaluate one category on this machine of the pool, and push what came of it; see retrain.where.
+
+    Args:
+        category: A name listed in params.yaml under data.categories.
+        commit: What the pull step (`pipelines.orchestration.machines.own_clone`) has brought the clone to.
+        force: Train even where nothing has changed.
+        parent: The MLflow run of the retraining, as FASTFLOW_PARENT_RUN holds it.
+    """
+    sign(flow_run.get_id() or "")
+    images = images_file(read_params().data.root, category)
+    if images.is_file():
+        dvc_task("images", "pull", images.as_posix())
+    outcomes = run_stages(category, force=force, pull=not force, environment={PARENT: parent} if parent else {})
+    dvc_task("results", "push", "--run-cache", *outcomes)
+    return Completed(message=f"{category} {outcomes[f'train@{category}']} at {commit[:12]}")
+
+
+@flow(name="evaluate-champions")
+def evaluate_champions(categories: list[str] | None = None) -> str:
+    """Score today's test images with each champion, as downloaded from the registry: does it still do what it did?
+
+    Args:
+        categories: Names listed in params.yaml under data.categories; none: all of them.
+    """
+    failed = []
+    chosen = choose_categories(categories, read_params())
+    for category in chosen:
+        try:
+            champion_task(category)
+        except StageFailed as error:
+            failed.append(str(error))
+    if failed:
+        notify("champions", "; ".join(failed))
+        raise Failed("; ".join(failed))
+    return f"{len(chosen)} champions are what they were"
+
+
+@flow(name="check-drift")
+def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = False) -> str:
+    """Compare recent photographs, where params.yaml names them in drift.recent, with what each champion learnt from.
+
+    Args:
+        categories: Names listed in params.yaml under data.categories; none: all of them.
+        ask_for_challenger: Start retrain-all/nightly for those that changed; its models are not promoted.
+    """
+    chosen = choose_categories(categories, read_params())
+    if read_params().drift.recent is None:
+        return "params.yaml names no recent photographs: drift.recent"
+    changed: list[str] = []
+    reasons = []
+    for category in chosen:
+        try:
+            drift_task(category)
+        except StageFailed as error:
+            changed += [category] * (error.exit_code == FAILED)  # other codes: it could not be told
+            reasons.append(str(error))
+    if reasons:
+        notify("drift", "; ".join(reasons))
+    if changed and ask_for_challenger:
+        parameters = {"categories": changed, "force": True, "promote": False}
+        run_deployment(RETRAINING, parameters=parameters, timeout=0, as_subflow=False)
+    if reasons:
+        raise Failed("; ".join(reasons))
+    return f"{len(chosen)} categories look as in calibration, or have nothing recent"
+
+
+def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
+    """All of it, told to MLflow as the runs' parent; returns the summary, or raises RetrainingFailed with it."""
+    params, name = read_params(), f"retraining {time.strftime('%Y-%m-%d %H:%M')}"
+    with runs.new_run(name, tags={"categories": ", ".join(chosen)}, live=False) as run:
+        environment = {PARENT: f"{run.key} {run.name}"}
+        results = retrain_each(chosen, params, force=force, promote=promote, environment=environment)
+        try:
+            written = stage_task.with_options(retries=params.retrain.retries)("report", minutes=params.retrain.minutes)
+        except StageFailed as error:
+            written = "failed"
+            results.append(Result("report", written, str(error)))
+        show_results(results, report=f"{REPORT}: {written}")
+        if written != "failed" and REPORT.is_file():
+            run.log_files(REPORT, under="report")
+        summary = summary_of(results)
+        run.set_tags({"mlflow.note.content": summary})
+        if any(result.outcome == "failed" for result in results):
+            notify("failed", summary)
+            raise RetrainingFailed(summary)
+        return summary
+
+
+def retrain_each(
+    categories: list[str], params: Params, *, force: bool, promote: bool, environment: dict[str, str]
+) -> list[Result]:
+    """Every category that is not up to date, as many at once as `Places` has room for, and what came of each."""
+    todo = set(categories) if force else stale_categories(categories) | (owed() if promote else set())
+    progress, places = Progress("retraining", ", ".join(categories)), Places(params)
+    settings = {"places": places, "force": force, "promote": promote, "environment": environment}
+    results = []
+    threads = len(todo) if params.retrain.where == "pool" else places.count  # waiting for workers takes no place
+    with ThreadPoolTaskRunner[Result](max_workers=max(1, threads)) as runner:
+        futures = {c: runner.submit(category_task, {"category": c} | settings) for c in categories if c in todo}
+        for category in categories:
+            if category in todo:
+                result = awaited(futures[category], futures.values())
+            else:
+                result = Result(category, "up to date", "", 0.0)
+            if isinstance(result, BaseException):
+                result = Result(category, "failed", str(result))
+            results.append(result)
+            progress.show(100 * len(results) / len(categories), summary_of(results), at_once=True)
+    return results
+
+
+def choose_categories(categories: list[str] | None, params: Params) -> list[str]:
+    """The categories asked for, or all. Raises ValueError naming one that params.yaml does not list."""
+    known = params.data.categories
+    check_categories(sorted(categories or []), known)
+    return list(dict.fromkeys(categories or known))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", action="append", help="only this one; may be repeated")
+    parser.add_argument("--epochs", type=int, help="written to params.yaml first")
+    parser.add_argument("--force", action="store_true", help="train even where nothing changed")
+    parser.add_argument("--no-promote", action="store_true", help="do not ask the gate")
+    args = parser.parse_args()
+    choose_categories(args.category, read_params())  # a slip of the keyboard costs no server start
+    retrain_all(args.category, args.epochs, args.force, not args.no_promote)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

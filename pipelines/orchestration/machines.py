@@ -1,0 +1,150 @@
+"""Retraining on other machines: each worker has a clone of its own, and shares with the others nothing but git, DVC's
+remote, the MLflow server and the Prefect server.
+
+A worker trains a category and pushes what came of it; the coordinator has DVC restore that, by its hashes, and writes
+dvc.lock. A worker that dies is noticed by its missing heartbeat, and its category given to another.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, WorkerStatus
+from prefect.deployments import run_deployment
+from prefect.states import Crashed
+
+from pipelines.core.stage import Failed, log
+from pipelines.orchestration.service_settings import MACHINES
+
+DEPLOYMENT = "retrain-here/elsewhere"
+POLL_SECONDS, CLAIMED_SECONDS = 3.0, 180.0
+MOST_POLLS = 5  # a second, of all runs together
+_WORKER = "worker:"
+_watched: set[UUID] = set()
+
+
+class NobodyDid(Failed):
+    """No worker finished a category; the message says what each try came to."""
+
+
+def own_clone() -> dict[str, str]:
+    """Prefect's pull step on a worker: its clone, at the commit that the run asks for.
+
+    Raises:
+        Failed: the clone has changes of its own, or git cannot get the commit.
+    """
+    folder = os.environ.get("FASTFLOW_PROJECT")
+    if not folder:
+        raise Failed("FASTFLOW_PROJECT is not set: start this worker by `make worker` in its clone")
+    os.chdir(folder)
+    with get_client(sync_client=True) as client:
+        commit = str(client.read_flow_run(UUID(os.environ["PREFECT__FLOW_RUN_ID"])).parameters["commit"])
+    if git("rev-parse", "HEAD") != commit:
+        refuse_changes()
+        git("fetch", "--quiet", "--all")
+        git("checkout", "--quiet", "--force", "--detach", commit)  # --force: dvc.lock differs after each training
+    return {"directory": folder}
+
+
+def refuse_changes() -> None:
+    """Raises Failed where tracked files differ from the commit; dvc.lock may: each machine writes its own."""
+    changed = [line for line in git("status", "--porcelain", "--untracked-files=no").splitlines() if line]
+    changed = [line for line in changed if not line.endswith("dvc.lock")]
+    if changed:
+        names = ", ".join(line.split()[-1] for line in changed)
+        raise Failed(f"{names}: changed, and in no commit; other machines would train something else: commit and push")
+
+
+def refuse_epochs(epochs: int | None, committed: int | None) -> None:
+    """Raises Failed where a retraining asks for other epochs than those of params.yaml."""
+    if epochs not in (None, committed):
+        raise Failed(
+            f"other machines train by the committed params.yaml: train.epochs is {committed or 'null'} there, "
+            f"not {epochs}; change it, commit and push"
+        )
+
+
+def git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def sign(flow_run: str) -> None:
+    """Writes on a run which worker has it."""
+    if name := os.environ.get("PREFECT__WORKER_NAME"):
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(flow_run), tags=[f"{_WORKER}{name}"])
+
+
+def done_by_a_worker(parameters: dict[str, Any], *, tries: int) -> str:
+    """Has a worker do it, and another one if that dies; returns what it says.
+
+    Raises:
+        NobodyDid: it failed for a reason that lasts, or `tries` workers died.
+    """
+    said = []
+    for _ in range(tries):
+        run = run_deployment(DEPLOYMENT, parameters=parameters, timeout=0, as_subflow=False)
+        assert isinstance(run, FlowRun)
+        state = watched(run.id)
+        message = state.message or state.name or ""
+        if state.is_completed():
+            return message
+        said.append(f"{state.name}: {message}")
+        if not state.is_crashed():
+            break
+        log.warning("%s: a worker died (%s); trying another", parameters, message)
+    raise NobodyDid("; ".join(said))
+
+
+def watched(run_id: UUID) -> Any:
+    """The final state of a run; one whose worker has died is closed as crashed."""
+    claimed = None
+    with _counted(run_id):
+        while True:
+            with get_client(sync_client=True) as client:
+                run = client.read_flow_run(run_id)
+                assert run.state is not None
+                if run.state.is_final():
+                    return run.state
+                claimed = (claimed or time.monotonic()) if run.state.is_pending() else None
+                dead = (claimed and time.monotonic() - claimed > CLAIMED_SECONDS) or not worker_lives(client, run)
+                if dead:
+                    client.set_flow_run_state(run_id, Crashed(message="its worker is gone"), force=True)
+            time.sleep(pause(len(_watched)))
+
+
+def pause(watched: int) -> float:
+    """Seconds between two polls of a run: more where many are watched, so that the server has time for its work."""
+    return max(POLL_SECONDS, watched / MOST_POLLS)
+
+
+@contextmanager
+def _counted(run_id: UUID) -> Iterator[None]:
+    _watched.add(run_id)
+    try:
+        yield
+    finally:
+        _watched.discard(run_id)
+
+
+def worker_lives(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the worker that signed a run still sends heartbeats; true where none has signed it yet."""
+    names = [tag.removeprefix(_WORKER) for tag in run.tags if tag.startswith(_WORKER)]
+    if not names:
+        return True
+    workers = client.read_workers_for_work_pool(work_pool_name=MACHINES)
+    return any(worker.name == names[0] and worker.status == WorkerStatus.ONLINE for worker in workers)
+
+
+def images_file(root: str, category: str) -> Path:
+    """What DVC knows a category's images by, where they are tracked."""
+    return Path(root) / f"{category}.dvc"

@@ -1,0 +1,34 @@
+"""`make retrain`: the flow of flows.py, with a Ctrl-C, SIGTERM or closed terminal passed on to it alone.
+
+In a session of its own, Prefect's private server and the stages get no signal that went to the whole group: the flow
+ends its stages by itself, after their step, and the server is still there to be told.
+"""
+
+import signal
+import subprocess
+import sys
+
+from pipelines.core.signals import ENDED, INTERRUPTED_TEXT, passing_on
+
+
+def main() -> int:
+    flows: list[subprocess.Popen[bytes]] = []
+
+    def end() -> None:
+        for flow in flows:
+            flow.send_signal(signal.SIGTERM)
+
+    command = [sys.executable, "-m", "pipelines.orchestration.flows", *sys.argv[1:]]
+    with passing_on(end) as signals, subprocess.Popen(command, start_new_session=True) as flow:
+        flows.append(flow)
+        if signals:  # it came before there was whom to tell
+            end()
+        code = flow.wait()
+    if signals:
+        print(INTERRUPTED_TEXT, file=sys.stderr, flush=True)
+        return ENDED[signals[0]]
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

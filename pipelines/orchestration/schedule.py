@@ -1,0 +1,48 @@
+"""Serve the deployments of prefect.yaml from this process, without work pool and worker.
+
+Run as: python -m pipelines.orchestration.schedule
+
+It needs a Prefect server: that of `make up` (its settings are found by themselves), or PREFECT_API_URL.
+"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipelines.core.params import read_yaml
+from pipelines.core.stage import Failed, exit_code
+from pipelines.orchestration.service_settings import ENVIRONMENT, read_environment
+
+DEPLOYMENTS = Path("prefect.yaml")
+
+
+def main() -> None:
+    """Runs until it is ended.
+
+    Raises:
+        Failed: there is no server to tell of the deployments.
+    """
+    if ENVIRONMENT.is_file():
+        os.environ |= read_environment()
+    if "PREFECT_API_URL" not in os.environ:
+        raise Failed("there is no Prefect server: run make up, or set PREFECT_API_URL")
+    from prefect import serve  # reads the environment at import
+
+    serve(*[deployment_of(entry) for entry in read_yaml(DEPLOYMENTS)["deployments"]])
+
+
+def deployment_of(entry: dict[str, Any]) -> Any:
+    """What prefect.yaml says of one deployment, for `prefect.serve`."""
+    from prefect.schedules import Cron
+
+    file, _, name = entry["entrypoint"].partition(":")
+    flow = getattr(import_module(file.removesuffix(".py").replace("/", ".")), name)
+    schedules = [Cron(s["cron"], timezone=s["timezone"]) for s in entry["schedules"]]
+    kept = {key: entry[key] for key in ("name", "description", "parameters", "tags")}
+    return flow.to_deployment(schedules=schedules, **kept)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,69 @@
+"""What the services of this machine are told: ports, a password, and what keeps strangers out."""
+
+import os
+import secrets
+import shlex
+import socket
+from pathlib import Path
+
+from pipelines.core.paths import STATE
+from pipelines.core.stage import Failed
+
+ENVIRONMENT = STATE / "services.env"
+HOST, POOL, MACHINES = "127.0.0.1", "fastflow", "machines"
+
+
+def settings(prefect_port: int, mlflow_port: int) -> dict[str, str]:
+    """What servers, worker and people's shells have in common. The password is drawn anew at each start."""
+    page = f"http://{HOST}:{prefect_port}"
+    login = f"admin:{secrets.token_urlsafe(18)}"
+    return {
+        "PREFECT_API_URL": f"{page}/api",
+        "PREFECT_API_AUTH_STRING": login,
+        "PREFECT_SERVER_API_AUTH_STRING": login,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": page,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_HOME": str(Path(".prefect").resolve()),
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_TRACKING_URI": f"http://{HOST}:{mlflow_port}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "FASTFLOW_PROJECT": str(Path.cwd()),
+    }
+
+
+def commands(environment: dict[str, str]) -> dict[str, tuple[list[str], int]]:
+    """By service: its command, and the port that shows that it is there, 0 where there is none."""
+    prefect, mlflow = (port_of(environment[key]) for key in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"))
+    hosts = f"localhost:{mlflow},{HOST}:{mlflow}"
+    store = "sqlite:///.mlflow/mlflow.db"
+    tracking = ["mlflow", "server", "--host", HOST, "--port", str(mlflow), "--workers", "1", "--allowed-hosts", hosts]
+    tracking += ["--x-frame-options", "DENY", "--serve-artifacts", "--artifacts-destination", ".mlflow/artifacts"]
+    tracking += ["--backend-store-uri", os.environ.get("MLFLOW_BACKEND", store)]
+    worker = ["prefect", "worker", "start", "--pool", POOL, "--name", f"{socket.gethostname()}-{os.getpid()}"]
+    return {
+        "prefect": (["prefect", "server", "start", "--host", HOST, "--port", str(prefect)], prefect),
+        "mlflow": (tracking, mlflow),
+        "worker": (worker, 0),
+    }
+
+
+def write_environment(environment: dict[str, str]) -> None:
+    """For shells: `set -a; . .state/services.env`. It holds the password: for its owner's eyes alone."""
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items())
+    with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+
+
+def read_environment() -> dict[str, str]:
+    """Raises Failed where `up` has not written it."""
+    if not ENVIRONMENT.is_file():
+        raise Failed(f"{ENVIRONMENT} is not there: no service of ours was started; run: make up")
+    lines = ENVIRONMENT.read_text().splitlines()
+    return {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in lines)}
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2].partition("/")[0])

@@ -1,0 +1,235 @@
+"""Prefect's server, MLflow's server and a worker that runs the deployments of prefect.yaml, all on this machine.
+
+Run as: python -m pipelines.orchestration.services up          then open what it prints
+        python -m pipelines.orchestration.services down        ends exactly those
+        python -m pipelines.orchestration.services status
+        python -m pipelines.orchestration.services deploy      after a change of prefect.yaml
+        python -m pipelines.orchestration.services ui          MLflow's pages alone, until Ctrl-C
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from fastflow.files import write_text
+from pipelines.core.params import read_params, read_yaml
+from pipelines.core.paths import STATE
+from pipelines.core.stage import Failed, exit_code, log
+from pipelines.orchestration.service_settings import (
+    ENVIRONMENT,
+    HOST,
+    MACHINES,
+    POOL,
+    commands,
+    read_environment,
+    settings,
+    write_environment,
+)
+from pipelines.registry.comparison_view import LINK
+
+RECORD, LOGS = STATE / "services.json", STATE / "services"
+STARTING_SECONDS, ENDING_SECONDS = 180, 20
+
+
+class Service(NamedTuple):
+    """A process that `up` started: found again by its number and its moment of birth, as numbers come again."""
+
+    name: str
+    pid: int
+    born: float
+
+    def alive(self) -> bool:
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.born and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+def up(*, prefect_port: int, mlflow_port: int) -> None:
+    """Starts what does not run yet, applies prefect.yaml, and says what to open.
+
+    Raises:
+        Failed: a port is taken by something else, or a service ends at once; its last lines are told.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    running = {service.name: service for service in recorded() if service.alive()}
+    environment = settings(prefect_port, mlflow_port) if not running else read_environment()
+    write_environment(environment)
+    for name, (command, port) in commands(environment).items():
+        if name in running:
+            continue
+        if port and answers(port):
+            raise Failed(
+                f"port {port}, for {name}, is taken; end what has it, or choose another one: "
+                f"python -m pipelines.orchestration.services up --{name}-port {port + 100}"
+            )
+        log.info("starting %s", f"{name}, a quarter of a minute or more" if port else name)
+        running[name] = start(name, command, environment)
+        record(list(running.values()))
+        if port:
+            wait_for(running[name], port)
+        if name == "prefect":
+            deploy()
+    tell(environment)
+
+
+def deploy() -> None:
+    """Makes the work pools that are not there and applies prefect.yaml, of which what is for other machines only where
+    params.yaml has them train. Raises Failed with what Prefect says."""
+    log.info("applying prefect.yaml")
+    pools = [POOL, MACHINES] if read_params().retrain.where == "pool" else [POOL]
+    for pool in pools:  # one of another type, as for Kubernetes, stays what it is
+        if prefect("work-pool", "inspect", pool).returncode:
+            must(prefect("work-pool", "create", pool, "--type", "process"))
+    plan = read_yaml(Path("prefect.yaml"))["deployments"]
+    names = [deployment["name"] for deployment in plan if deployment["work_pool"]["name"] in pools]
+    must(prefect("deploy", *[word for name in names for word in ("--name", name)]))
+
+
+def prefect(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *command],
+        env=os.environ | read_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def must(done: subprocess.CompletedProcess[str]) -> None:
+    if done.returncode:
+        raise Failed(f"{' '.join(done.args[2:])}: {(done.stdout + done.stderr).strip()[-2000:]}")
+
+
+def down() -> None:
+    """Ends what `up` started, politely, then for good; nothing else."""
+    services = [service for service in recorded() if service.alive()]
+    for service in reversed(services):  # the worker first: its runs end while the servers still listen
+        end(service)
+    RECORD.unlink(missing_ok=True)
+    ENVIRONMENT.unlink(missing_ok=True)
+    if not services:
+        log.info("nothing of ours is running")
+
+
+def end(service: Service) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if service.alive():
+            os.killpg(service.pid, sign)
+        late = time.monotonic() + ENDING_SECONDS
+        while service.alive() and time.monotonic() < late:
+            time.sleep(0.1)
+    log.info("%s: ended", service.name)
+
+
+def ui(*, port: int) -> None:
+    """MLflow's server in front of this project's store, until Ctrl-C. Raises Failed as `up` does."""
+    if answers(port):
+        raise Failed(f"port {port} is taken, by `make up` or something else; another one: make ui PORT=5050")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    environment = settings(port, port)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # a terminal that is closed ends it, too
+        signal.signal(number, signal.default_int_handler)
+    log.info("starting MLflow")
+    service = start("mlflow", commands(environment)["mlflow"][0], environment)
+    try:
+        wait_for(service, port)
+        log.info("open %s/%s    stop: Ctrl-C", environment["MLFLOW_TRACKING_URI"], page_of_runs())
+        psutil.Process(service.pid).wait()
+    except KeyboardInterrupt:
+        log.info("")
+    finally:
+        end(service)
+
+
+def page_of_runs() -> str:
+    """Where the runs are, below MLflow's address: its own first page is of other things."""
+    with closing(sqlite3.connect("file:.mlflow/mlflow.db?mode=ro", uri=True)) as database:
+        found = database.execute("SELECT experiment_id FROM experiments WHERE name = 'fastflow'").fetchone()
+    return LINK.format(experiment_id=found[0]) if found else "#/experiments"
+
+
+def status() -> None:
+    for service in recorded():
+        log.info(
+            "%-8s process %d %s", service.name, service.pid, "runs" if service.alive() else "is gone; run: make up"
+        )
+    if not recorded():
+        log.info("nothing of ours is running; run: make up")
+
+
+def start(name: str, command: list[str], environment: dict[str, str]) -> Service:
+    """In a session of its own, so that Ctrl-C in this terminal is not for it."""
+    Path(".mlflow").mkdir(mode=0o700, exist_ok=True)
+    with (LOGS / f"{name}.log").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            env=os.environ | {k: v for k, v in environment.items() if name != "mlflow" or k != "MLFLOW_TRACKING_URI"},
+        )  # fmt: skip
+    return Service(name, process.pid, psutil.Process(process.pid).create_time())
+
+
+def wait_for(service: Service, port: int) -> None:
+    end = time.monotonic() + STARTING_SECONDS
+    while not answers(port):
+        if not service.alive() or time.monotonic() > end:
+            last = (LOGS / f"{service.name}.log").read_text(errors="replace")[-2000:]
+            raise Failed(f"{service.name} did not start; the end of {LOGS}/{service.name}.log:\n{last}")
+        time.sleep(0.3)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def recorded() -> list[Service]:
+    if not RECORD.is_file():
+        return []
+    found: list[dict[str, Any]] = json.loads(RECORD.read_text())
+    return [Service(**service) for service in found]
+
+
+def record(services: list[Service]) -> None:
+    write_text(RECORD, json.dumps([service._asdict() for service in services], indent=2) + "\n")
+
+
+def tell(environment: dict[str, str]) -> None:
+    page = environment["PREFECT_API_URL"].removesuffix("/api")
+    log.info(
+        "\n  Prefect   %s/login?redirect=/deployments    log in with the line that this prints:\n"
+        "            . %s; echo $PREFECT_API_AUTH_STRING\n"
+        "  MLflow    %s\n\n"
+        "  Retrain now: Deployments, retrain-all / nightly, Run, Quick run. Nights are set in prefect.yaml.\n"
+        "  In a shell: set -a; . %s; set +a    then: make retrain\n"
+        "  The end: make down                 Logs: %s/",
+        page, ENVIRONMENT, environment["MLFLOW_TRACKING_URI"], ENVIRONMENT, LOGS,
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["up", "down", "status", "deploy", "ui"])
+    parser.add_argument("--prefect-port", type=int, default=4200)
+    parser.add_argument("--mlflow-port", type=int, default=5000)
+    args = parser.parse_args()
+    if args.what == "up":
+        up(prefect_port=args.prefect_port, mlflow_port=args.mlflow_port)
+    elif args.what == "ui":
+        ui(port=args.mlflow_port)
+    else:
+        {"down": down, "status": status, "deploy": deploy}[args.what]()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,172 @@
+"""Two models of a category side by side, scored now on the same test images: what changed, and for which images.
+
+Run as: fastflow compare bottle                                  its champion, and models/bottle
+        fastflow compare --category bottle models:/fastflow-bottle/3 models:/fastflow-bottle/7
+        fastflow compare                                         all categories
+
+Writes compare.html. Models are named as pipelines.scoring.score takes them; {category} stands for each category.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from fastflow.checkpoint import load_checkpoint
+from fastflow.data import read_masks
+from fastflow.decode import read_image
+from fastflow.evaluation import Scored, image_metrics, mask_paths, pixel_values, pixels, score_images
+from fastflow.files import write_text
+from fastflow.index import read_index
+from fastflow.metrics.paired import auroc_difference
+from fastflow.metrics.rates import error_rates
+from fastflow.sealed import read_config
+from pipelines.core.device import choose_device
+from pipelines.core.params import Params, read_params
+from pipelines.core.paths import CHAMPION_MODEL, index_file
+from pipelines.core.revision import project_version
+from pipelines.core.stage import exit_code, log
+from pipelines.promotion.candidates import ROUNDS
+from pipelines.promotion.comparison_page import COMPARED, MILLISECONDS, SAME, Compared, Flipped, Side, render
+from pipelines.registry.checkpoints import checkpoint_of
+from pipelines.reporting.pictures import Triplet, triplet
+from pipelines.reporting.tables import Evaluated, defect_table, score_table
+
+THE_TRAINED = "{category}"  # models/<category>
+PAGE = Path("compare.html")
+MOST = 24  # flipped images that a category's page shows
+
+
+class Judged(NamedTuple):
+    """One of the two: its side of the page, its scored images, and where its heat begins and is a defect."""
+
+    side: Side
+    scored: Scored
+    threshold: dict[str, float]
+    label: "pd.Series[int]"
+
+
+def compare(category: str, params: Params, first: str, second: str) -> Compared:
+    """Raises what `pipelines.registry.checkpoints.checkpoint_of` does."""
+    index, root = read_index(index_file(category), split="test"), Path(params.data.root) / category
+    both = [judged(index, root, params, name.format(category=category)) for name in (first, second)]
+    one, other = both
+    difference = None
+    if index["gt_label"].nunique() == 2:
+        found = auroc_difference(
+            one.scored.pred_score,
+            other.scored.pred_score,
+            index["gt_label"],
+            confidence=params.gate.confidence,
+            resamples=params.gate.resamples,
+        )
+        difference = (found.value, found.lower)
+    rows = np.flatnonzero(one.label.to_numpy() != other.label.to_numpy())
+    return Compared(
+        category=category,
+        first=one.side,
+        second=other.side,
+        difference=difference,
+        confidence=params.gate.confidence,
+        flipped=[flipped(index, root, int(row), one, other) for row in rows[:MOST]],
+        num_flipped=len(rows),
+        same=np.array_equal(one.scored.pred_score, other.scored.pred_score) and one.threshold == other.threshold,
+    )
+
+
+def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged:
+    """A model on all test images."""
+    device = choose_device(params.device)
+    log.info("scoring %d test images with %s", len(index), name)
+    with checkpoint_of(name) as found:
+        model = load_checkpoint(found.folder).to(device)
+        version = found.version if name.startswith("models:") else f"{found.folder} ({found.version})"
+        threshold = read_config(found.folder)["threshold"]
+    paths = [root / path for path in index["image_path"]]
+    size = params.evaluate.batch_size
+    scored = score_images(model, paths, batch_size=size, device=device)
+    few = [score_images(model, paths[: 2 * size], batch_size=size, device=device) for _ in range(ROUNDS)]
+    maps, masks = pixels(index, scored, root)
+    metrics = image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
+    scores = score_table(index, scored.pred_score, threshold=threshold["image"])
+    rates = error_rates(scores["gt_label"], scores["pred_label"])
+    types = defect_table(Evaluated(index, scores, maps, masks, metrics, {}))
+    numbers = {name: value.value for name, value in metrics.items()} | rates
+    numbers |= {MILLISECONDS: min(one.milliseconds_per_image for one in (scored, *few))}  # the least disturbed
+    side = Side(version=version, threshold=threshold["image"], metrics=numbers, types=types)
+    return Judged(side, scored, threshold, scores["pred_label"])
+
+
+def flipped(index: pd.DataFrame, root: Path, row: int, first: Judged, second: Judged) -> Flipped:
+    """An image that the two judge differently, with the heat of each on its own scale."""
+    found = index.iloc[row]
+    pictures = [
+        pictures_of(root / found["image_path"], mask_paths(index, root)[row], one, row) for one in (first, second)
+    ]
+    return Flipped(
+        image_path=found["image_path"],
+        defect_type=found["defect_type"],
+        gt_label=int(found["gt_label"]),
+        scores=(float(first.scored.pred_score[row]), float(second.scored.pred_score[row])),
+        labels=(int(first.label.iloc[row]), int(second.label.iloc[row])),
+        heats=(pictures[0].heat, pictures[1].heat),
+        truth=pictures[1].contours,
+    )
+
+
+def pictures_of(path: Path, mask: Path | None, one: Judged, row: int) -> Triplet:
+    anomaly_map = one.scored.anomaly_maps[row]
+    height, width = anomaly_map.shape
+    image, (gt_mask,) = read_image(path, image_size=(height, width)), read_masks([mask], image_size=(height, width))
+    return triplet(image, anomaly_map, gt_mask, low=one.threshold["low"], threshold=one.threshold["pixel"])
+
+
+def table_of(found: list[Compared]) -> str:
+    """Lines of a table for a terminal."""
+    wide = max(map(len, COMPARED))
+    lines = []
+    for one in found:
+        lines.append(f"{one.category}, first: {one.first.version}, second: {one.second.version}")
+        lines.append(f"  {'metric':{wide}} {'first':>9} {'second':>9} {'change':>9}")
+        for name, then, now in one.pairs():
+            if then is not None and now is not None:
+                digits = 1 if name == MILLISECONDS else 4
+                lines.append(f"  {name:{wide}} {then:9.{digits}f} {now:9.{digits}f} {now - then:+9.{digits}f}")
+        lines.append(f"  {'verdicts flipped':{wide}} {one.num_flipped:9}")
+        if one.same:
+            lines.append(f"  {SAME}")
+    return "\n".join(lines)
+
+
+def figures_of(one: Compared) -> dict[str, Any]:
+    versions = {"first": one.first.version, "second": one.second.version}
+    pairs = {name: {"first": then, "second": now} for name, then, now in one.pairs()}
+    return {"versions": versions, "metrics": pairs, "flipped": one.num_flipped}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="MODEL", help="two at most; or categories alone")
+    parser.add_argument("--category", action="append", help="may be repeated; default: all of params.yaml")
+    parser.add_argument("--to", type=Path, default=PAGE)
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    args = parser.parse_args()
+    params = read_params()
+    categories, models = args.category or [], args.words
+    if not categories and set(models) <= set(params.data.categories):
+        categories, models = models, []  # a model beside itself would say nothing
+    if len(models) > 2:
+        raise ValueError(f"two models are compared, got {len(models)}: {', '.join(models)}")
+    first, second = models + [CHAMPION_MODEL, THE_TRAINED][len(models) :]
+    found = [compare(c, params, first, second) for c in categories or params.data.categories]
+    write_text(args.to, render(found, about=project_version()))
+    print(json.dumps({one.category: figures_of(one) for one in found}, indent=2) if args.json else table_of(found))
+    log.info("wrote %s", args.to)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,93 @@
+"""A trained model by its name: a category, a folder, or a version in the registry; verified before it is used."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mlflow
+
+from fastflow.sealed import read_config
+from pipelines.core.paths import model_name
+from pipelines.registry import aliases, store
+from pipelines.registry.aliases import get_version
+from pipelines.registry.registered import CONTENT, WEIGHTS, verified_checkpoint
+from pipelines.registry.scorer import folder_of
+
+_REGISTERED = re.compile(r"models:/fastflow-(?P<category>.+?)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))$")
+
+
+class Named(NamedTuple):
+    """A checkpoint folder, and what its scores are signed with; `weights` is what those of its folder would be."""
+
+    folder: Path
+    category: str
+    version: str
+    weights: str
+
+
+@contextmanager
+def checkpoint_of(source: str) -> Iterator[Named]:
+    """The checkpoint of `bottle`, `models/bottle` or another folder, `models:/fastflow-bottle@champion`, or
+    `models:/fastflow-bottle/3`; one of the registry is there until the block ends.
+
+    Raises:
+        ValueError: there is no such version, or the name has another form.
+        Untrusted, BadCheckpoint: its files are not those that were written.
+        ServerAway: the store does not answer.
+    """
+    if not source.startswith("models:"):
+        folder = folder_of(source)
+        about = read_config(folder)
+        yield Named(folder, about["category"], _weights(about), _weights(about))
+        return
+    found = _REGISTERED.match(source)
+    if not found:
+        raise ValueError(f"{source!r} is no registered model; such as models:/fastflow-bottle@champion")
+    with tempfile.TemporaryDirectory() as scratch:
+        version = registered_version(found["category"], alias=found["alias"], version=found["version"])
+        yield download(found["category"], version, Path(scratch))
+
+
+def registered_version(category: str, *, alias: str | None, version: str | None = None) -> str:
+    """The number of a version, by its alias or as it is. Raises ValueError, ServerAway."""
+    if version:
+        return version
+    client = store.connect()
+    with store.answering():
+        found = aliases.alias(client, model_name(category), str(alias))
+    if found is None:
+        raise ValueError(f"{model_name(category)} has no version with the alias {alias!r}; train and promote one first")
+    return found
+
+
+def download(category: str, version: str, folder: Path) -> Named:
+    """A version's checkpoint, below `folder`. Raises Untrusted, ValueError, ServerAway."""
+    client = store.connect()
+    with store.answering():
+        made = get_version(client, category, version)
+        source = str(client.get_model_version_download_uri(made.name, made.version))
+        here = mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder))
+    checkpoint = verified_checkpoint(Path(here), sha256=made.tags.get(CONTENT, "unknown"))
+    return Named(checkpoint, category, f"{made.name}/{made.version}", _weights(read_config(checkpoint)))
+
+
+def _weights(about: dict[str, Any]) -> str:
+    """The beginning of the flow's hash, which a threshold does not change."""
+    return str(about["sha256"]["flow.safetensors"])[:12]
+
+
+def who_made(category: str, signed: str) -> str:
+    """The registered version that signed scores so, by its own name or its weights' hash; empty where there is none.
+
+    Raises:
+        ServerAway: the store does not answer.
+    """
+    name = signed.partition(" ")[0]  # an export's ends with its format
+    client = store.connect()
+    with store.answering():
+        known = aliases.versions(client, model_name(category))
+    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(WEIGHTS, "")[:12]))
+    return next((f"models:/{version.name}/{version.version}" for version in found), "")

@@ -1,0 +1,106 @@
+"""Delete registered versions that nobody needs: all but champion, previous, challenger and the newest --keep.
+
+Run as: fastflow gc bottle --keep 5 --dry-run        (without --category: all of params.yaml)
+
+The runs stay, with their figures and pictures; what goes is the version and its weights.
+"""
+
+import argparse
+import sys
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from pipelines.core.names import counted
+from pipelines.core.params import read_params
+from pipelines.core.paths import model_name
+from pipelines.core.stage import exit_code, log
+from pipelines.registry import aliases, store
+
+DELETING = "model_being_deleted"  # tag of a run: a killed gc is finished by the next one
+KEPT_ALIASES = (aliases.CHAMPION, aliases.PREVIOUS, aliases.CHALLENGER)
+
+
+def gc(category: str, *, keep: int, dry_run: bool) -> int:
+    """Returns the bytes freed, or that would be.
+
+    Raises:
+        ServerAway: the store does not answer.
+    """
+    client = store.connect()
+    with store.answering():
+        name = model_name(category)
+        if not dry_run:
+            _finish_deletions(client, name)
+        aliased = {aliases.alias(client, name, which) for which in KEPT_ALIASES}
+        made = aliases.versions(client, name)
+        kept = {str(v.version) for v in made[:keep]} | aliased
+        freed = 0
+        for version in made:
+            if str(version.version) not in kept:
+                size = size_of(str(version.source))
+                freed += size
+                log.info("%s version %s: %.1f MB", name, version.version, size / 1e6)
+                if not dry_run:
+                    _delete(client, version)
+    fate, rest = "would go" if dry_run else "gone", counted(len(kept - {None}), "version")
+    log.info("%s: %.1f MB %s; %s kept", name, freed / 1e6, fate, rest)
+    return freed
+
+
+def size_of(address: str) -> int:
+    """Bytes below an artifact address; 0 where nothing is left."""
+    try:
+        repository = get_artifact_repository(address)
+        todo, total = [""], 0
+        while todo:
+            for entry in repository.list_artifacts(todo.pop() or None):
+                if entry.is_dir:
+                    todo.append(entry.path)
+                else:
+                    total += entry.file_size or 0
+    except (MlflowException, OSError):
+        return 0
+    return total
+
+
+def _delete(client: mlflow.MlflowClient, version: ModelVersion) -> None:
+    """First the version, so that the registry never names files that are gone."""
+    run_id, source = str(version.run_id), str(version.source)
+    client.set_tag(run_id, DELETING, f"{version.name} {source}")
+    client.delete_model_version(version.name, version.version)
+    _delete_files(client, run_id, source)
+
+
+def _delete_files(client: mlflow.MlflowClient, run_id: str, source: str) -> None:
+    get_artifact_repository(source).delete_artifacts("")  # type: ignore[no-untyped-call]
+    client.delete_tag(run_id, DELETING)
+
+
+def _finish_deletions(client: mlflow.MlflowClient, name: str) -> None:
+    found = client.search_runs([store.experiment_id(client)], filter_string=f"tags.{DELETING} LIKE '{name} %'")
+    still_named = {str(v.source) for v in aliases.versions(client, name)}
+    for run in found:
+        source = run.data.tags[DELETING].partition(" ")[2]
+        if source in still_named:  # killed before the version went
+            client.delete_tag(run.info.run_id, DELETING)
+        else:
+            _delete_files(client, run.info.run_id, source)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", action="append", help="only this one; may be repeated")
+    parser.add_argument("--keep", type=int, default=5, help="newest versions to keep (5)")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    args = parser.parse_args()
+    if args.keep < 0:
+        raise ValueError(f"--keep is {args.keep}; allowed: 0 or more")
+    for category in args.category or read_params().data.categories:
+        gc(category, keep=args.keep, dry_run=args.dry_run)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,64 @@
+"""The card of a version, Markdown: what it is for, what it does, what it promises, where it comes from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastflow.sealed import read_config
+from pipelines.core.paths import model_folder
+
+FRACTIONS = ("image_auroc", "pixel_auroc", "aupro", "false_reject_rate", "miss_rate")
+COUNTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image")
+
+
+def model_card(
+    category: str,
+    numbers: Mapping[str, float],
+    *,
+    intervals: Mapping[str, Sequence[float]],
+    images: Mapping[str, Any],
+    origin: Mapping[str, str],
+) -> str:
+    """From the checkpoint, the metrics of its evaluation and their 95 % limits, its dataset.json, its provenance."""
+    config = read_config(model_folder(category))
+    model, threshold = config["model"], config["threshold"]
+    size = "x".join(map(str, model["image_size"]))
+    return (
+        f"# {category}: FastFlow on {model['backbone']}, {size} pixels\n\n"
+        f"Finds defects in photographs of **{category}**, and where they are; learnt from good images alone.\n\n"
+        "## Use\n"
+        f"- For photographs like those it was trained on: the same product, view, camera and light. "
+        f"`pred_score` above {threshold['image']:.6g} means: not like the good ones.\n"
+        "- Not for other products, cameras or lights, nor as the only guard where a missed defect can harm people.\n"
+        "- It knows no kinds of defects. One that is smaller than a few of its pixels, or changes the look of the part "
+        "less than good parts differ among themselves, is missed.\n\n"
+        f"## Measured\n{metrics_table(numbers, intervals)}\n\n"
+        "On the test images of this category, which no choice was made on. Metrics with `oracle` in their name choose "
+        "a threshold on them, and are not shown here.\n\n"
+        "## Threshold\n"
+        f"{threshold['image']:.6g}, for {threshold['false_reject_rate']:.1%} false rejects, by method "
+        f"`{threshold['method']}` from {threshold['num_normal']} good training images. Guarantee: "
+        f"{threshold['guarantee']}.\n\n"
+        "## Images\n"
+        f"{images['source']}, DVC hash `{images['dvc_md5']}`. Licence: {images['licence']}. {images['left_out']} left "
+        f"out, {images['noted']} noted by the checks.\n\n"
+        "## Provenance\n"
+        f"Seed {config['seed']}, {config['epochs']} epochs, {config['train_seconds']:.0f} s; backbone weights: "
+        f"`{weights_name(config['weights'])}`; commit `{origin['git_commit']}`"
+        f"{', with changes that are in no commit' if origin['git_dirty'] == 'true' else ''}; torch {origin['torch']}, "
+        f"timm {origin['timm']}.\n"
+    )
+
+
+def metrics_table(numbers: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:
+    lines = ["| | | 95 % |", "|---|---|---|"]
+    for name in (*FRACTIONS, *COUNTS):
+        if name in numbers:
+            limits = " to ".join(f"{limit:.4f}" for limit in intervals.get(name, ()))
+            value = f"{numbers[name]:.4f}" if name in FRACTIONS else f"{numbers[name]:g}"
+            lines.append(f"| {name} | {value} | {limits} |")
+    return "\n".join(lines)
+
+
+def weights_name(weights: str) -> str:
+    """A file by its name alone: where it lay is nobody's business."""
+    return weights.replace("\\", "/").rpartition("/")[2]

@@ -1,0 +1,88 @@
+"""A registered model's files: written as data alone, and trusted only if they are nothing else.
+
+MLflow runs what a model folder names (a loader, a `code` folder, a pickle). Ours names the installed `LOADER` and
+holds JSON and safetensors; whatever differs is refused before anything is imported.
+"""
+
+import warnings
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+
+import mlflow
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
+
+from fastflow.errors import BadData
+from fastflow.files import folder_sha256
+from pipelines.core.params import read_yaml
+
+LOADER = "pipelines.registry.served_model"
+SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a list of paths or bytes has none
+    inputs=Schema([ColSpec(AnyType())]),  # type: ignore[no-untyped-call]
+    outputs=Schema([ColSpec(DataType.double, "pred_score"), ColSpec(DataType.long, "pred_label")]),
+)
+REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
+WEIGHTS = "sha256.flow.safetensors"  # the tag of a version with its flow's hash
+CONTENT = "model_sha256"  # the tag of a version that says what its files are
+SUFFIXES = {".json", ".safetensors"}
+
+
+class Untrusted(BadData):
+    """A model folder that is not one of ours; nothing of it was run."""
+
+
+def write_model(checkpoint: Path, to: Path, *, example: str) -> None:
+    """The MLflow model folder of a checkpoint; `example` is an image file in base64."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own hints
+        mlflow.pyfunc.save_model(
+            path=str(to),
+            loader_module=LOADER,
+            data_path=str(checkpoint),
+            signature=SIGNATURE,
+            input_example=pd.DataFrame({"image": [example]}),
+            pip_requirements=REQUIREMENTS,
+        )
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """The checkpoint inside a model folder, after seeing that the folder is data alone.
+
+    Raises:
+        Untrusted: it names another loader, code or flavour, leads out of the folder, or holds other kinds of files.
+    """
+    try:
+        flavors = dict(read_yaml(folder / "MLmodel")["flavors"])
+        ours = dict(flavors["python_function"])
+        inside = PurePosixPath(ours["data"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Untrusted(
+            f"{folder}/MLmodel cannot be read as one of ours ({error!r}); train and register again"
+        ) from error
+    strange = {k for k, v in ours.items() if v and k not in ("data", "env", "loader_module", "python_version")}
+    checkpoint = folder / inside
+    if set(flavors) != {"python_function"} or ours.get("loader_module") != LOADER or strange:
+        raise Untrusted(
+            f"{folder}/MLmodel asks for {ours.get('loader_module')}, {sorted(strange | set(flavors))}: refused"
+        )
+    if inside.is_absolute() or ".." in inside.parts or not checkpoint.is_dir():
+        raise Untrusted(f"{folder}/MLmodel: data is {str(inside)!r}, not a folder below it: refused")
+    for path in [checkpoint, *checkpoint.parents[: len(inside.parts) - 1], *checkpoint.rglob("*")]:
+        if path.is_symlink() or (path.is_file() and path.suffix not in SUFFIXES):
+            raise Untrusted(f"{path} is neither JSON nor safetensors: refused")
+    return checkpoint
+
+
+def verified_checkpoint(folder: Path, *, sha256: str) -> Path:
+    """The checkpoint inside a downloaded model folder, if its content is the one recorded.
+
+    Raises:
+        Untrusted: not data alone, or another content.
+    """
+    checkpoint = checkpoint_of(folder)
+    got = folder_sha256(checkpoint)
+    if got != sha256:
+        raise Untrusted(f"{folder}: its sha256 is {got}, registered was {sha256}; the artifact was changed or damaged")
+    return checkpoint

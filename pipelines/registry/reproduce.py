@@ -1,0 +1,141 @@
+"""How to make a registered version again, from its number alone: commit, images, parameters, commands.
+
+Run as: fastflow reproduce bottle 7 > recipe.sh
+"""
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from pipelines.core.params import CATEGORY_NAME
+from pipelines.core.paths import model_name
+from pipelines.core.percent import choosing
+from pipelines.core.stage import exit_code
+from pipelines.registry import aliases, store
+from pipelines.registry.registered import WEIGHTS
+
+PARAMS_ARTIFACT = "source/params.yaml"
+WEIGHTS_FILE = "weights_sha256"  # of a file of the backbone's weights; trainings without one do not tell it
+ALLOWED = {  # what a training writes of itself: nothing else that a store holds may reach a shell
+    "category": CATEGORY_NAME,
+    "version": "[0-9]+",
+    "git_commit": "[0-9a-f]{40}|[0-9a-f]{64}",
+    "git_dirty": "true|false|unknown",
+    "seed": "-?[0-9]+",
+    "params_sha256": "[0-9a-f]{64}",
+    "data_dvc_md5": r"[0-9a-f]{32}(\.dir)?|unknown",
+    "hardware": ".* [1-9][0-9]* threads.*",
+    WEIGHTS: "[0-9a-f]{64}",
+    WEIGHTS_FILE: "[0-9a-f]{64}|none",
+}
+OF_VERSION = {  # and an evaluation, of the model's threshold; versions of before have no rate
+    "threshold": "-?[0-9.]+(e[+-]?[0-9]+)?|unknown",
+    "threshold_method": "[a-z]+|unknown",
+    "threshold_rate": "[0-9.]+(e-[0-9]+)?|unknown",
+}
+CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal may obey these
+
+
+def recipe(category: str, version: str) -> str:
+    """A script for a shell: run in a fresh clone it ends with the checks of the weights' hash and of the threshold.
+
+    Raises:
+        ValueError: no such version, its run is not in this store, or what the store tells of it cannot be followed.
+        ServerAway: the store does not answer.
+    """
+    client = store.connect()
+    with store.answering():
+        made = aliases.get_version(client, category, version)
+        tags, params = _training(str(made.run_id))
+    own = {name: made.tags.get(name, "unknown") for name in (WEIGHTS, *OF_VERSION)}
+    return script(category, str(made.version), tags | own, params)
+
+
+def script(category: str, version: str, tags: Mapping[str, str], params: str) -> str:
+    """The commands. `tags` are those of the training's run, as a version's may come from a later evaluation of it; of
+    the weights and the threshold, those of the version.
+
+    Raises:
+        ValueError: tags or parameters are not such as a training writes.
+    """
+    name = f"{model_name(category)} version {version}"
+    told = dict.fromkeys((*ALLOWED, *OF_VERSION), "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
+    told |= {"category": category, "version": version}
+    for what, allowed in (ALLOWED | OF_VERSION).items():
+        if not re.fullmatch(allowed, told[what]):
+            raise ValueError(f"{name} cannot be made again: its {what} is {told[what]!r}, which is not {allowed!r}")
+    if CONTROL.search(params):
+        raise ValueError(f"{name} cannot be made again: its {PARAMS_ARTIFACT} holds control characters")
+    commit, hardware = told["git_commit"], re.sub(r"[^\w ,./+-]", "?", told["hardware"], flags=re.ASCII)
+    clean = told["git_dirty"] == "false"
+    digest = told[WEIGHTS_FILE]
+    by_hand = (
+        [f"# model.weights names a file: copy it here by hand, its sha256 is {digest}"] if digest != "none" else []
+    )
+    lines = [
+        f"# {name}: seed {told['seed']}, params.yaml {told['params_sha256'][:12]}",
+        "# clean commit" if clean else "# WARNING: it was made with uncommitted changes: the commit alone may differ",
+        f"# first, in a fresh clone: git checkout {commit}; make setup; . .venv/bin/activate; then bash with this file",
+        "(  # what fails ends these parentheses, not the shell of whoever pasted them",
+        "set -eu",
+        "git diff --quiet HEAD -- params.yaml || { echo 'params.yaml was changed: use a fresh clone'; exit 1; } >&2",
+        f"git checkout --quiet --detach {commit}",
+        f"printf %s {shlex.quote(params)} > params.yaml",
+        'export DVC_SITE_CACHE_DIR="${DVC_SITE_CACHE_DIR:-$PWD/.dvc/site-cache}"',
+        f"# images: DVC knows them as {told['data_dvc_md5']}; drawn ones need no pull, and those that nobody gave to",
+        "# `dvc add` and `dvc push` have to be copied here by hand first",
+        f"dvc pull --with-deps --allow-missing prepare@{category} || true",
+        *by_hand,
+        f"export OMP_NUM_THREADS={re.findall('([0-9]+) threads', hardware)[0]}  # made on: {hardware}",
+        f"dvc repro prepare@{category}",
+        f"dvc repro --single-item --force train@{category}",
+        f"echo '{told[WEIGHTS]}  models/{category}/flow.safetensors' | sha256sum --check",
+        *_threshold(category, told, params),
+        ")",
+    ]
+    return "\n".join(lines)
+
+
+def _threshold(category: str, told: Mapping[str, str], params: str) -> list[str]:
+    """What gives the model the version's threshold, where `fastflow threshold` chose it, and a check of it."""
+    value, method, rate = (told[name] for name in OF_VERSION)
+    if value == "unknown":
+        return []
+    chosen = []
+    if rate != "unknown":
+        trained_for = re.search(
+            r"^  false_reject_rate: ([0-9.e-]+)", f"\n{params}".partition("\nthreshold:")[2], re.MULTILINE
+        )
+        if method == "misses":
+            chosen = [f"dvc repro --single-item evaluate@{category}", choosing(category, told)]
+        elif trained_for is None or float(trained_for[1]) != float(rate):
+            chosen = [choosing(category, told)]
+    read = f"fastflow.sealed.read_config(pathlib.Path('models/{category}'))['threshold']['image']"
+    check = f"import pathlib, fastflow.sealed; t = format({read}, '.6g'); print('threshold', t); exit(t != '{value}')"
+    return [*chosen, f'python -c "{check}" || {{ echo "it was {value}: fastflow threshold {category}"; exit 1; }} >&2']
+
+
+def _training(run_id: str) -> tuple[dict[str, str], str]:
+    """The tags and the params.yaml of a training's run."""
+    try:
+        run = mlflow.get_run(run_id)
+        return dict(run.data.tags), str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{PARAMS_ARTIFACT}"))
+    except (MlflowException, OSError) as error:
+        raise ValueError(f"run {run_id} or its {PARAMS_ARTIFACT} is not in this store") from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--category", required=True)
+    parser.add_argument("--version", required=True, help="a number, as the registry shows it")
+    args = parser.parse_args()
+    print(recipe(args.category, args.version))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

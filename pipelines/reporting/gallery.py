@@ -1,0 +1,64 @@
+"""What people see of an evaluation: chosen images with their heat, and its page and charts for MLflow."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from fastflow.data import read_masks
+from fastflow.decode import read_image
+from fastflow.evaluation import Scored, mask_paths
+from fastflow.files import write_bytes, write_text
+from pipelines.core.paths import report_folder
+from pipelines.core.revision import project_version
+from pipelines.reporting.choice import choose_cases
+from pipelines.reporting.pages.drawing import png
+from pipelines.reporting.pages.report import figures, render
+from pipelines.reporting.pages.result import read_result
+from pipelines.reporting.pictures import Case, write_pictures
+from pipelines.tracking.runs import TrackedRun
+
+
+def write_cases(
+    folder: Path, index: pd.DataFrame, scored: Scored, root: Path, *, threshold: Mapping[str, float]
+) -> None:
+    """Pictures of chosen images in `folder`/pictures; heat on one scale a model."""
+    size = scored.anomaly_maps.shape[1:]
+    masks = mask_paths(index, root)
+    groups = choose_cases(index.assign(pred_score=scored.pred_score), threshold=threshold["image"])
+    rows = list(dict.fromkeys(row for chosen in groups.values() for row in chosen))
+    cases = [
+        Case(
+            image_path=index["image_path"][i],
+            defect_type=index["defect_type"][i],
+            gt_label=int(index["gt_label"][i]),
+            pred_score=float(scored.pred_score[i]),
+            image=read_image(root / index["image_path"][i], image_size=size),
+            anomaly_map=scored.anomaly_maps[i],
+            gt_mask=read_masks([masks[i]], image_size=size)[0],
+        )
+        for i in rows
+    ]
+    shutil.rmtree(folder / "pictures", ignore_errors=True)
+    write_pictures(
+        folder / "pictures",
+        cases=cases,
+        groups={name: [rows.index(row) for row in chosen] for name, chosen in groups.items()},
+        low=threshold["low"],
+        threshold=threshold["pixel"],
+    )
+
+
+def log_page(category: str, run: TrackedRun) -> None:
+    """The category's page, which MLflow shows as it is, and its charts as pictures; from its report's folder."""
+    result = replace(read_result(report_folder(category)), gate={})  # it is asked after the evaluation
+    page = render([result], title=f"FastFlow: {category}", subtitle="one evaluation", about=project_version())
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_text(folder / "report.html", page)
+        for name, chart in figures(result).items():
+            write_bytes(folder / "figures" / f"{name}.png", png(chart))
+        run.log_files(folder, under="report")

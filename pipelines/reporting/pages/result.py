@@ -1,0 +1,97 @@
+"""What an evaluation left of one category, in reports/<category>/, read for its page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastflow.errors import BadData
+from pipelines.reporting.decision import read_decision
+from pipelines.reporting.pages.page import picture
+
+SCORE_COLUMNS = {"image_path": str, "defect_type": str, "gt_label": int, "pred_score": float}
+CURVES: dict[str, Sequence[str]] = {
+    "roc": ("fpr", "tpr"),
+    "pr": ("recall", "precision"),
+    "pro": ("fpr", "pro"),
+    "training": ("epoch", "loss"),
+}
+COUNTED = ("count", "total", "low", "high")
+TRADEOFF = ("rate", "threshold", *(f"{what}_{name}" for what in ("false_reject", "miss") for name in COUNTED))
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryResult:
+    """Tables and facts that are not there are empty; only metrics and scores must be."""
+
+    category: str
+    metrics: dict[str, float | None]  # numbers by name; None where undefined
+    undefined: dict[str, str]  # why, by name
+    scores: pd.DataFrame  # image_path, defect_type, gt_label, pred_score
+    curves: dict[str, pd.DataFrame]  # by the names of CURVES
+    tradeoff: pd.DataFrame  # a row a rate of false rejects
+    defects: pd.DataFrame  # a row a defect type
+    about: dict[str, str]
+    intervals: dict[str, list[float]]  # 95 % limits by name, where there are any
+    pictures: dict[str, Any]  # index.json of the pictures, file names replaced by data URIs
+    images: dict[str, Any]  # dataset.json
+    gate: dict[str, Any]  # gate.json
+
+
+def read_result(folder: Path) -> CategoryResult:
+    """Reads reports/<category>; metrics.json and scores.csv must be there, the rest may be missing.
+
+    Raises:
+        BadData: a file that is missing or cannot be read.
+    """
+    try:
+        found = json.loads((folder / "metrics.json").read_text())
+        numbers = {k: v for k, v in found.items() if v is None or isinstance(v, int | float)}
+        return CategoryResult(
+            category=str(found["category"]),
+            metrics=numbers,
+            undefined={name: str(reason) for name, reason in found.get("undefined", {}).items()},
+            scores=_read_table(folder / "scores.csv", SCORE_COLUMNS),
+            curves={name: _read_optional(folder / f"{name}.csv", columns) for name, columns in CURVES.items()},
+            tradeoff=_read_optional(folder / "tradeoff.csv", TRADEOFF),
+            defects=_read_optional(folder / "defects.csv", ("pixel_auroc", "aupro"), text="defect_type"),
+            about={k: str(v) for k, v in _read_json(folder / "about.json").items()},
+            intervals=_read_json(folder / "intervals.json"),
+            pictures=_read_pictures(folder / "pictures"),
+            images=_read_json(folder / "dataset.json"),
+            gate=read_decision(folder),
+        )
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        what = f"no key {error}" if isinstance(error, KeyError) else error
+        message = f"{folder}: cannot read what its evaluation left ({what}); run its evaluate stage again"
+        raise BadData(message) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _read_table(path: Path, types: Mapping[str, type]) -> pd.DataFrame:
+    """A CSV file with these columns; "NA" is a name like any other."""
+    return pd.read_csv(path, dtype=dict(types), keep_default_na=False, usecols=list(types))
+
+
+def _read_optional(path: Path, columns: Sequence[str], *, text: str = "") -> pd.DataFrame:
+    """Numbers, an empty field being undefined, and a column of `text`; no rows where there is no file."""
+    names = [*([text] if text else []), *columns]
+    if not path.is_file():
+        return pd.DataFrame({name: [] for name in names})
+    empty = {name: [""] for name in columns}  # of a column of names, none is a missing value
+    types = dict.fromkeys(columns, float) | ({text: str} if text else {})
+    return pd.read_csv(path, usecols=names, dtype=types, keep_default_na=False, na_values=empty)
+
+
+def _read_pictures(folder: Path) -> dict[str, Any]:
+    index = _read_json(folder / "index.json") or {"cases": [], "groups": {}}
+    for case in index["cases"]:
+        for kind in ("image", "heat", "contours"):
+            case[kind] = picture(folder / Path(case[kind]).name)
+    return index

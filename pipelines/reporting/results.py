@@ -1,0 +1,49 @@
+"""Print the table of results that the last evaluations left, and where the report is.
+
+Run as: python -m pipelines.reporting.results [--json]
+"""
+
+import argparse
+import json
+import sys
+
+import pandas as pd
+
+from pipelines.core.params import Params, read_params
+from pipelines.core.paths import REPORT, read_metrics
+from pipelines.core.stage import exit_code
+from pipelines.reporting.miss_warning import warning
+
+METRICS = ("image_auroc", "pixel_auroc", "aupro")
+SHOWN = (*METRICS, "false_rejects", "num_good", "misses", "num_defective", "num_train")
+
+
+def table(categories: list[str]) -> pd.DataFrame:
+    """One row a category, in order, and the mean of several; a metric that is undefined or not there is empty."""
+    rows = {category: read_metrics(category) for category in categories}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SHOWN)).astype(float)
+    if len(categories) == 1:
+        return frame
+    return pd.concat([frame, frame[list(METRICS)].mean().to_frame("mean").T])
+
+
+def show(params: Params, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({category: read_metrics(category) for category in params.data.categories}, indent=2))
+        return
+    formats = {name: "{:.3f}".format if name in METRICS else "{:.0f}".format for name in SHOWN}
+    print(f"\n{table(params.data.categories).to_string(formatters=formats, na_rep='-')}\n")
+    for category in params.data.categories:
+        if text := warning(category, read_metrics(category)):
+            print(f"{category}: {text}")
+    print("report:", REPORT.resolve().as_uri() if REPORT.is_file() else "not made yet; run: dvc repro report")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="all metrics, as JSON")
+    show(read_params(), as_json=parser.parse_args().json)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

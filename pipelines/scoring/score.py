@@ -1,0 +1,168 @@
+"""Score photographs: fastflow score --model bottle photographs/ --to scores.csv
+
+--model: a category, an export's folder (the fastest), models:/fastflow-bottle@champion. Images: files, folders and what
+is below them, or - for paths on stdin, a line each. Results: CSV, or JSON lines where --to ends in .jsonl; on stdout
+without --to. A file that holds results already is gone on with. Exit code 3: some images could not be read; they are
+listed, and all others scored.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastflow.decode import SUFFIXES, image_files
+from fastflow.errors import BadData
+from fastflow.export.runner import Scores
+from fastflow.files import printable
+from pipelines.core.progress import progress
+from pipelines.core.stage import exit_code, log
+from pipelines.data.appearance import Photograph, read_photograph
+from pipelines.registry.scorer import Scorer, open_scorer
+from pipelines.reporting.pictures import blend, heat_colours
+from pipelines.scoring.results_file import ResultsFile, Row
+
+BATCH_SIZE = 8
+SHOWN = 20  # unreadable images that a message names
+Batch = list[tuple[str, Photograph]]
+
+
+class Unreadable(BadData):
+    """Images that could not be scored; all others were."""
+
+
+def score(
+    scorer: Scorer, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
+) -> None:
+    """Scores those of the paths that the results do not hold yet; files are read while others are scored.
+
+    Raises:
+        Unreadable: after all others were scored.
+    """
+    todo = [path for path in paths if printable(path) not in results.done]
+    if len(todo) < len(paths):
+        known, rejected = len(paths) - len(todo), results.num_rejected
+        log.info("%d of %d images are in %s already, %d rejected in all", known, len(paths), results.name, rejected)
+    if others := len(results.done - set(map(printable, paths))):
+        log.info("%s also holds %d images that were not named now; for a file of its own: --to", results.name, others)
+    refused: list[str] = []
+    rejected = 0
+    with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
+        for batch in decoded(todo, scorer.image_size, batch_size, refused):
+            start = time.perf_counter()
+            found = scorer.run(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
+            milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
+            results.add(rows(scorer, batch, found, milliseconds))
+            rejected += int(found.pred_label.sum())
+            if overlays:
+                for number, (path, seen) in enumerate(batch):
+                    write_overlay(scorer, overlays, path, seen.pixels, found.anomaly_map[number, 0])
+            advance(len(batch))
+    if todo:
+        scored = len(todo) - len(refused)
+        log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, scorer.version, rejected)
+    if refused:
+        more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
+        listed = "\n  ".join([*refused[:SHOWN], *more])
+        raise Unreadable(f"{len(refused)} of {len(todo)} images could not be read, all others are scored:\n  {listed}")
+
+
+def rows(scorer: Scorer, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
+    signed = (scorer.threshold, scorer.version, round(milliseconds, 2))
+    return [
+        Row(path, float(value), int(label), *signed, **seen.appearance._asdict())
+        for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
+    ]
+
+
+def decoded(paths: Sequence[str], image_size: tuple[int, int], batch_size: int, refused: list[str]) -> Iterator[Batch]:
+    """Batches of readable images, decoded by threads two batches ahead; messages of the others go to `refused`."""
+    batch: Batch = []
+    with ThreadPoolExecutor() as pool:
+        ahead: list[tuple[str, Future[Photograph]]] = []
+        left = iter(paths)
+        while True:
+            for path in left:
+                ahead.append((path, pool.submit(read_photograph, Path(path), image_size=image_size)))
+                if len(ahead) > 2 * batch_size:
+                    break
+            if not ahead:
+                break
+            path, waiting = ahead.pop(0)
+            try:
+                batch.append((path, waiting.result()))
+            except (BadData, OSError) as error:
+                refused.append(str(error))
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def write_overlay(
+    scorer: Scorer, folder: Path, path: str, pixels: NDArray[np.uint8], anomaly_map: NDArray[np.float32]
+) -> None:
+    """The image with its heat, on the category's own scale: the same score is the same colour in every picture."""
+    colours = heat_colours(anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
+    name = "_".join(part for part in Path(path).parts if part not in ("..", "/"))
+    name += "" if Path(path).suffix.lower() in (".jpg", ".jpeg") else ".jpg"
+    Image.fromarray(blend(pixels, colours)).save(folder / name, quality=90)
+
+
+def named(arguments: Sequence[str]) -> list[str]:
+    """The image files that a person named, once each, folders in order of names.
+
+    Raises:
+        ValueError: a name is neither a file nor a folder, or there is no image at all.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        if argument == "-":
+            found |= dict.fromkeys(line.rstrip("\n") for line in sys.stdin if line.strip())
+        elif Path(argument).is_dir():
+            found |= dict.fromkeys(map(str, image_files(Path(argument))))
+        elif Path(argument).is_file():
+            found[argument] = None
+        else:
+            raise ValueError(f"{argument}: neither a file nor a folder")
+    if not found:
+        raise ValueError(f"no image among {', '.join(arguments)}; looked for {', '.join(sorted(SUFFIXES))}")
+    return list(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="+", help="files, folders, or - for paths on stdin")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--to", type=Path, help="a .csv or .jsonl file; default: CSV on stdout")
+    parser.add_argument("--overlays", type=Path, help="a folder for pictures with heat maps")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--threads", type=int, help="of the processor; default: all cores")
+    args = parser.parse_args()
+    if args.to is None:  # stdout belongs to the results
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if args.batch_size < 1:
+        parser.error("--batch-size must be at least 1")
+
+    def work() -> None:
+        paths = named(args.images)
+        log.info("opening %s for %d images", args.model, len(paths))
+        scorer = open_scorer(args.model, threads=args.threads)
+        if args.overlays:
+            args.overlays.mkdir(parents=True, exist_ok=True)
+        with ResultsFile(args.to, version=scorer.version, threshold=scorer.threshold) as results:
+            score(scorer, paths, results, overlays=args.overlays, batch_size=args.batch_size)
+
+    sys.exit(exit_code(work))
+
+
+if __name__ == "__main__":
+    main()

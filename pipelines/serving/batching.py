@@ -1,0 +1,99 @@
+"""Requests that wait together are scored together: one thread, one queue with an end."""
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.core.stage import log
+from pipelines.registry.scorer import Scorer
+
+
+class Busy(RuntimeError):
+    """The queue is full."""
+
+
+class Scored(NamedTuple):
+    """One image's answer; `milliseconds` of its batch, `batch_size` of how many."""
+
+    pred_score: float
+    pred_label: int
+    anomaly_map: NDArray[np.float32]
+    milliseconds: float
+    batch_size: int
+
+
+class _Waiting(NamedTuple):
+    pixels: NDArray[np.uint8]
+    scorer: Scorer
+    answer: Future[Scored]
+
+
+class Batcher:
+    """Scores images, up to `batch_size` at once, in the order they came.
+
+    An image is scored by the model that it was decoded for: one that is replaced meanwhile still answers its own.
+    """
+
+    def __init__(self, *, batch_size: int, places: int) -> None:
+        self.batch_size, self.places = batch_size, places
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._ending = False
+        self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
+        self._thread.start()
+
+    def submit(self, pixels: NDArray[np.uint8], scorer: Scorer) -> Future[Scored]:
+        """The answer to come of an image (H, W, 3); cancelling it in time spares the work. Raises Busy."""
+        answer: Future[Scored] = Future()
+        with self._changed:
+            if len(self._waiting) >= self.places or self._ending:
+                raise Busy(f"{len(self._waiting)} images wait already")
+            self._waiting.append(_Waiting(pixels, scorer, answer))
+            self._changed.notify()
+        return answer
+
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def end(self) -> None:
+        """Scores what waits, then ends."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while batch := self._next():
+            taken = [one for one in batch if one.answer.set_running_or_notify_cancel()]
+            if taken:
+                self._score(taken)
+
+    def _next(self) -> list[_Waiting]:
+        with self._changed:
+            while not self._waiting and not self._ending:
+                self._changed.wait()
+            batch: list[_Waiting] = []
+            while self._waiting and len(batch) < self.batch_size:
+                if batch and self._waiting[0].scorer is not batch[0].scorer:
+                    break
+                batch.append(self._waiting.popleft())
+            return batch
+
+    def _score(self, batch: list[_Waiting]) -> None:
+        start = time.perf_counter()
+        try:
+            found = batch[0].scorer.run(np.stack([one.pixels.transpose(2, 0, 1) for one in batch]))
+        except Exception as error:  # whatever a runtime raises: these requests fail, the next ones are tried
+            log.exception("scoring failed")
+            for one in batch:
+                one.answer.set_exception(error)
+            return
+        milliseconds = 1000 * (time.perf_counter() - start)
+        for i, one in enumerate(batch):
+            score, label = float(found.pred_score[i]), int(found.pred_label[i])
+            one.answer.set_result(Scored(score, label, found.anomaly_map[i, 0], milliseconds, len(batch)))

@@ -1,0 +1,102 @@
+"""The models that a server holds, and the champions that replace them while it runs."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from fastflow.export.about import ABOUT
+from pipelines.core.stage import Failed, log
+from pipelines.registry.scorer import Scorer, open_scorer
+
+REGISTERED = "models:/fastflow-"
+PREPARING_SECONDS = 600
+
+
+class Source(NamedTuple):
+    """Where a category's model comes from: an export's folder, a checkpoint, or an alias in the registry."""
+
+    category: str
+    name: str
+
+    @property
+    def alias(self) -> str | None:
+        return self.name.partition("@")[2] if self.name.startswith("models:") and "@" in self.name else None
+
+
+class Models:
+    """A scorer for each category. `watch` replaces those that come from an alias when that moves; a model that cannot
+    be prepared or opened leaves the one before in its place."""
+
+    def __init__(self, sources: list[Source], folder: Path, *, threads: int | None) -> None:
+        self.sources, self.folder, self.threads = sources, folder, threads
+        self.failures: dict[str, str] = {}
+        self.versions: dict[str, str] = {}
+        self.scorers: dict[str, Scorer] = {}
+        for source in sources:
+            self._replace(source)
+
+    def get(self, category: str | None) -> Scorer:
+        """Raises KeyError where there is no such category, or none is named and there are several."""
+        if category is None and len(self.scorers) == 1:
+            return next(iter(self.scorers.values()))
+        return self.scorers[category or ""]
+
+    def watch(self, *, seconds: float, ending: threading.Event) -> None:
+        """Looks after every alias each so many seconds, until `ending` is set."""
+        while not ending.wait(seconds):
+            self.refresh()
+
+    def refresh(self) -> None:
+        for source in self.sources:
+            if source.alias:
+                try:
+                    self._replace(source)
+                    self.failures.pop(source.category, None)
+                except Exception as error:  # of a store, a download, a runtime: the model that serves goes on
+                    if self.failures.get(source.category) != str(error):
+                        log.warning("%s: keeps %s: %s", source.category, self.versions[source.category], error)
+                    self.failures[source.category] = str(error)
+
+    def _replace(self, source: Source) -> None:
+        version = _standing(source) if source.alias else source.name
+        if self.versions.get(source.category) == version:
+            return
+        name = f"{REGISTERED}{source.category}/{version}" if source.alias else version
+        scorer = self._open(source.category, name)
+        self.scorers[source.category], self.versions[source.category] = scorer, version
+        log.info("%s: serves %s", source.category, scorer.version)
+
+    def _open(self, category: str, name: str) -> Scorer:
+        """An export as it is; anything else is exported first, by a process of its own, and so compared."""
+        if (Path(name) / ABOUT).is_file():
+            return open_scorer(name, threads=self.threads)
+        to = self.folder / category
+        shutil.rmtree(to, ignore_errors=True)
+        command = [sys.executable, "-m", "pipelines.serving.convert", "--model", name, "--to", str(to)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PREPARING_SECONDS, check=False, start_new_session=True
+        )
+        if done.returncode:
+            raise Failed(f"{name} cannot be prepared: {done.stderr.strip().rpartition('error: ')[2][-1000:]}")
+        return open_scorer(str(to), threads=self.threads)
+
+
+def _standing(source: Source) -> str:
+    from pipelines.registry.checkpoints import registered_version  # imports MLflow: exports are served without
+
+    return registered_version(source.category, alias=source.alias)
+
+
+def sources_of(names: list[str], category_of: Callable[[str], str]) -> list[Source]:
+    """Raises ValueError where two are of one category."""
+    found: dict[str, str] = {}
+    for name in names:
+        category = category_of(name)
+        if category in found:
+            raise ValueError(f"{name} and {found[category]} are both of {category}; name one of them")
+        found[category] = name
+    return [Source(category, name) for category, name in found.items()]

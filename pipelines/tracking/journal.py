@@ -1,0 +1,148 @@
+"""What a run tells of itself, on this disk first: no server can slow it down or lose it.
+
+One folder a writing process, .mlflow/journal/<time>-<name>-<pid>/:
+
+    journal.jsonl   one entry a line, appended
+    files/          copies of the files to upload
+    alive           locked while the writer lives; the kernel frees it, even after SIGKILL
+
+What the store has got moves to .mlflow/journal/done/, without its files, with result.json.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fastflow.files import write_text
+from pipelines.core.lock import locked
+
+STORE = Path(".mlflow")
+JOURNALS = STORE / "journal"
+DONE = JOURNALS / "done"
+_LINES, _FILES, _ALIVE, _REPLAY, _RESULT = "journal.jsonl", "files", "alive", "replay.lock", "result.json"
+_KEPT_DONE = 200
+
+Entry = dict[str, Any]
+
+
+def milliseconds() -> int:
+    """Now, as MLflow counts time."""
+    return time.time_ns() // 1_000_000
+
+
+class Journal:
+    """The writing side. Made under a hidden name, then shown: a reader never meets one that is not yet locked."""
+
+    def __init__(self, label: str, /, **header: Any) -> None:
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", label)
+        self.folder = JOURNALS / f"{time.time_ns():020d}-{safe}-{os.getpid()}"
+        part = JOURNALS / f".{self.folder.name}"
+        STORE.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (part / _FILES).mkdir(parents=True)
+        self._alive = (part / _ALIVE).open("w")
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        self._lines = os.open(part / _LINES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.add("run", **header)
+        part.rename(self.folder)
+
+    def add(self, op: str, **values: Any) -> None:
+        """Appends one entry, in one write."""
+        line = (json.dumps({"op": op, **values}) + "\n").encode()
+        while line:
+            line = line[os.write(self._lines, line) :]
+
+    def keep(self, path: Path, *, without: tuple[str, ...] = ()) -> str:
+        """Copies a file or folder, which later runs may overwrite, into the journal; returns its folder there."""
+        place = f"{_FILES}/{len(list((self.folder / _FILES).iterdir()))}"
+        copy = self.folder / place
+        copy.mkdir()
+        if path.is_dir():
+            shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns(*without))
+            return f"{place}/{path.name}"
+        shutil.copy2(path, copy)
+        return place
+
+    def close(self, *, status: str) -> None:
+        """The last entry; from here on the writer is done."""
+        self.add("end", status=status, time=milliseconds())
+        os.fsync(self._lines)
+        os.close(self._lines)
+        self._alive.close()
+
+
+def read(folder: Path) -> list[Entry]:
+    """All whole entries. The last one of a killed writer may be torn: it is left out."""
+    lines = (folder / _LINES).read_bytes().split(b"\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def writer_lives(folder: Path) -> bool:
+    """Whether the process that writes this journal still runs."""
+    with (folder / _ALIVE).open("r") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def pending() -> list[Path]:
+    """Journals that the store has not got whole, oldest first."""
+    return sorted(p for p in JOURNALS.glob("[0-9]*") if (p / _LINES).is_file()) if JOURNALS.is_dir() else []
+
+
+@contextmanager
+def replaying(folder: Path) -> Iterator[bool]:
+    """Whether this process, alone, may replay the journal now."""
+    try:
+        lock = (folder / _REPLAY).open("w")
+    except FileNotFoundError:  # done meanwhile
+        yield False
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield (folder / _LINES).is_file()
+
+
+def finish(folder: Path, result: Entry) -> None:
+    """The store has all of it: the files go, the entries and `result` stay, for the last 200 journals."""
+    write_text(folder / _RESULT, json.dumps(result, indent=2) + "\n")
+    DONE.mkdir(exist_ok=True)
+    folder.rename(DONE / folder.name)
+    shutil.rmtree(DONE / folder.name / _FILES, ignore_errors=True)
+    for old in sorted(DONE.iterdir())[:-_KEPT_DONE]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def result(folder: Path) -> Entry | None:
+    """What came of a replayed journal: run_id, and version where a model was registered. None: not replayed yet."""
+    with suppress(FileNotFoundError):
+        return dict(json.loads((DONE / folder.name / _RESULT).read_text()))
+    return None
+
+
+def result_of(key: str) -> Entry | None:
+    """That of the newest replayed journal of the run of that key."""
+    for folder in sorted(DONE.glob("[0-9]*"), reverse=True):
+        if read(folder)[0]["key"] == key:
+            return result(folder)
+    return None
+
+
+@contextmanager
+def store_lock(name: str) -> Iterator[None]:
+    """One process of this folder at a time."""
+    STORE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(STORE / f"{name}.lock"):
+        yield

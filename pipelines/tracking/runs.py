@@ -1,0 +1,165 @@
+"""What stages tell of themselves: one run per category and training, continued by its evaluation.
+
+Here a run is written to the journal alone. A process of its own (sync.py) carries it to MLflow meanwhile, so a server
+that is away, slow or silent costs a training next to nothing, and what it missed is sent by the next one, or by
+`fastflow sync`. FASTFLOW_SYNC=later leaves it all to that command.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pipelines.core.paths import RUN
+from pipelines.core.stage import TERMINATED, Terminated, log
+from pipelines.tracking import journal
+
+PARENT = "FASTFLOW_PARENT_RUN"  # key and name of the retraining that a stage belongs to
+STARTING_SECONDS = 120  # for the carrier to import MLflow, on a busy machine
+LOCAL_SECONDS = 120  # for a store on this disk
+SERVER_SECONDS, SERVER_SHARE = 2.5, 0.03  # of the stage's time: what a server may cost at its end
+
+
+class TrackedRun:
+    """A run being written. `key` finds it in MLflow (tag run_key); its MLflow id is the server's to give."""
+
+    def __init__(self, key: str, name: str, written: journal.Journal) -> None:
+        self.key, self.name, self._journal = key, name, written
+        self.result: dict[str, Any] | None = None
+        """After the run: what the store answered (run_id, and version of a registered model), or None if it has not."""
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        self._journal.add("params", values={k: str(v) for k, v in params.items()})
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        values = {k: float(v) for k, v in metrics.items()}
+        self._journal.add("metrics", values=values, step=step, time=journal.milliseconds())
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        self._journal.add("tags", values=dict(tags))
+
+    def log_files(self, path: Path, *, under: str) -> None:
+        """A file, or a folder's content, as artifacts below `under`."""
+        self._journal.add("files", source=self._journal.keep(path), under=under)
+
+    def log_dataset(self, *, name: str, digest: str, source: str, context: str, rows: int) -> None:
+        """The images a stage read: `digest` is DVC's hash of them, `context` training or evaluation."""
+        self._journal.add("dataset", name=name, digest=digest, source=source, context=context, rows=rows)
+
+    def log_model(
+        self, folder: Path, *, category: str, example: str, tags: Mapping[str, str], description: str
+    ) -> None:
+        """Registers a checkpoint folder. `example`: an image file in base64, `tags["example_pred_score"]` its score."""
+        source = self._journal.keep(folder, without=(RUN,))
+        told = {"example": example, "tags": dict(tags), "description": description}
+        self._journal.add("model", source=source, category=category, **told)
+
+
+@contextmanager
+def new_run(name: str, *, tags: Mapping[str, str], live: bool = True) -> Iterator[TrackedRun]:
+    """A new run, below the retraining that FASTFLOW_PARENT_RUN names.
+
+    It ends as FINISHED; FAILED if the block raises or exits with an error; KILLED if a signal ends it (after SIGKILL:
+    by whoever syncs next). `live`: MLflow shows it while it runs.
+    """
+    key, _, title = os.environ.get(PARENT, "").partition(" ")
+    parent = {"parent": {"key": key, "name": title}} if key else {}
+    with _told(uuid.uuid4().hex, name, tags, live=live, **parent) as run:
+        yield run
+
+
+@contextmanager
+def continued_run(key: str, name: str, *, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
+    """The run of that key again. A store that does not know it (another machine's, or deleted) gets one of `tags`."""
+    with _told(key, name, dict(tags) | {"adopted_from": key}, live=True, continued=True) as run:
+        yield run
+
+
+@contextmanager
+def _told(key: str, name: str, tags: Mapping[str, str], *, live: bool, **header: Any) -> Iterator[TrackedRun]:
+    start = time.monotonic()
+    written = journal.Journal(name, key=key, name=name, tags=dict(tags), time=journal.milliseconds(), **header)
+    later = os.environ.get("FASTFLOW_SYNC") == "later"
+    carrier = _carry(written.folder) if live and not later else None
+    run, status = TrackedRun(key, name, written), "FAILED"
+    try:
+        with _sigterm_raises():
+            yield run
+        status = "FINISHED"
+    except BaseException as error:
+        status = _status_of(error)
+        run.set_tags({"ended_by": f"{type(error).__name__}: {error}"[:500]})
+        raise
+    finally:
+        written.close(status=status)
+        if not later:
+            _deliver(written.folder, carrier, spent=time.monotonic() - start)
+            run.result = journal.result(written.folder)
+
+
+def _status_of(error: BaseException) -> str:
+    if isinstance(error, SystemExit) and not isinstance(error, Terminated):
+        return "FAILED" if error.code else "FINISHED"
+    return "FAILED" if isinstance(error, Exception) else "KILLED"
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM unwinds the stack like Ctrl-C does, so that the run is told and nothing is left half-written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise Terminated(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _carry(folder: Path) -> subprocess.Popen[bytes]:
+    """Starts the process that brings the journal to MLflow. Its own session: Ctrl-C is not for it."""
+    said = (folder / "carrier.log").open("wb")
+    command = [sys.executable, "-m", "pipelines.tracking.sync", "--follow", str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with said:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=environment
+        )
+
+
+def _deliver(folder: Path, carrier: subprocess.Popen[bytes] | None, *, spent: float) -> None:
+    """Waits, within bounds, until the store has the journal; says so loudly where it has not."""
+    carrier = carrier or _carry(folder)
+    local = "://" not in os.environ.get("MLFLOW_TRACKING_URI", "") or os.environ["MLFLOW_TRACKING_URI"].startswith(
+        ("sqlite:", "file:")
+    )
+    patience = LOCAL_SECONDS if local else max(SERVER_SECONDS, SERVER_SHARE * spent)
+    try:
+        _wait(carrier, lambda: (folder / "talking").exists() or not folder.exists(), STARTING_SECONDS)
+        _wait(carrier, lambda: journal.result(folder) is not None, patience)
+    finally:
+        carrier.kill()
+        carrier.wait()
+    if journal.result(folder) is None:
+        log.warning(
+            "WARNING: MLflow has not got all of this run. Nothing is lost: it is kept in %s. "
+            "When the server answers again, run: fastflow sync",
+            folder,
+        )
+
+
+def _wait(carrier: subprocess.Popen[bytes], done: Any, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done() and carrier.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)

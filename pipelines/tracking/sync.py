@@ -1,0 +1,119 @@
+"""Send to MLflow what it has not got: runs whose server was away, and runs that were killed.
+
+Nothing is sent twice: run it as often as you like, while trainings run, too.
+Run as: fastflow sync
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+
+from pipelines.core.stage import Failed, ServerAway, exit_code, log
+from pipelines.registry import store
+from pipelines.tracking import journal
+from pipelines.tracking.replay import Replay
+
+POLL_SECONDS = 0.3
+RETRY_SECONDS = 5
+ORPHAN_SECONDS = 60  # how long a carrier outlives its writer: enough to say that it was killed
+LASTING = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED")  # a retry does not cure these
+
+
+class NotSynced(Failed):
+    """Some journals could not be sent; the message names them."""
+
+
+def sync() -> int:
+    """Replays every journal whose writer is gone; returns how many there were.
+
+    Raises:
+        ServerAway: the store does not answer.
+        NotSynced: the store refuses some; the others are sent.
+    """
+    client = store.connect()
+    refused = []
+    todo = [folder for folder in journal.pending() if not journal.writer_lives(folder)]
+    for folder in todo:
+        try:
+            if replay_whole(client, folder):
+                log.info("sent %s", folder.name)
+        except Exception as error:  # one bad journal must not hold up the others
+            store.connect()  # raises ServerAway where that is the reason
+            refused.append(f"{folder}: {error}")
+    if refused:
+        raise NotSynced(f"{len(refused)} of {len(todo)} journals could not be sent:\n  " + "\n  ".join(refused))
+    return len(todo)
+
+
+def replay_whole(client: mlflow.MlflowClient, folder: Path) -> bool:
+    """Sends one ended journal, unless another process is at it."""
+    with journal.replaying(folder) as mine:
+        if not mine:
+            return False
+        replay = Replay(client, folder)
+        replay.advance()
+        if replay.done:
+            journal.finish(folder, replay.result)
+        return replay.done
+
+
+def follow(folder: Path) -> None:
+    """Carries one journal while it is written, and older ones in its pauses; ends when it is sent or given up."""
+    os.nice(5)  # the training comes first
+    with journal.replaying(folder) as mine:
+        if not mine:
+            return
+        (folder / "talking").touch()
+        client = _patiently_connect(folder)
+        replay = Replay(client, folder)
+        others = [p for p in journal.pending() if p != folder and not journal.writer_lives(p)]
+        orphaned = None
+        while True:
+            try:
+                for other in others[:1]:
+                    others.remove(other)
+                    replay_whole(client, other)
+                replay.advance()
+            except (ValueError, KeyError, AssertionError):
+                raise
+            except Exception as error:  # of MLflow, requests or SQLAlchemy: an error of today
+                if getattr(error, "error_code", "") in LASTING:
+                    raise
+                log.warning("MLflow: %s; trying again", error)
+                time.sleep(RETRY_SECONDS)
+            if replay.done:
+                journal.finish(folder, replay.result)
+                return
+            if not journal.writer_lives(folder):
+                orphaned = orphaned or time.monotonic()
+                if time.monotonic() - orphaned > ORPHAN_SECONDS:
+                    raise ServerAway("the server did not take all in time")
+            time.sleep(POLL_SECONDS)
+
+
+def _patiently_connect(folder: Path) -> mlflow.MlflowClient:
+    while True:
+        try:
+            return store.connect()
+        except ServerAway:
+            if not journal.writer_lives(folder):
+                raise
+            time.sleep(RETRY_SECONDS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--follow", type=Path, help=argparse.SUPPRESS)  # how stages call it
+    followed: Path | None = parser.parse_args().follow
+    if followed:
+        follow(followed)
+    else:
+        log.info("MLflow has everything%s", "" if sync() else " already")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,60 @@
+"""What the machine does while a run goes on, under the names that MLflow's page "System metrics" shows."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import psutil
+import torch
+
+from pipelines.tracking.runs import TrackedRun
+
+SECONDS = 10.0  # between two samples, as MLflow's own
+MEGABYTE = 1e6
+
+
+def sample(device: torch.device) -> Mapping[str, float]:
+    """Load and memory now, in percent and megabytes (10^6 bytes); of the GPU, too, where `device` is one.
+
+    A GPU's utilization is left out where the package nvidia-ml-py is not installed.
+    """
+    memory, disk = psutil.virtual_memory(), psutil.disk_usage(".")
+    found = {
+        "cpu_utilization_percentage": psutil.cpu_percent(),  # since the last call
+        "system_memory_usage_megabytes": (memory.total - memory.available) / MEGABYTE,
+        "system_memory_usage_percentage": memory.percent,
+        "process_memory_usage_megabytes": psutil.Process().memory_info().rss / MEGABYTE,
+        "disk_available_megabytes": disk.free / MEGABYTE,
+        "disk_usage_percentage": disk.percent,
+    }
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        gpu = f"gpu_{device.index or 0}"
+        found[f"{gpu}_memory_usage_megabytes"] = (total - free) / MEGABYTE
+        found[f"{gpu}_memory_usage_percentage"] = 100 * (total - free) / total
+        with suppress(ModuleNotFoundError, RuntimeError):
+            found[f"{gpu}_utilization_percentage"] = float(torch.cuda.utilization(device))
+    return {f"system/{name}": value for name, value in found.items()}
+
+
+@contextmanager
+def watched(run: TrackedRun, device: torch.device, *, seconds: float = SECONDS) -> Iterator[None]:
+    """Tells the run a sample every `seconds`, and one at its end; a sample that fails ends nothing but the sampling."""
+    over = threading.Event()
+
+    def watch() -> None:
+        psutil.cpu_percent()  # the first answer has no time before it to speak of
+        step = 0
+        with suppress(OSError, RuntimeError, psutil.Error):
+            while not over.wait(seconds):
+                run.log_metrics(sample(device), step=step)
+                step += 1
+            run.log_metrics(sample(device), step=step)
+
+    thread = threading.Thread(target=watch, name="system metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

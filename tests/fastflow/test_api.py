@@ -1,0 +1,95 @@
+"""The library in a few lines: held to the pipeline's own result on the same images, and to scikit-learn's metrics."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from fastflow.api import Detector, evaluate, fit, predict
+from fastflow.errors import BadData
+from fastflow.sealed import read_config
+from pipelines import prepare, train
+from pipelines.core.params import read_params
+from tests.conftest import tiny_config, write_plates
+from tests.test_stages import write_tiny_params
+
+TINY = {name: value for name, value in tiny_config().to_dict().items() if name != "score"}
+
+
+@pytest.fixture
+def plates(folder: Path) -> Path:
+    return write_plates(folder / "images/plates")
+
+
+def small(folder: Path, **settings: object) -> Detector:
+    return fit(folder / "train/good", weights="random", epochs=2, **TINY | settings)
+
+
+def test_five_lines_on_a_folder(plates: Path) -> None:
+    told: list[tuple[int, int]] = []
+    detector = fit(
+        plates / "train/good", weights="random", epochs=2, on_epoch=lambda e, fold: told.append((fold, e.epoch)), **TINY
+    )
+    assert told == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+    found = predict(detector, plates / "test")
+    assert found.table["image_path"].tolist() == sorted(map(str, (plates / "test").rglob("*.png")))
+    assert found.anomaly_maps.shape == (len(found.table), *detector.model.config.image_size)
+    assert (found.table["pred_label"] == (found.table["pred_score"] > detector.threshold["image"])).all()
+    label = [0 if "/good/" in path else 1 for path in found.table["image_path"]]
+    metrics = evaluate(detector, plates)
+    assert metrics["image_auroc"] == pytest.approx(roc_auc_score(label, found.table["pred_score"]))
+    assert metrics["aupro"] is not None
+
+
+def test_evaluate_counts_mistakes_at_the_threshold(plates: Path) -> None:
+    detector = small(plates, folds=None)
+    scores = predict(detector, plates / "test").table
+    for threshold in scores["pred_score"].quantile([0.2, 0.8]):
+        metrics = evaluate(detector._replace(threshold={"image": threshold}), plates)
+        defective = ~scores["image_path"].str.contains("/good/")
+        flagged = scores["pred_score"] > threshold
+        assert metrics["false_reject_rate"] == pytest.approx(flagged[~defective].mean())
+        assert metrics["miss_rate"] == pytest.approx(1 - flagged[defective].mean())
+
+
+def test_a_saved_detector_is_the_same(plates: Path) -> None:
+    detector = small(plates, folds=None)
+    detector.save("plates.model")
+    again = Detector.load("plates.model")
+    files = sorted((plates / "test/good").iterdir())
+    pd.testing.assert_frame_equal(predict(again, files).table, predict(detector, files).table)
+    assert again.threshold == detector.threshold
+
+
+def test_it_is_the_pipelines_own_training(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTFLOW_SYNC", "later")
+    write_tiny_params(Path(), epochs=2)
+    params = read_params()
+    prepare.prepare("plates", params)
+    train.train("plates", params)
+    chosen = params.model.overrides
+    detector = fit(
+        plates / "train/good", backbone=params.model.preset, weights="random", epochs=2,
+        folds=params.threshold.folds, seed=params.seed, **chosen,
+    )  # fmt: skip
+    theirs = Detector.load("models/plates")
+    images = plates / "test"
+    np.testing.assert_allclose(
+        predict(detector, images).table["pred_score"], predict(theirs, images).table["pred_score"], rtol=1e-4
+    )
+    expected = read_config(Path("models/plates"))["threshold"]["image"]
+    assert detector.threshold["image"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_cannot_be_learnt_from_is_refused(plates: Path, tmp_path: Path) -> None:
+    one = sorted((plates / "train/good").iterdir())[:1]
+    with pytest.raises(ValueError, match="1 images are too few"):
+        fit(one, weights="random", **TINY)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadData, match=r"empty holds no image; looked for \.png"):
+        predict(small(plates, folds=None), tmp_path / "empty")
+    (tmp_path / "bare/train/good").mkdir(parents=True)
+    with pytest.raises(BadData, match="holds no test image"):
+        evaluate(small(plates, folds=None), tmp_path / "bare")

@@ -1,0 +1,252 @@
+"""The flows' own logic, without a server; the flows themselves run in test_pipeline and test_services."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipelines.core.dvc import StageFailed, run_command
+from pipelines.core.lock import Held
+from pipelines.core.notify import notify
+from pipelines.core.params import BadParams, read_params, read_yaml
+from pipelines.core.params_edit import write_epochs
+from pipelines.core.stage import FAILED, REFUSED, SERVER_AWAY, Failed
+from pipelines.orchestration import flow_tasks, flows
+from pipelines.orchestration.flow_artifacts import Result, summary_of, table_of
+from pipelines.orchestration.flow_tasks import Places, can_pass, category_task, gate_task
+from pipelines.orchestration.flows import choose_categories
+from pipelines.orchestration.schedule import deployment_of
+from pipelines.orchestration.single_run import only_one
+from pipelines.promotion.pending import owed
+from tests.conftest import ROOT, as_shipped
+
+
+class Ended:
+    """A task's final state, holding its error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def result(self, raise_on_failure: bool) -> Exception:
+        return self.error
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "retried"), [(5, True), (255, True), (-9, True), (1, False), (2, False), (3, False)]
+)
+def test_only_faults_that_can_pass_are_retried(exit_code: int, retried: bool) -> None:
+    assert can_pass(None, None, Ended(StageFailed("train@a", exit_code, "error: x"))) is retried
+
+
+def test_categories_not_in_params_are_named() -> None:
+    params = read_params(ROOT / "params.yaml")
+    data = params.data.model_copy(update={"categories": ["weave", "gear"]})
+    params = params.model_copy(update={"data": data})  # whatever the file has come to name
+    assert choose_categories(None, params) == ["weave", "gear"]
+    assert choose_categories(["gear", "gear"], params) == ["gear"]
+    with pytest.raises(ValueError, match=r"^no category 'wave' in params\.yaml .*did you mean 'weave'"):
+        choose_categories(["weave", "wave"], params)
+
+
+def test_failures_stand_on_top_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports/good").mkdir(parents=True)
+    (tmp_path / "reports/good/metrics.json").write_text('{"image_auroc": 0.9, "pixel_auroc": 0.8, "aupro": null}')
+    rows = table_of([Result("good", "ran", "", 2.04), Result("bad", "failed", "no masks", 1.0)])
+    assert [row["category"] for row in rows] == ["bad", "good"]
+    assert rows[0]["reason"] == "no masks"
+    assert rows[0]["image_auroc"] is None
+    assert (rows[1]["image_auroc"], rows[1]["seconds"]) == (0.9, 2.0)
+
+
+def test_the_summary_names_each_outcome_failures_first() -> None:
+    results = [Result("a", "trained", "", 1), Result("b", "failed", "no masks", 1), Result("c", "up to date", "", 0)]
+    assert summary_of(results) == "b failed (no masks), a trained, c up to date"
+
+
+def test_each_category_at_work_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = read_params(ROOT / "params.yaml")
+    params = params.model_copy(update={"retrain": params.retrain.model_copy(update={"parallel": 3})})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    places = Places(params)
+    with places.taken() as a, places.taken() as b:
+        assert [p["CUDA_VISIBLE_DEVICES"] for p in (a, b)] == ["4", "6"]
+        with places.taken() as c:
+            assert c["CUDA_VISIBLE_DEVICES"] == "4"  # three categories, two GPUs
+    with places.taken() as d:
+        assert d in (a, b, c)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with Places(params).taken() as place:
+        assert place == {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 3))}
+
+
+def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night whose model store was away, or that was killed, leaves its model to the next: DVC finds nothing stale."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(flow_tasks, "get_run_logger", lambda: logging.getLogger())
+    monkeypatch.setattr(flow_tasks, "show_category", lambda category: None)
+    monkeypatch.setattr(flow_tasks, "gate_task", gate_task.fn)  # without a server
+    places, asked = Places(read_params()), []
+
+    def night(evaluated: str, gate: int = 0, *, promote: bool = True) -> str:
+        def stages(category: str, **settings: object) -> dict[str, str]:
+            if evaluated == "killed":
+                raise KeyboardInterrupt
+            return {"train@a": evaluated, "evaluate@a": evaluated}
+
+        def command(name: str, words: list[str], **settings: object) -> None:
+            asked.append(name)
+            if gate:
+                raise StageFailed(name, gate, "error: why")
+
+        monkeypatch.setattr(flow_tasks, "run_stages", stages)
+        monkeypatch.setattr(flow_tasks, "run_command", command)
+        asked.clear()
+        with suppress(KeyboardInterrupt, StageFailed):
+            return category_task.fn("a", places=places, force=False, promote=promote, environment={}).reason
+        return "it raised"
+
+    assert (night("ran", promote=False), asked, owed()) == ("", [], set())
+    assert (night("ran", SERVER_AWAY), owed()) == ("why; the next retraining asks the gate again", {"a"})
+    assert (night("unchanged", promote=False), asked, owed()) == ("", [], {"a"})
+    assert (night("unchanged", REFUSED), asked, owed()) == ("why", ["gate@a"], set())
+    assert (night("unchanged"), asked, owed()) == ("", [], set())
+    assert (night("killed"), asked, owed()) == ("it raised", [], {"a"})
+    assert (night("unchanged", FAILED), asked, owed()) == ("it raised", ["gate@a"], {"a"})
+    assert (night("unchanged"), asked, owed()) == ("", ["gate@a"], set())
+
+
+def test_a_place_is_waited_for_and_comes_back_after_an_error() -> None:
+    places = Places(read_params(ROOT / "params.yaml"))
+    with pytest.raises(RuntimeError), places.taken():
+        raise RuntimeError
+    with ThreadPoolExecutor(1) as pool:
+        with places.taken():
+            waiting = pool.submit(lambda: places.taken().__enter__())
+            with pytest.raises(TimeoutError):
+                waiting.result(0.1)
+        waiting.result(5)
+
+
+def test_epochs_are_set_where_they_stand_and_comments_stay(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = re.sub(r"(?m)^  epochs: \S+ +#", "  epochs: null   #", (ROOT / "params.yaml").read_text())
+    path.write_text(text)
+    write_epochs(7, path)
+    assert read_params(path).train.epochs == 7
+    changed = [(a, b) for a, b in zip(text.splitlines(), path.read_text().splitlines(), strict=True) if a != b]
+    ((before, after),) = changed
+    assert after == before.replace("null", "7   ", 1)  # the comment keeps its column
+    with pytest.raises(BadParams, match="greater than or equal to 1"):
+        write_epochs(0, path)
+    assert read_params(path).train.epochs == 7
+
+
+def test_one_retraining_at_a_time_and_a_dead_one_is_known_by_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with only_one(["a", None]) as dead:
+        assert dead == []
+        with pytest.raises(Held, match=rf"a retraining is under way: process {os.getpid()} on "), only_one(["b"]):
+            pass
+    code = "import os; from pipelines.orchestration.single_run import only_one\nwith only_one(['x', 'y']): os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == 9
+    with only_one(["c"]) as dead:
+        assert dead == ["x", "y"]
+    with only_one(["d"]) as dead:
+        assert dead == []
+
+
+def test_a_stage_that_takes_too_long_is_ended_and_not_tried_again() -> None:
+    start = time.monotonic()
+    with pytest.raises(StageFailed, match=r"ended after 0\.00\d+ minutes: retrain\.minutes") as caught:
+        run_command("slow@a", [sys.executable, "-c", "import time; time.sleep(60)"], on_line=print, seconds=0.5)
+    assert time.monotonic() - start < 20
+    assert not can_pass(None, None, Ended(caught.value))
+    assert run_command("quick@a", [sys.executable, "-c", "pass"], on_line=print, seconds=60) == "unchanged"
+
+
+@pytest.mark.parametrize("answer", [200, 500])
+def test_a_message_goes_to_the_webhook_and_its_secret_to_no_log(
+    answer: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    got = []
+
+    class Chat(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(answer)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Chat)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    monkeypatch.setenv("FASTFLOW_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hooks/secret")
+    assert notify("failed", "bottle failed (no masks)") is (answer == 200)
+    thread.join()
+    server.server_close()
+    assert got[0]["text"] == "FastFlow, failed: bottle failed (no masks)"
+    assert ("was not sent" in caplog.text) is (answer != 200)
+    assert "secret" not in caplog.text
+    monkeypatch.setenv("FASTFLOW_WEBHOOK", "file:///etc/passwd")
+    assert not notify("failed", "x")
+
+
+def test_every_deployment_names_a_flow_a_time_zone_and_only_parameters_that_it_has() -> None:
+    entries = read_yaml(ROOT / "prefect.yaml")["deployments"]
+    made = {deployment.name: deployment for deployment in map(deployment_of, entries)}
+    assert made.keys() == {"nightly", "weekly", "daily", "on-demand", "elsewhere"}
+    assert [s.schedule.timezone for d in made.values() for s in d.schedules] == ["UTC"] * 3
+    schema = made["nightly"]._parameter_openapi_schema.properties
+    assert schema.keys() == {"categories", "epochs", "force", "promote"}
+    assert all("description" in entry for entry in schema.values())
+    assert schema["epochs"]["anyOf"][0]["minimum"] == 1
+
+
+@as_shipped
+def test_a_drift_check_asks_for_challengers_of_what_changed_and_never_promotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("  recent: null  ", '  recent: "incoming/{category}"  ')
+    (tmp_path / "params.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    codes, asked = {"label": 1, "gear": 3}, []  # 1: it changed; 3: it could not be told
+
+    def looked_at(category: str) -> None:
+        if category in codes:
+            raise StageFailed(f"drift@{category}", codes[category], f"error: {category} is odd")
+
+    monkeypatch.setattr(flows, "drift_task", looked_at)
+    told: list[str] = []
+    monkeypatch.setattr(flows, "notify", lambda what, text: told.append(text))
+
+    def deployed(name: str, **settings: object) -> None:
+        assert len(told) == 1, "a server that is away would cost the alarm"
+        asked.append((name, settings["parameters"]))
+
+    monkeypatch.setattr(flows, "run_deployment", deployed)
+    with pytest.raises(Failed, match=r"label is odd.*gear is odd"):
+        flows.check_drift.fn(ask_for_challenger=True)
+    assert asked == [("retrain-all/nightly", {"categories": ["label"], "force": True, "promote": False})]
+    with pytest.raises(Failed):
+        flows.check_drift.fn()
+    assert len(asked) == 1
+    assert flows.check_drift.fn(["weave"]).startswith("1 categories look as in calibration")
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    assert "drift.recent" in flows.check_drift.fn()

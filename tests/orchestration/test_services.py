@@ -1,0 +1,180 @@
+"""Prefect's server, MLflow's server and a worker as `make up` starts them: scheduled, overlapping and killed runs."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import chdir, closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from pipelines.orchestration.service_settings import read_environment
+from pipelines.orchestration.services import recorded
+from tests.conftest import FULL, ROOT, free_port
+from tests.test_pipeline import CATEGORIES, dvc, run
+from tests.test_pipeline import project as project  # the fixture
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(not FULL, reason="takes seven minutes; FASTFLOW_FULL=1 runs it"),
+]
+ASK = """
+import json, sys
+from prefect.client.orchestration import get_client
+with get_client(sync_client=True) as client:
+    if sys.argv[1] == "runs":
+        found = [r for r in client.read_flow_runs(limit=200) if r.state_name != "Scheduled"]
+        rows = [[str(r.id), r.name, r.state_name, r.state.message or "", r.auto_scheduled, r.tags] for r in found]
+        print(json.dumps(rows))
+    elif sys.argv[1] == "artifacts":
+        print(json.dumps([[a.key, a.type, str(a.data)] for a in client.read_artifacts(limit=200)]))
+    else:
+        deployment = client.read_deployment_by_name(sys.argv[2])
+        if sys.argv[1] == "pause":
+            client.pause_deployment(deployment.id)
+        else:
+            made = client.create_flow_run_from_deployment(deployment.id, parameters=json.loads(sys.argv[3]))
+            print(json.dumps(str(made.id)))
+"""
+
+
+@pytest.fixture(scope="module")
+def services(project: Path) -> Iterator[tuple[Path, Callable[..., Any]]]:
+    """The project with its services up, its night every minute, and a function that asks Prefect."""
+    shutil.copy(ROOT / "prefect.yaml", project)
+    plan = yaml.safe_load((project / "prefect.yaml").read_text())
+    plan["deployments"][0]["schedules"][0]["cron"] = "* * * * *"
+    (project / "prefect.yaml").write_text(yaml.safe_dump(plan))
+    ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
+    run(project, sys.executable, "-m", "pipelines.orchestration.services", "up", *ports)
+    try:
+        yield project, asking(project)
+    finally:
+        print((project / ".state/services/worker.log").read_text()[-5000:])
+        run(project, sys.executable, "-m", "pipelines.orchestration.services", "down")
+
+
+def asking(project: Path) -> Callable[..., Any]:
+    """A function that asks the project's Prefect server."""
+    environment = os.environ | settings_of(project)
+
+    def ask(*arguments: str) -> Any:
+        done = subprocess.run([sys.executable, "-c", ASK, *arguments], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout or "null")
+
+    return ask
+
+
+def settings_of(project: Path) -> dict[str, str]:
+    with chdir(project):
+        return read_environment()
+
+
+def services_of(project: Path) -> dict[str, int]:
+    with chdir(project):
+        return {service.name: service.pid for service in recorded() if service.alive()}
+
+
+def until(what: Callable[[], Any], seconds: float) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(1)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def ended(ask: Callable[..., Any], *ids: str) -> dict[str, tuple[str, str]] | None:
+    """State and message by id, once all of them have ended."""
+    found = {i: (state, message) for i, _, state, message, *_ in ask("runs") if i in ids}
+    over = {"Completed", "Skipped", "Failed", "Crashed", "Cancelled"}
+    return found if len(found) == len(ids) and all(state in over for state, _ in found.values()) else None
+
+
+def test_a_scheduled_run_trains_registers_and_shows(services: tuple[Path, Callable[..., Any]]) -> None:
+    project, ask = services
+
+    def scheduled() -> Any:
+        return [r for r in ask("runs") if r[4] and r[2] in ("Completed", "Failed", "Crashed")]
+
+    first = until(scheduled, 400)[-1]
+    ask("pause", "retrain-all/nightly")
+    assert first[2:4] == ["Completed", ", ".join(f"{c} trained" for c in CATEGORIES)]
+    with closing(sqlite3.connect(project / ".mlflow/mlflow.db")) as store:
+        runs = store.execute("SELECT name, status FROM runs ORDER BY name").fetchall()
+        champions = store.execute("SELECT name, version FROM registered_model_aliases WHERE alias = 'champion'")
+        assert sorted(champions.fetchall()) == [(f"fastflow-{c}", 1) for c in CATEGORIES]
+    assert [status for _, status in runs] == ["FINISHED"] * 3
+    assert {name.split()[0] for name, _ in runs} == {*CATEGORIES, "retraining"}
+    shown = {key: (kind, data) for key, kind, data in ask("artifacts") if key}
+    assert {"results", "summary", "retraining"} <= shown.keys()
+    assert shown["training-plates"][0] == "progress"
+    for category in CATEGORIES:
+        link = f"{settings_of(project)['MLFLOW_TRACKING_URI']}/#/experiments/1/runs/"
+        assert link in shown[f"mlflow-{category}"][1]
+        kind, picture = shown[f"picture-{category}"]
+        assert kind == "image"
+        assert httpx.get(picture).content.startswith(b"RIFF")  # a WebP
+    assert "up to date" in dvc(project, "status")
+
+
+def test_of_three_at_once_one_trains_and_two_end_as_skipped(services: tuple[Path, Callable[..., Any]]) -> None:
+    _, ask = services
+    forced = json.dumps({"categories": ["plates"], "force": True})
+    ids = [ask("run", "retrain-all/nightly", forced) for _ in range(3)]
+    states = until(lambda: ended(ask, *ids), 300).values()
+    assert sorted(state for state, _ in states) == ["Completed", "Skipped", "Skipped"]
+    (trained,) = [message for state, message in states if state == "Completed"]
+    assert trained.startswith("plates trained")  # what the gate says depends on how busy the machine is
+    assert all("a retraining is under way: process" in message for state, message in states if state == "Skipped")
+
+
+def test_after_a_kill_the_next_one_goes_on_and_the_dead_one_is_closed(
+    services: tuple[Path, Callable[..., Any]],
+) -> None:
+    project, ask = services
+    lock = project / ".state/retraining.lock"
+    dead = ask("run", "retrain/on-demand", '{"category": "tiles"}')
+    holder = until(lambda: lock.read_text() and json.loads(lock.read_text())["pid"], 120)
+    os.kill(services_of(project)["worker"], signal.SIGKILL)
+    os.kill(holder, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(holder) or psutil.Process(holder).status() == psutil.STATUS_ZOMBIE, 20)
+    run(project, sys.executable, "-m", "pipelines.orchestration.services", "up")
+    following = ask("run", "retrain-all/nightly", "{}")
+    states = until(lambda: ended(ask, dead, following), 300)
+    assert states[dead] == ("Crashed", "its process died")
+    assert states[following][0] == "Completed"
+    assert "up to date" in dvc(project, "status")
+
+
+def test_strangers_are_turned_away_and_down_ends_exactly_what_was_started(
+    services: tuple[Path, Callable[..., Any]],
+) -> None:
+    project, _ = services
+    settings, running = settings_of(project), services_of(project)
+    curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"]
+    assert run(project, *curl, f"{settings['PREFECT_API_URL']}/admin/settings").startswith("401")
+    host = ["-H", "Host: evil.example"]
+    assert run(project, *curl, *host, settings["MLFLOW_TRACKING_URI"]).startswith("403")
+    assert (project / ".state/services.env").stat().st_mode & 0o777 == 0o600
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    run(project, sys.executable, "-m", "pipelines.orchestration.services", "down")
+    assert running.keys() == {"prefect", "mlflow", "worker"}
+    assert services_of(project) == {}
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+    for address in (settings["PREFECT_API_URL"], settings["MLFLOW_TRACKING_URI"]):
+        assert "exit code 7" in run(project, *curl, address, check=False)  # connection refused

@@ -1,0 +1,119 @@
+"""The scoring service's queue, and its answers when that is full or slow, with a model that this test holds up."""
+
+import io
+import threading
+from concurrent.futures import Future
+from typing import cast
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastflow.export.runner import Scores
+from pipelines.registry.scorer import Scorer
+from pipelines.serving.app import Limits, build_app
+from pipelines.serving.batching import Batcher, Busy
+from pipelines.serving.models import Models
+
+SIZE = 8
+
+
+class Held:
+    """A model that scores an image by its first pixel, once it is let go; `batches` are the sizes it was given."""
+
+    def __init__(self) -> None:
+        self.go, self.begun, self.batches = threading.Event(), threading.Event(), list[int]()
+
+    def run(self, images: NDArray[np.uint8]) -> Scores:
+        self.begun.set()
+        assert self.go.wait(30)
+        self.batches.append(len(images))
+        score = images[:, 0, 0, 0].astype(np.float32)
+        return Scores(score, (score > 5).astype(np.int64), np.zeros((len(images), 1, SIZE, SIZE), np.float32))
+
+    def scorer(self) -> Scorer:
+        return Scorer(self.run, "plates", "1", (SIZE, SIZE), threshold=5, low=0, pixel_threshold=1)
+
+
+def pixels(value: int) -> NDArray[np.uint8]:
+    return np.full((SIZE, SIZE, 3), value, np.uint8)
+
+
+def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -> None:
+    old, new = Held(), Held()
+    first, second = old.scorer(), new.scorer()
+    batcher = Batcher(batch_size=4, places=20)
+    answers = [batcher.submit(pixels(0), first)]
+    assert old.begun.wait(30)
+    answers += [batcher.submit(pixels(i), first) for i in range(1, 7)]
+    answers += [batcher.submit(pixels(i), second) for i in range(7, 9)]
+    old.go.set()
+    new.go.set()
+    assert [one.result(30).pred_score for one in answers] == list(range(9))
+    assert [one.result().pred_label for one in answers] == [0] * 6 + [1] * 3
+    assert (old.batches, new.batches) == ([1, 4, 2], [2])
+    batcher.end()
+
+
+def test_a_full_queue_refuses_and_what_is_cancelled_costs_nothing() -> None:
+    held = Held()
+    scorer, batcher = held.scorer(), Batcher(batch_size=1, places=2)
+    answers: list[Future[object]] = [cast(Future[object], batcher.submit(pixels(0), scorer))]
+    assert held.begun.wait(30)
+    answers += [cast(Future[object], batcher.submit(pixels(0), scorer)) for _ in range(2)]
+    with pytest.raises(Busy, match="2 images wait already"):
+        batcher.submit(pixels(0), scorer)
+    assert answers[1].cancel()
+    held.go.set()
+    batcher.end()
+    assert held.batches == [1, 1]
+
+
+def test_a_model_that_fails_fails_its_images_alone() -> None:
+    def broken(images: NDArray[np.uint8]) -> Scores:
+        raise RuntimeError("no memory")
+
+    held = Held()
+    held.go.set()
+    batcher = Batcher(batch_size=4, places=20)
+    lost = batcher.submit(pixels(0), held.scorer()._replace(run=broken))
+    assert isinstance(lost.exception(30), RuntimeError)
+    assert batcher.submit(pixels(3), held.scorer()).result(30).pred_score == 3
+    batcher.end()
+
+
+def client_of(held: Held, *, seconds: float, at_once: int) -> TestClient:
+    models = Models.__new__(Models)
+    models.scorers, models.failures = {"plates": held.scorer()}, {}
+    limits = Limits(max_bytes=10_000, max_pixels=10_000, seconds=seconds, at_once=at_once)
+    return TestClient(build_app(models, Batcher(batch_size=1, places=at_once), limits=limits))
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels(3)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_request_that_takes_too_long_is_answered_504() -> None:
+    held = Held()
+    with client_of(held, seconds=0.2, at_once=4) as client:
+        answer = client.post("/score", content=png())
+        assert (answer.status_code, answer.json()["detail"]) == (504, "no answer within 0.2 s; try again later")
+        held.go.set()
+
+
+def test_requests_beyond_those_under_way_are_answered_429() -> None:
+    held = Held()
+    with client_of(held, seconds=30, at_once=1) as client:
+        found: list[int] = []
+        waiting = threading.Thread(target=lambda: found.append(client.post("/score", content=png()).status_code))
+        waiting.start()
+        assert held.begun.wait(30)
+        answer = client.post("/score", content=png())
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+        held.go.set()
+        waiting.join()
+        assert found == [200]
