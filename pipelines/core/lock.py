@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from pipelines.core.paths import STORE
 from pipelines.core.stage import Failed, log
 
 SIGN_SECONDS = 1.0  # for a holder to write who it is
@@ -44,6 +45,14 @@ def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> It
             yield dead
         finally:
             _write(file, "")
+
+
+@contextmanager
+def store_lock(name: str) -> Iterator[None]:
+    """One process of this folder at a time, for what the MLflow store cannot do for two at once."""
+    STORE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(STORE / f"{name}.lock"):
+        yield
 
 
 def named(holder: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT = Path("report.html")
+STORE = Path(".mlflow")  # MLflow's data base and artifacts, where no server is named, and the journal
 STATE = Path(".state")  # what is under way: no stage's output, so DVC leaves it alone
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it

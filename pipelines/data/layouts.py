@@ -4,8 +4,8 @@ MVTec AD:    train/good, test/<class>, ground_truth/<defect>/<image>_mask.png; g
 by class:    good/ (or ok/, normal/, images/), any other folder is a defect type; the good ones are split
 flat:        images alone, all of them good
 Masks by class: masks.py beside this file. Upper and lower case are one. What can be meant in two ways is refused, and
-so are links: they would lead to files that nobody looked for. Hidden and system files (Thumbs.db) are passed over; every
-other file that is not taken is reported.
+so are links: they would lead to files that nobody looked for. Hidden and system files (Thumbs.db) are passed over;
+every other file that is not taken is reported.
 """
 
 from collections import defaultdict

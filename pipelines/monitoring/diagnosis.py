@@ -17,7 +17,7 @@ from fastflow.errors import BadData
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
 from pipelines.core.params import Params
-from pipelines.core.paths import STATE, index_file, model_folder
+from pipelines.core.paths import STATE, STORE, index_file, model_folder
 from pipelines.core.running import training_now
 from pipelines.data.origin import made_by
 from pipelines.tracking import journal
@@ -70,7 +70,7 @@ def disk(params: Params) -> Iterator[Remark]:
     if not site:
         cure = "source .venv/bin/activate, or export DVC_SITE_CACHE_DIR=$PWD/.dvc/site-cache"
         yield Remark("warn", "permissions", "DVC's site cache is in a folder that others may write to", cure)
-    for folder in (journal.STORE, STATE):
+    for folder in (STORE, STATE):
         if folder.is_dir() and folder.stat().st_mode & 0o002:
             private = _private(folder)
             yield Remark("fail", "permissions", f"{folder} can be written by anybody", f"chmod o-w {folder}", private)
@@ -157,7 +157,7 @@ def tracked(params: Params, category: str) -> bool:
 
 def store() -> Iterator[Remark]:
     """The MLflow store on this disk, and what waits for a server."""
-    database = journal.STORE / "mlflow.db"
+    database = STORE / "mlflow.db"
     if database.is_file():
         try:
             with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from pipelines.core.dvc import DVC, stage_environment
 from pipelines.core.names import counted
 from pipelines.core.params import BadParams, Params, read_params
-from pipelines.core.paths import model_folder, model_name
+from pipelines.core.paths import STORE, model_folder, model_name
 from pipelines.core.stage import Failed, ServerAway, exit_code
 from pipelines.monitoring import diagnosis
 from pipelines.monitoring.diagnosis import Remark
 from pipelines.registry import aliases, store
-from pipelines.tracking import journal
 from pipelines.tracking.registration import version_of
 
 
@@ -64,7 +63,7 @@ def remotes() -> Iterator[Remark]:
 
 def registry(params: Params) -> Iterator[Remark]:
     """Which version is champion, and which one models/<category> is."""
-    if "MLFLOW_TRACKING_URI" not in os.environ and not (journal.STORE / "mlflow.db").is_file():
+    if "MLFLOW_TRACKING_URI" not in os.environ and not (STORE / "mlflow.db").is_file():
         return
     try:
         client = store.connect()

@@ -9,8 +9,8 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from pipelines.core.lock import store_lock
 from pipelines.core.paths import model_name
-from pipelines.tracking.journal import store_lock
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ROLLED_BACK = "rolled_back"

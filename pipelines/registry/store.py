@@ -18,9 +18,10 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from pipelines.core.lock import store_lock
+from pipelines.core.paths import STORE
 from pipelines.core.stage import ServerAway, without_secrets
 from pipelines.registry import comparison_view
-from pipelines.tracking.journal import STORE, store_lock
 
 EXPERIMENT = "fastflow"
 KEY = "run_key"

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from fastflow.files import write_text
-from pipelines.core.lock import locked
+from pipelines.core.paths import STORE
 
-STORE = Path(".mlflow")
 JOURNALS = STORE / "journal"
 DONE = JOURNALS / "done"
 _LINES, _FILES, _ALIVE, _REPLAY, _RESULT = "journal.jsonl", "files", "alive", "replay.lock", "result.json"
@@ -138,11 +137,3 @@ def result_of(key: str) -> Entry | None:
         if read(folder)[0]["key"] == key:
             return result(folder)
     return None
-
-
-@contextmanager
-def store_lock(name: str) -> Iterator[None]:
-    """One process of this folder at a time."""
-    STORE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(STORE / f"{name}.lock"):
-        yield

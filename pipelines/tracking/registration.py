@@ -13,10 +13,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from fastflow.files import folder_sha256
+from pipelines.core.lock import store_lock
 from pipelines.core.paths import RUN, model_name
 from pipelines.registry.aliases import CHALLENGER, CHAMPION, alias, versions
 from pipelines.registry.registered import CONTENT, verified_checkpoint, write_model
-from pipelines.tracking.journal import Entry, store_lock
+from pipelines.tracking.journal import Entry
 
 
 def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entry) -> str:

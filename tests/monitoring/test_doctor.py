@@ -15,6 +15,7 @@ from fastflow.checkpoint import save_checkpoint
 from fastflow.files import write_text
 from fastflow.index import scan_category, write_index
 from fastflow.model import FastFlow
+from pipelines.core.paths import STORE
 from pipelines.monitoring import doctor
 from pipelines.monitoring.diagnosis import Remark
 from pipelines.registry import store
@@ -37,7 +38,7 @@ def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: FastFlow)
     write_index(scan_category(tmp_path / "images/plates"), tmp_path / "data/prepared/plates.csv")
     save_checkpoint(tiny_model, tmp_path / "models/plates", files={"run.json": b"{}"})
     cached(b"whole")
-    for folder in (journal.STORE, Path(".state")):
+    for folder in (STORE, Path(".state")):
         folder.mkdir(mode=0o700)
     return tmp_path
 
