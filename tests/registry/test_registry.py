@@ -264,7 +264,7 @@ def other_loader(model: Path) -> None:
 
 
 def code_beside_our_loader(model: Path) -> None:
-    (model / "code/pipelines").mkdir(parents=True)
+    (model / "code/pipelines/registry").mkdir(parents=True)
     (model / "code/pipelines/registry/served_model.py").write_text("from pathlib import Path\nPath('canary').touch()\n")
     edit(model, code="code")
 
