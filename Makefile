@@ -78,8 +78,8 @@ test-slow: setup  ## the slow tests
 bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle WEIGHTS=file
 	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
 
-lint: setup  ## ruff and mypy
-	ruff check . && ruff format --check . && mypy
+lint: setup  ## ruff, mypy and the import contracts of pyproject.toml
+	ruff check . && ruff format --check . && mypy && lint-imports --no-logo
 
 lock: setup  ## requirements.lock from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-annotate pyproject.toml -o requirements.lock

@@ -10,8 +10,6 @@ import sys
 import time
 from typing import Any
 
-import mlflow
-
 from fastflow.errors import BadData
 from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
@@ -24,6 +22,7 @@ from pipelines.promotion.gate import Measured, Rule, false_rejects, first_rules,
 from pipelines.registry import aliases, registered, registry, store
 from pipelines.registry.aliases import CHALLENGER, CHAMPION
 from pipelines.registry.registry import Opened
+from pipelines.registry.store import Client
 from pipelines.reporting.decision import write_decision
 from pipelines.tracking.registration import version_of
 from pipelines.tracking.sync import sync
@@ -57,7 +56,7 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
         _decide(client, category, params, str(challenger), champion, reason)
 
 
-def _waiting(client: mlflow.MlflowClient, category: str) -> str:
+def _waiting(client: Client, category: str) -> str:
     """What to add where the newest evaluated version is another one, and the gate has not refused it."""
     waiting = aliases.alias(client, model_name(category), CHALLENGER)
     if waiting is None or aliases.get_version(client, category, waiting).tags.get("gate") == "refused":
@@ -65,7 +64,7 @@ def _waiting(client: mlflow.MlflowClient, category: str) -> str:
     return f"; version {waiting} was evaluated, too: --version {waiting}"
 
 
-def _challenger(client: mlflow.MlflowClient, category: str) -> str | None:
+def _challenger(client: Client, category: str) -> str | None:
     """The version that models/<category> is: not always the newest evaluated, as one may go back to a threshold. That
     one where this machine has no such folder; None where it is champion.
 
@@ -86,9 +85,7 @@ def _challenger(client: mlflow.MlflowClient, category: str) -> str | None:
     )
 
 
-def _decide(
-    client: mlflow.MlflowClient, category: str, params: Params, challenger: str, champion: str | None, reason: str
-) -> None:
+def _decide(client: Client, category: str, params: Params, challenger: str, champion: str | None, reason: str) -> None:
     against = f" beside version {champion}, the champion" if champion else ""
     log.info("%s: trying version %s%s, on the test images", category, challenger, against)
     opened, rules = _opened(client, category, challenger)
@@ -127,7 +124,7 @@ def _decide(
     )
 
 
-def _other_aim(client: mlflow.MlflowClient, category: str, challenger: str, champion: str | None) -> str:
+def _other_aim(client: Client, category: str, challenger: str, champion: str | None) -> str:
     """What to say where the two thresholds do not aim at the same: a training starts from params.yaml's rate again."""
     if champion is None:
         return ""
@@ -148,7 +145,7 @@ def _other_aim(client: mlflow.MlflowClient, category: str, challenger: str, cham
     )
 
 
-def _opened(client: mlflow.MlflowClient, category: str, version: str) -> tuple[Opened | None, list[Rule]]:
+def _opened(client: Client, category: str, version: str) -> tuple[Opened | None, list[Rule]]:
     """The challenger downloaded and tried, and the rules on its run and its artifact."""
     made = aliases.get_version(client, category, version)
     status = aliases.run_status(client, made)
@@ -162,7 +159,7 @@ def _opened(client: mlflow.MlflowClient, category: str, version: str) -> tuple[O
 
 
 def _measured(
-    client: mlflow.MlflowClient,
+    client: Client,
     category: str,
     params: Params,
     opened: Opened,
@@ -191,19 +188,16 @@ def _measured(
     return [same, *rules_against(both[0], both[1], params.gate, category=category)], digest
 
 
-def _tell(client: mlflow.MlflowClient, category: str, decision: dict[str, Any], failed: list[Rule]) -> None:
+def _tell(client: Client, category: str, decision: dict[str, Any], failed: list[Rule]) -> None:
     """The decision into the report's folder, the challenger's run, and the version's tags."""
     path = write_decision(report_folder(category), decision)
-    made = aliases.get_version(client, category, decision["challenger"])
     tags = {
         "gate": decision["verdict"],
         "gate_failed": ", ".join(r.name for r in failed),
         "gate_reason": decision["reason"],
     }
-    for key, value in tags.items():
-        client.set_model_version_tag(made.name, made.version, key, value)
-    if aliases.run_status(client, made) != "gone":
-        client.log_artifact(made.run_id, str(path), artifact_path=f"gate/against_{decision['champion'] or 'none'}")
+    against = decision["champion"] or "none"
+    aliases.annotate(client, category, decision["challenger"], tags, path, f"gate/against_{against}")
 
 
 def _stays(champion: str | None) -> str:

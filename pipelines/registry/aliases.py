@@ -5,6 +5,9 @@ the newest that was evaluated, `previous` was champion before. The champion's al
 A version that a rollback took from the line is tagged so, until it is champion again.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -43,6 +46,17 @@ def run_status(client: mlflow.MlflowClient, version: ModelVersion) -> str:
             raise
         return "gone"
     return str(run.info.status) if run.info.lifecycle_stage == "active" else "gone"
+
+
+def annotate(
+    client: mlflow.MlflowClient, category: str, version: str, tags: Mapping[str, str], file: Path, folder: str
+) -> None:
+    """Writes tags of a version, and the file into that folder of its run's artifacts, where the store has the run."""
+    made = get_version(client, category, version)
+    for key, value in tags.items():
+        client.set_model_version_tag(made.name, made.version, key, value)
+    if run_status(client, made) != "gone":
+        client.log_artifact(made.run_id, str(file), artifact_path=folder)
 
 
 def versions(client: mlflow.MlflowClient, name: str) -> list[ModelVersion]:

@@ -23,6 +23,7 @@ from pipelines.core.paths import STORE
 from pipelines.core.stage import ServerAway, without_secrets
 from pipelines.registry import comparison_view
 
+Client = mlflow.MlflowClient  # for the annotations of rooms that do not import MLflow
 EXPERIMENT = "fastflow"
 KEY = "run_key"
 
