@@ -7,7 +7,6 @@ Run by DVC as: python -m pipelines.download --category bottle       (MVTec AD's 
 
 import json
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -163,4 +162,4 @@ def place(folder: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_category_stage(download, doc=__doc__))
+    run_category_stage(download, doc=__doc__)

@@ -3,8 +3,6 @@
 Run by DVC as: python -m pipelines.draw --category weave        (a few seconds)
 """
 
-import sys
-
 from pipelines.core.params import Params
 from pipelines.core.paths import DEMO
 from pipelines.core.run import run_category_stage
@@ -27,4 +25,4 @@ def draw(category: str, params: Params) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_category_stage(draw, doc=__doc__))
+    run_category_stage(draw, doc=__doc__)

@@ -7,7 +7,6 @@ Run by DVC as: python -m pipelines.evaluate --category bottle
 import base64
 import io
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -168,4 +167,4 @@ def write_about(category: str, params: Params, *, run_key: str, registered: str,
 
 
 if __name__ == "__main__":
-    sys.exit(run_category_stage(evaluate, doc=__doc__))
+    run_category_stage(evaluate, doc=__doc__)

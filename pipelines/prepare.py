@@ -5,7 +5,6 @@ nothing is written and every one is named; quarantined images are left out. All 
 Run by DVC as: python -m pipelines.prepare --category bottle
 """
 
-import sys
 from pathlib import Path
 
 from fastflow.errors import BadData
@@ -39,4 +38,4 @@ def prepare(category: str, params: Params) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_category_stage(prepare, doc=__doc__))
+    run_category_stage(prepare, doc=__doc__)

@@ -5,7 +5,6 @@ Run by DVC as: python -m pipelines.train --category bottle      (bottle: a good 
 """
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -169,4 +168,4 @@ def flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_category_stage(train, doc=__doc__))
+    run_category_stage(train, doc=__doc__)

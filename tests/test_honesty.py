@@ -27,9 +27,10 @@ seen = []
 sys.addaudithook(note)
 from pipelines import {stage}
 sys.argv = ["{stage}", "--category", "plates"]
-code = {stage}.run_category_stage({stage}.{stage}, doc="")
-print("OPENED", [path for path in seen if "images/plates" in path])
-sys.exit(code)
+try:
+    {stage}.run_category_stage({stage}.{stage}, doc="")
+finally:
+    print("OPENED", [path for path in seen if "images/plates" in path])
 """
 
 

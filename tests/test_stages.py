@@ -58,14 +58,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(stage: str, monkeypatch: pytest.MonkeyPatch, category: str = "plates") -> int:
     monkeypatch.setattr(sys, "argv", [stage, "--category", category])
-    return run_category_stage(WORK[stage], doc="")
+    with pytest.raises(SystemExit) as ended:
+        run_category_stage(WORK[stage], doc="")
+    return int(str(ended.value.code))
+
+
+def run_report(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["report"])
+    with pytest.raises(SystemExit) as ended:
+        run_stage(report.report, doc="")
+    return int(str(ended.value.code))
 
 
 def test_a_category_goes_from_images_to_report_and_registry(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for stage in STAGE_NAMES:
         assert run(stage, monkeypatch) == 0
-    monkeypatch.setattr(sys, "argv", ["report"])
-    assert run_stage(report.report, doc="") == 0
+    assert run_report(monkeypatch) == 0
 
     metrics = json.loads((project / "reports/plates/metrics.json").read_text())
     assert metrics["image_auroc"] > 0.9
@@ -139,8 +147,7 @@ def test_a_category_without_defects_or_test_images_still_goes_through(
     for name in ("image_auroc", "pixel_auroc", "aupro"):
         assert metrics[name] is None
         assert metrics["undefined"][name]
-    monkeypatch.setattr(sys, "argv", ["report"])
-    assert run_stage(report.report, doc="") == 0
+    assert run_report(monkeypatch) == 0
     assert metrics["undefined"]["image_auroc"] in (project / "report.html").read_text()
 
 

@@ -1,7 +1,9 @@
 """A stage's command: its one option, its turn at its output, its exit code."""
 
-import argparse
 from collections.abc import Callable
+from typing import Annotated, NoReturn
+
+import typer
 
 from pipelines.core.lock import locked
 from pipelines.core.params import Params, read_params
@@ -10,27 +12,41 @@ from pipelines.core.signals import end_with_dvc
 from pipelines.core.stage import exit_code
 
 LOCKS = STATE / "locks"
+Category = Annotated[str, typer.Option(help="one product, a folder of data.root")]
 
 
-def run_category_stage(work: Callable[[str, Params], None], *, doc: str | None) -> int:
-    """Runs `work(category, params)` for `--category`, one process at a time; returns the exit code, after one sentence
-    on stderr."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", required=True, help="one product, a folder of data.root")
-    category: str = parser.parse_args().category
+def run_category_stage(work: Callable[[str, Params], None], *, doc: str | None) -> NoReturn:
+    """Runs `work(category, params)` for `--category`, one process at a time; ends this process with the exit code,
+    after one sentence on stderr."""
 
-    def alone() -> None:
-        params = read_params()
-        LOCKS.mkdir(parents=True, exist_ok=True)
-        stage = f"{work.__name__}@{category}"
-        with locked(LOCKS / f"{stage}.lock", what=stage):
-            work(category, params)
+    def stage(category: Category) -> None:
+        end_with_dvc()
+        raise typer.Exit(exit_code(lambda: run_alone(work, category)))
 
-    end_with_dvc()
-    return exit_code(alone)
+    _parse(stage, doc)
 
 
-def run_stage(work: Callable[[Params], None], *, doc: str | None) -> int:
-    """Runs `work(params)` for a stage of all categories; returns the exit code."""
-    argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    return exit_code(lambda: work(read_params()))
+def run_stage(work: Callable[[Params], None], *, doc: str | None) -> NoReturn:
+    """Runs `work(params)` for a stage of all categories; ends this process with the exit code."""
+
+    def stage() -> None:
+        raise typer.Exit(exit_code(lambda: work(read_params())))
+
+    _parse(stage, doc)
+
+
+def run_alone(work: Callable[[str, Params], None], category: str) -> None:
+    """Calls `work(category, params)`; a second process that is to do the same waits for its turn."""
+    params = read_params()
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    name = f"{work.__name__}@{category}"
+    with locked(LOCKS / f"{name}.lock", what=name):
+        work(category, params)
+
+
+def _parse(stage: Callable[..., None], doc: str | None) -> NoReturn:
+    """Calls `stage` with the options of the command line; ends with exit code 2 where they are wrong."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(help=doc)(stage)
+    app()
+    raise AssertionError("typer ends the process")

@@ -51,7 +51,7 @@ def run_stage(stage: str, folder: Path, *, save_seconds: float = 0.05) -> None:
     course.SAVE_SECONDS = save_seconds
     sys.argv = [stage, "--category", "plates"]
     work = {"prepare": prepare.prepare, "train": train.train}[stage]
-    sys.exit(run_category_stage(work, doc=""))
+    run_category_stage(work, doc="")
 
 
 def start(stage: str, folder: Path) -> BaseProcess:

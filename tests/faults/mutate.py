@@ -49,7 +49,7 @@ MUTATIONS = [
              f"{KILLS}::test_damaged_and_torn_states_are_passed_over"),
     Mutation("one writer", "pipelines/core/lock.py", "fcntl.flock(file, fcntl.LOCK_EX)", "pass",
              f"{KILLS}::test_two_at_once_take_turns"),
-    Mutation("dies with its parent", "pipelines/core/run.py", "    end_with_dvc()\n", "", DVC),
+    Mutation("dies with its parent", "pipelines/core/run.py", "        end_with_dvc()\n", "", DVC),
     Mutation("megabytes told", "fastflow/files.py", "raise told_with_space(error, path, len(content))", "raise error",
              f"{RESOURCES}::test_a_full_disk_is_told_in_megabytes_and_the_old_file_stays"),
     Mutation("temporary name", "fastflow/files.py", 'part = path.with_name(f".{path.name}.part")', "part = path",
