@@ -57,7 +57,7 @@ def project(home: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name)
     for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder)
-    small = {"model.overrides": "{image_size: [64, 64], layers: [1, 2], flow_steps: 2}", "train.epochs": "2"}
+    small = {"model.overrides": {"image_size": [64, 64], "layers": [1, 2], "flow_steps": 2}, "train.epochs": 2}
     write_values(small, folder / "params.yaml")
     for command in ("git init -q", f"{sys.executable} -m dvc init -q", "git add -A", "git commit -qm start"):
         assert run(command, folder, home).returncode == 0

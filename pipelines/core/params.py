@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 PARAMS_FILE = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
@@ -15,7 +16,7 @@ Category = Annotated[str, Field(pattern=CATEGORY_NAME)]
 
 
 class Section(BaseModel):
-    """Frozen, no unknown keys, no coercion: 1e-3, which PyYAML reads as a string, is refused and not guessed."""
+    """Frozen, no unknown keys, no coercion: '3' is refused where a number is expected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -157,10 +158,10 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
 
 
 def read_yaml(path: Path) -> Any:
-    """A YAML file's plain values. Raises BadParams if it is not YAML."""
+    """A YAML 1.2 file's plain values, as DVC reads them, too. Raises BadParams if it is not YAML."""
     try:
-        return yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        return YAML(typ="safe").load(path.read_text())
+    except YAMLError as error:
         raise BadParams(f"{path} is not valid YAML: {error}") from error
 
 

@@ -1,35 +1,45 @@
 """Values of params.yaml changed by a command, where they stand and with all comments as they are."""
 
-import re
+import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
 
 from fastflow.files import write_text
 from pipelines.core.params import PARAMS_FILE, BadParams, read_params
 
-VALUE = r"(?P<inline>[^#\n]*)(?P<comment>#[^\n]*)?"
-BELOW = r"(?P<below>(?:\n(?:  -|   )(?! *#)[^\n]*)*)"  # a value in lines of its own, as DVC writes lists
+MAX_COLUMNS = 10**6  # no line is broken
+NULL = "tag:yaml.org,2002:null"
 
 
-def write_values(values: Mapping[str, str], path: Path = PARAMS_FILE) -> None:
-    """`values`: YAML by dotted key, such as {"train.epochs": "5"}. What DVC compares is then what was asked for.
+def write_values(values: Mapping[str, object], path: Path = PARAMS_FILE) -> None:
+    """`values`: by dotted key, such as {"train.epochs": 5}. What DVC compares is then what was asked for.
 
     Raises:
-        BadParams: the file has no such line, or would not be valid; it stays as it was.
+        BadParams: the file has no such key, or would not be valid; it stays as it was.
     """
-    before = text = path.read_text()
+    read_params(path)
+    before = path.read_text()
+    editor = _editor()
+    content = editor.load(before)
     for key, value in values.items():
-        section, _, name = key.partition(".")
-        line = rf"^{section}:[^\n]*\n(?:(?: .*|#.*)?\n)*?  {name}:{VALUE}{BELOW}$"
-        found = re.search(line, text, flags=re.MULTILINE)
-        if not found:
+        *sections, name = key.split(".")
+        section = content
+        for part in sections:
+            section = section.get(part, {})
+        if name not in section:
             raise BadParams(f"{path}: there is no line for {key}; write it there by hand: {value}")
-        new, comment = f" {value}", found["comment"]
-        if comment:  # where it stood: it stays there if there is room
-            new = f"{new:<{len(found['inline']) - 1}} {comment}"
-        below = found["below"] if found["inline"].strip() else ""
-        text = text[: found.start("inline")] + new + below + text[found.end() :]
-    write_text(path, text)
+        _keep_comments_below(section, name)
+        section[name] = _in_one_line(value)
+    text = io.StringIO()
+    editor.dump(content, text)
+    write_text(path, text.getvalue())
     try:
         read_params(path)
     except BadParams:
@@ -39,4 +49,41 @@ def write_values(values: Mapping[str, str], path: Path = PARAMS_FILE) -> None:
 
 def write_epochs(epochs: int, path: Path = PARAMS_FILE) -> None:
     """Sets `train.epochs`. Raises BadParams."""
-    write_values({"train.epochs": str(epochs)}, path)
+    write_values({"train.epochs": epochs}, path)
+
+
+def _editor() -> YAML:
+    """Writes what it has read as it stood, in the layout of params.yaml."""
+    editor = YAML()
+    editor.width, editor.preserve_quotes = MAX_COLUMNS, True
+    editor.indent(mapping=2, sequence=4, offset=2)
+    editor.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(NULL, "null"))
+    return editor
+
+
+def _in_one_line(value: object) -> object:
+    """Lists and maps as [a, b] and {a: b}; where these hold a colon in a text, libyaml wants quotes, which DVC uses."""
+    if isinstance(value, Mapping):
+        value = CommentedMap({key: _in_one_line(item) for key, item in value.items()})
+        value.fa.set_flow_style()
+    elif isinstance(value, list):
+        value = CommentedSeq([_in_one_line(item) for item in value])
+        value.fa.set_flow_style()
+    elif isinstance(value, str) and ":" in value:
+        return DoubleQuotedScalarString(value)
+    return value
+
+
+def _keep_comments_below(section: CommentedMap, name: str) -> None:
+    """Comments and empty lines after a value in lines of its own belong to its last item, which is about to go."""
+    token, value = None, section[name]
+    while isinstance(value, CommentedMap | CommentedSeq) and value and not value.fa.flow_style():
+        last: Any = next(reversed(value)) if isinstance(value, CommentedMap) else len(value) - 1
+        token = next(filter(None, value.ca.items.get(last, ())), None)
+        value = value[last]
+    if token is None:
+        return
+    below = token.value.partition("\n")[2]  # its first line stands beside the item
+    beside = (section.ca.items.get(name) or [None] * 3)[2] or CommentToken("", CommentMark(0))
+    text = beside.value.rstrip("\n") + "\n" + below
+    section.ca.items[name] = [None, None, CommentToken(text, beside.start_mark), None]

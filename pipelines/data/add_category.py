@@ -7,7 +7,6 @@ Layouts: pipelines/data/layouts.py. The originals are not touched; images are co
 """
 
 import argparse
-import json
 import re
 import shutil
 import sys
@@ -99,14 +98,14 @@ def add_public(data_set: str, name: str, *, weights: str | None) -> None:
     names = list(known.counts) if name == ALL else [name]
     there = read_params().download
     fetched = list(dict.fromkeys([*(there.categories if there.source == data_set else []), *names]))
-    more = {"download.source": data_set, "download.categories": f"[{', '.join(fetched)}]"}
+    more = {"download.source": data_set, "download.categories": fetched}
     take_into_use(names, root=Path("data") / data_set, weights=weights, more=more)
     log.info("%s", known.notice)
     log.info("next: fastflow report, which downloads what is not here")
 
 
 def take_into_use(
-    names: Sequence[str], *, root: Path, weights: str | None, more: Mapping[str, str] = MappingProxyType({})
+    names: Sequence[str], *, root: Path, weights: str | None, more: Mapping[str, object] = MappingProxyType({})
 ) -> None:
     """Has params.yaml name the categories, beside others of that root, and the weights: if none are given, they stay as
     they are, or become ImageNet's where they were the demo's.
@@ -119,10 +118,9 @@ def take_into_use(
     if weights is None:
         weights = "pretrained" if Path(params.data.root) == DEMO else params.model.weights
     if params.download.categories and "download.categories" not in more:  # a plain dvc repro would fetch them
-        more = {"download.categories": "[]"}
-    categories = ", ".join(dict.fromkeys([*others, *names]))
-    written = weights if weights in ("random", "pretrained") else json.dumps(weights)
-    values = {"data.root": root.as_posix(), "data.categories": f"[{categories}]", "model.weights": written, **more}
+        more = {"download.categories": []}
+    categories = list(dict.fromkeys([*others, *names]))
+    values = {"data.root": root.as_posix(), "data.categories": categories, "model.weights": weights, **more}
     write_values(values)
     if not others:
         own, first = params.data.root, params.data.categories[0]

@@ -39,8 +39,8 @@ def test_shipped_params_are_valid_and_make_a_model_config() -> None:
         ("seed: 0", "", "missing key 'seed'"),
         (
             "learning_rate: 0.004",
-            "learning_rate: 1e-3",
-            r"train\.learning_rate is '1e-3' \(str\); it should be a valid",
+            "learning_rate: '0.004'",
+            r"train\.learning_rate is '0.004' \(str\); it should be a valid",
         ),
         ("seed: 0", "seed: true", r"seed is True \(bool\)"),
         ("seed: 0", "seed: '0'", r"seed is '0' \(str\)"),

@@ -272,7 +272,7 @@ def test_a_version_knows_the_scores_of_its_folder_and_of_its_exports(plates: Pat
 
 
 def set_recent(place: str) -> None:
-    write_values({"drift.recent": json.dumps(place)})
+    write_values({"drift.recent": place})
 
 
 def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,7 +297,7 @@ def test_a_threshold_that_was_changed_since_is_told(plates: Path, capsys: pytest
 
 
 def test_only_the_newest_count(plates: Path) -> None:
-    write_values({"drift.last": "55"})
+    write_values({"drift.last": 55})
     assert run(drift, "--category", "plates", plates) == 0
     assert json.loads(Path("drift/plates.json").read_text())["images"] == 55
     assert run(score, "--model", "plates", plates, "--to", "scores.csv") == 0

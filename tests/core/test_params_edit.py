@@ -1,0 +1,92 @@
+"""Edits of params.yaml: the value asked for, and every other character as it was."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.core.params import BadParams, read_params
+from pipelines.core.params_edit import write_values
+from tests.conftest import ROOT
+
+SHIPPED = (ROOT / "params.yaml").read_text()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED)
+    return path
+
+
+def changed_lines(before: str, after: str) -> dict[str, str]:
+    return {a: b for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b}
+
+
+def test_what_is_not_asked_for_keeps_every_character(file: Path) -> None:
+    write_values({}, file)
+    assert file.read_text() == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", 3),
+        ("data.categories", ["a", "b-1"]),
+        ("data.root", "my photos # 3"),
+        ("train.learning_rate", 0.00025),
+        ("train.epochs", None),
+        ("model.overrides", {"image_size": [64, 64], "flow_steps": 2}),
+        ("gate.floors", {"weave": 0.9}),
+        ("download.visa.mirrors", ["https://one.example/a", "https://two.example/b"]),
+        ("drift.recent", "{category}/new"),
+        ("model.weights", "on"),
+        ("model.weights", "12"),
+        ("model.weights", "1e5"),
+    ],
+)
+def test_a_value_is_read_again_as_it_was_given_and_comments_stay(file: Path, key: str, value: object) -> None:
+    write_values({key: value}, file)
+    found: object = read_params(file).model_dump()
+    for part in key.split("."):
+        assert isinstance(found, dict)
+        found = found[part]
+    assert found == value
+    assert [c for c in comments(file.read_text()) if c] == [c for c in comments(SHIPPED) if c]
+
+
+def comments(text: str) -> list[str]:
+    return [line.rpartition(" # ")[2] if " # " in line else line * line.startswith("#") for line in text.splitlines()]
+
+
+def test_a_value_in_lines_of_its_own_leaves_the_comments_around_it(file: Path) -> None:
+    """As DVC writes lists."""
+    own_lines = "  categories:    # ours\n  - weave   # first\n  - gear\n\n# of the next section\n"
+    text = SHIPPED.replace("  categories: [weave, label, gear]\n\n", own_lines, 1)
+    file.write_text(text)
+    write_values({"data.categories": ["part"]}, file)
+    below = file.read_text().partition("\n  categories: ")[2]
+    assert re.match(r"\[part\] +# ours\n\n# of the next section\ndownload: ", below)
+    assert read_params(file).data.categories == ["part"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train.epoch": 3}, "no line for train.epoch; write it there by hand: 3"),
+        ({"trains.epochs": 3}, "no line for trains.epochs"),
+        ({"train.epochs": "many"}, "train.epochs is 'many'"),
+        ({"train.epochs": 3, "data.categories": []}, "data.categories is"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_the_file_stays(file: Path, values: dict[str, object], message: str) -> None:
+    with pytest.raises(BadParams, match=message):
+        write_values(values, file)
+    assert file.read_text() == SHIPPED
+
+
+def test_another_reader_of_yaml_finds_the_same(file: Path) -> None:
+    write_values({"model.overrides": {"layers": [1, 2]}, "data.categories": ["007", "x"]}, file)
+    found = yaml.safe_load(file.read_text())
+    assert (found["model"]["overrides"], found["data"]["categories"]) == ({"layers": [1, 2]}, ["007", "x"])
