@@ -28,7 +28,7 @@ help:  ## this list
 setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
 
 .venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12 setup")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "Python 3.11.4 or newer is needed; try: make PYTHON=python3.12 setup")'
 	@echo 'installing the locked packages into .venv: 7 GB with the GPU libraries, minutes on a slow line'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -78,8 +78,8 @@ test-slow: setup  ## the slow tests
 bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle WEIGHTS=file
 	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
 
-lint: setup  ## ruff, mypy and the import contracts of pyproject.toml
-	ruff check . && ruff format --check . && mypy && lint-imports --no-logo
+lint: setup  ## ruff, vulture, mypy and the import contracts of pyproject.toml
+	ruff check . && ruff format --check . && vulture && mypy && lint-imports --no-logo
 
 lock: setup  ## requirements.lock from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-header --no-annotate pyproject.toml -o requirements.lock

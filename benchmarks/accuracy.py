@@ -23,7 +23,7 @@ from torch import Tensor
 from fastflow.evaluation import Scored, measure, score_images
 from fastflow.features import extract_features
 from fastflow.files import write_text
-from fastflow.index import scan_category
+from fastflow.index import list_category
 from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
 from fastflow.train import calibrate, train_epochs
@@ -44,7 +44,7 @@ class Category(NamedTuple):
 
 
 def open_category(root: Path) -> Category:
-    index = scan_category(root)
+    index = list_category(root)
     train, test = (index[index["split"] == split].reset_index(drop=True) for split in ("train", "test"))
     return Category(root, test, *([root / path for path in part["image_path"]] for part in (train, test)))
 

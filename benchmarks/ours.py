@@ -12,7 +12,7 @@ from fastflow.config import FastFlowConfig
 from fastflow.data import read_masks
 from fastflow.evaluation import Scored, image_metrics, mask_paths, pixel_values
 from fastflow.features import batches, extract_features
-from fastflow.index import scan_category
+from fastflow.index import list_category
 from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
 from fastflow.step import OptimizerStep, adam
@@ -53,7 +53,7 @@ def fit_ours(backbone: str, folder: Path, *, batch_size: int, epochs: int, preci
     """Our training with a validation after each epoch: image and pixel metrics of all test images."""
     begin = time.perf_counter()
     model = build_model(config_of(backbone), weights="random", seed=0)
-    index = scan_category(folder)
+    index = list_category(folder)
     train, test = (index[index["split"] == split].reset_index(drop=True) for split in ("train", "test"))
     paths = [[folder / p for p in part["image_path"]] for part in (train, test)]
     features, test_features = (extract_features(model, p, batch_size=8, device=CPU) for p in paths)

@@ -24,18 +24,6 @@ PLACES = ("train", "test", "ground_truth")
 COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha256"]
 
 
-def scan_category(folder: Path) -> pd.DataFrame:
-    """The index of a category folder: `list_category` with the sha256 of each image file. Nothing is decoded.
-
-    Raises:
-        BadData: no such folder, a folder beside train/good, or fewer than 2 images in it.
-    """
-    index = list_category(folder)
-    if faults := training_faults(folder, index):
-        raise BadData("; ".join(f"{folder / where}: {what}" for where, what in faults))
-    return index.assign(sha256=[file_sha256(folder / path) for path in index["image_path"]])
-
-
 def list_category(folder: Path) -> pd.DataFrame:
     """The rows of a category folder in MVTec layout, sorted, one row an image; paths relative to `folder`.
 
@@ -125,7 +113,7 @@ def read_index(path: Path, *, split: str) -> pd.DataFrame:
     """The rows of one split of a prepared index, in order.
 
     Raises:
-        BadData: the file is absent or not what `write_index` wrote, or its columns are not those of `scan_category`.
+        BadData: the file is absent or not what `write_index` wrote, or its columns are not those of `list_category`.
     """
     if not path.is_file() or not seal_of(path).is_file():
         raise BadData(f"prepared index {path} does not exist, or not whole; run the prepare stage first")

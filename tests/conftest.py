@@ -11,6 +11,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read at its import: kernels for GPUs then run as Python, on the CPU
 
 from fastflow.config import FastFlowConfig
+from fastflow.files import file_sha256
+from fastflow.index import list_category
 from fastflow.model import FastFlow
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +81,12 @@ def write_plates(folder: Path, *, num_train: int = 8, num_test: int = 4, size: i
                 (folder / "ground_truth/square").mkdir(parents=True, exist_ok=True)
                 Image.fromarray(mask).save(folder / f"ground_truth/square/{i:03}_mask.png")
     return folder
+
+
+def hashed_index(folder: Path) -> pd.DataFrame:
+    """The index of a category's folder, as `prepare` writes it where nothing is found."""
+    index = list_category(folder)
+    return index.assign(sha256=[file_sha256(folder / path) for path in index["image_path"]])
 
 
 @pytest.fixture

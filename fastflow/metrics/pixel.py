@@ -40,18 +40,13 @@ def pixel_metrics(
 ) -> dict[str, Value]:
     """pixel_auroc, pixel_ap, pixel_f1_max_oracle, and for each limit aupro (0.3), aupro_005 (0.05), …"""
     check_limits(fpr_limits)
-    return metrics_of(rank_pixels(anomaly_maps, gt_masks, image_paths), fpr_limits)
-
-
-def pixel_auroc(anomaly_maps: Maps, gt_masks: Masks, *, image_paths: Paths = None) -> Value:
-    """P(a defect pixel scores higher than a background pixel), ties counting one half."""
-    return auroc(rank_pixels(anomaly_maps, gt_masks, image_paths).ranking)
-
-
-def aupro(anomaly_maps: Maps, gt_masks: Masks, *, fpr_limit: float = 0.3, image_paths: Paths = None) -> Value:
-    """Area under PRO(FPR) from 0 to `fpr_limit` in (0, 1], over the limit; linear between thresholds."""
-    check_limits([fpr_limit])
-    return _area(rank_pixels(anomaly_maps, gt_masks, image_paths), fpr_limit)
+    pixels = rank_pixels(anomaly_maps, gt_masks, image_paths)
+    metrics = {
+        "pixel_auroc": auroc(pixels.ranking),
+        "pixel_ap": average_precision(pixels.ranking),
+        "pixel_f1_max_oracle": f1_max(pixels.ranking),
+    }
+    return metrics | {aupro_name(limit): _area(pixels, limit) for limit in fpr_limits}
 
 
 def pro_curve(anomaly_maps: Maps, gt_masks: Masks, *, max_points: int = 300, image_paths: Paths = None) -> pd.DataFrame:
@@ -96,16 +91,6 @@ def rank_defects(
     score, count = ordered[starts], np.diff(starts, append=len(ordered))
     del ordered, weight, starts
     return PixelRanking(Ranking(score, count, *count_above(background, score), "pixel"), overlap)
-
-
-def metrics_of(pixels: PixelRanking, fpr_limits: Sequence[float]) -> dict[str, Value]:
-    """All pixel metrics of one ranking, by name."""
-    metrics = {
-        "pixel_auroc": auroc(pixels.ranking),
-        "pixel_ap": average_precision(pixels.ranking),
-        "pixel_f1_max_oracle": f1_max(pixels.ranking),
-    }
-    return metrics | {aupro_name(limit): _area(pixels, limit) for limit in fpr_limits}
 
 
 def aupro_name(fpr_limit: float) -> str:

@@ -13,12 +13,12 @@ from PIL import Image
 
 from fastflow.decode import read_mask
 from fastflow.errors import BadData
-from fastflow.index import scan_category
+from fastflow.index import list_category
 from pipelines.core.params import read_params
 from pipelines.data.add_category import add_category, main
 from pipelines.data.data_sets import DATA_SETS
 from pipelines.data.layouts import find_layout
-from tests.conftest import ROOT, as_shipped, write_plates
+from tests.conftest import ROOT, as_shipped, hashed_index, write_plates
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def by_class(folder: Path, *, good: str = "good", suffix: str = ".png", masks: s
 
 
 def counts(folder: Path) -> dict[tuple[str, str], int]:
-    index = scan_category(folder)
+    index = list_category(folder)
     return dict(Counter(zip(index["split"], index["defect_type"], strict=True)))
 
 
@@ -59,7 +59,7 @@ def test_good_and_bad_folders_with_masks_anywhere_or_nowhere(here: Path, masks: 
     assert {p: p.read_bytes() for p in source.rglob("*.*")} == before
     placed = Path("data/own/part")
     assert counts(placed) == {("train", "good"): 16, ("test", "good"): 4, ("test", "scratch"): 4}
-    index = scan_category(placed)
+    index = list_category(placed)
     for row in index[index["defect_type"] == "scratch"].itertuples():
         assert (row.mask_path != "") == bool(masks)
         if masks:
@@ -92,7 +92,7 @@ def test_images_alone_are_all_good(here: Path, caplog: pytest.LogCaptureFixture)
 def test_mvtec_layout_keeps_its_split(here: Path) -> None:
     source = write_plates(here / "mvtec")
     add_category(source, "part", root=Path("data/own"), test_fraction=0.5)
-    assert scan_category(Path("data/own/part")).equals(scan_category(source))
+    assert hashed_index(Path("data/own/part")).equals(hashed_index(source))
 
 
 def test_the_split_does_not_depend_on_names(here: Path) -> None:

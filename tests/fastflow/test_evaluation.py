@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from fastflow.evaluation import Scored, pixels
-from fastflow.index import scan_category
+from fastflow.index import list_category
 from tests.conftest import write_plates
 
 
 def test_at_the_original_size_maps_are_enlarged_and_masks_are_as_drawn(tmp_path: Path) -> None:
     folder = write_plates(tmp_path / "plates", num_train=2, num_test=2, size=96)
-    index = scan_category(folder).query("split == 'test'").reset_index(drop=True)
+    index = list_category(folder).query("split == 'test'").reset_index(drop=True)
     small = np.random.default_rng(0).random((len(index), 24, 32), np.float32)
     scored = Scored(np.zeros(len(index), np.float32), small, 0.0)
     maps, masks = pixels(index, scored, folder, original_size=True)

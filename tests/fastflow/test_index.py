@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from fastflow.errors import BadData
-from fastflow.index import COLUMNS, read_index, scan_category, seal_of, verify_images, write_index
+from fastflow.index import COLUMNS, list_category, read_index, seal_of, training_faults, verify_images, write_index
+from tests.conftest import hashed_index
 
 
 def test_every_image_has_its_row_mask_and_hash(plates: Path) -> None:
-    index = scan_category(plates)
+    index = hashed_index(plates)
     assert list(index.columns) == COLUMNS
     counts = index.groupby(["split", "defect_type", "gt_label"]).size().to_dict()
     assert counts == {("train", "good", 0): 8, ("test", "good", 0): 4, ("test", "square", 1): 4}
@@ -22,15 +23,15 @@ def test_every_image_has_its_row_mask_and_hash(plates: Path) -> None:
 
 
 def test_order_and_rows_do_not_depend_on_hidden_or_other_files(plates: Path) -> None:
-    before = scan_category(plates)
+    before = hashed_index(plates)
     (plates / "train/good/.hidden.png").write_bytes(b"x")
     (plates / "train/good/notes.txt").write_text("x")
-    assert scan_category(plates).equals(before)
+    assert hashed_index(plates).equals(before)
     assert before["image_path"].is_monotonic_increasing or before["split"].tolist() == ["train"] * 8 + ["test"] * 8
 
 
 def test_index_survives_the_file(plates: Path, tmp_path: Path) -> None:
-    index = scan_category(plates)
+    index = hashed_index(plates)
     write_index(index, tmp_path / "prepared/plates.csv")
     back = read_index(tmp_path / "prepared/plates.csv", split="test")
     assert back.equals(index[index["split"] == "test"].reset_index(drop=True).astype(back.dtypes.to_dict()))
@@ -38,17 +39,18 @@ def test_index_survives_the_file(plates: Path, tmp_path: Path) -> None:
 
 def test_absent_and_empty_categories_are_named(plates: Path, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"nothing does not exist; .* holds \['plates'\]"):
-        scan_category(tmp_path / "nothing")
+        list_category(tmp_path / "nothing")
     for path in (plates / "train/good").iterdir():
         path.unlink()
-    with pytest.raises(BadData, match="train/good: has no image, at least 2"):
-        scan_category(plates)
+    ((where, fault),) = training_faults(plates, list_category(plates))
+    assert where == "train/good"
+    assert fault.startswith("has no image, at least 2")
 
 
 def test_only_good_images_may_be_trained_on(plates: Path) -> None:
     (plates / "train/good").rename(plates / "train/bad")
-    with pytest.raises(BadData, match=r"train/bad: only train/good is trained on"):
-        scan_category(plates)
+    faults = training_faults(plates, list_category(plates))
+    assert ("train/bad", "only train/good is trained on") in faults
 
 
 def test_reading_a_foreign_table_is_refused(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_reading_a_foreign_table_is_refused(tmp_path: Path) -> None:
 
 def test_an_edited_or_damaged_index_is_refused(plates: Path, tmp_path: Path) -> None:
     path = tmp_path / "plates.csv"
-    write_index(scan_category(plates), path)
+    write_index(hashed_index(plates), path)
     whole = path.read_bytes()
     for spoiled in (whole[:-1], whole.replace(b"train/good/000", b"train/good/001"), whole[:40] + b"?" + whole[41:]):
         path.write_bytes(spoiled)
@@ -75,7 +77,7 @@ def test_an_edited_or_damaged_index_is_refused(plates: Path, tmp_path: Path) -> 
 
 
 def test_images_are_those_that_were_checked(plates: Path) -> None:
-    index = scan_category(plates)
+    index = hashed_index(plates)
     verify_images(index, plates)
     changed = plates / "train/good/002.png"
     content = bytearray(changed.read_bytes())

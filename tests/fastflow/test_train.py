@@ -16,7 +16,7 @@ from fastflow.decode import read_mask
 from fastflow.errors import NonFiniteLoss
 from fastflow.evaluation import measure, score_images
 from fastflow.features import extract_features
-from fastflow.index import scan_category
+from fastflow.index import list_category
 from fastflow.model import FastFlow
 from fastflow.operating import operating_point
 from fastflow.score import SCORES
@@ -30,7 +30,7 @@ SETTINGS = {"batch_size": 4, "learning_rate": 0.002, "weight_decay": 0.00001}
 def train_on(folder: Path, *, epochs: int, seed: int = 0) -> tuple[FastFlow, list[float]]:
     torch.manual_seed(seed)
     model = FastFlow(tiny_config())
-    index = scan_category(folder).query("split == 'train'")
+    index = list_category(folder).query("split == 'train'")
     features = extract_features(model, [folder / p for p in index["image_path"]], batch_size=4, device=CPU)
     losses = [e.loss for e in train_epochs(model, features, epochs=epochs, seed=seed, **SETTINGS)]  # type: ignore[arg-type]
     calibrate(model, features, batch_size=4)
@@ -40,7 +40,7 @@ def train_on(folder: Path, *, epochs: int, seed: int = 0) -> tuple[FastFlow, lis
 def test_trained_model_finds_unseen_squares(plates: Path) -> None:
     model, losses = train_on(plates, epochs=12)
     assert losses[-1] < losses[0]
-    index = scan_category(plates).query("split == 'test'").reset_index(drop=True)
+    index = list_category(plates).query("split == 'test'").reset_index(drop=True)
     scored = score_images(model, [plates / p for p in index["image_path"]], batch_size=3, device=CPU)
     metrics = measure(index, scored, plates)
     for name in ("image_auroc", "pixel_auroc", "aupro"):
@@ -115,7 +115,7 @@ def test_non_finite_loss_ends_the_training_with_its_reason(plates: Path, tiny_mo
 
 def test_calibration_puts_the_99_percent_quantile_of_good_positions_at_the_center(plates: Path) -> None:
     model, _ = train_on(plates, epochs=1)
-    index = scan_category(plates).query("split == 'train'")
+    index = list_category(plates).query("split == 'train'")
     features = extract_features(model, [plates / p for p in index["image_path"]], batch_size=8, device=CPU)
     with torch.no_grad():
         for scale, (z, log_det) in enumerate(model.latents(features)):
@@ -140,7 +140,7 @@ def test_operating_point_is_that_of_good_pixels_and_scores(plates: Path) -> None
 
 def test_pixel_metrics_without_masks_are_undefined_with_a_reason(tmp_path: Path, tiny_model: FastFlow) -> None:
     folder = write_plates(tmp_path / "bare", num_train=2, num_test=2)
-    index = scan_category(folder).query("split == 'test'").reset_index(drop=True).assign(mask_path="")
+    index = list_category(folder).query("split == 'test'").reset_index(drop=True).assign(mask_path="")
     scored = score_images(tiny_model, [folder / p for p in index["image_path"]], batch_size=4, device=CPU)
     metrics = measure(index, scored, folder)
     assert metrics["image_auroc"].value is not None

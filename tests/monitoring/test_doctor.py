@@ -13,14 +13,14 @@ import pytest
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.files import write_text
-from fastflow.index import scan_category, write_index
+from fastflow.index import write_index
 from fastflow.model import FastFlow
 from pipelines.core.paths import STORE
 from pipelines.monitoring import doctor
 from pipelines.monitoring.diagnosis import Remark
 from pipelines.registry import store
 from pipelines.tracking import journal
-from tests.conftest import ROOT, write_plates
+from tests.conftest import ROOT, hashed_index, write_plates
 from tests.test_stages import write_tiny_params
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations
@@ -35,7 +35,7 @@ def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: FastFlow)
     shutil.copy(ROOT / "requirements.lock", tmp_path)
     write_tiny_params(tmp_path)
     write_plates(tmp_path / "images/plates")
-    write_index(scan_category(tmp_path / "images/plates"), tmp_path / "data/prepared/plates.csv")
+    write_index(hashed_index(tmp_path / "images/plates"), tmp_path / "data/prepared/plates.csv")
     save_checkpoint(tiny_model, tmp_path / "models/plates", files={"run.json": b"{}"})
     cached(b"whole")
     for folder in (STORE, Path(".state")):
