@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
 from fastflow.errors import BadData
+from fastflow.files import walk
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -39,8 +40,8 @@ class Sent(io.BytesIO):
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The files in a folder and below it that are images by their names, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """The files in a folder and below it that are images by their names, sorted, without what systems leave behind."""
+    return sorted(path for path in walk(folder) if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def read_image(path: Source, *, image_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:

@@ -4,8 +4,34 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+LEFTOVERS = {  # what systems, shares and archives leave behind, folders and files; hidden ones begin with a dot
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "@tmp",
+    "$recycle.bin", "recycler", "system volume information", "lost+found",
+}  # fmt: skip
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder of this name is passed over wherever a folder is read: hidden, or a system's own."""
+    return name.startswith(".") or name.casefold() in LEFTOVERS
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in `folder`, sorted, without hidden files and leftovers; nothing where there is no folder."""
+    return sorted(path for path in folder.iterdir() if not is_leftover(path.name)) if folder.is_dir() else []
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All files in a folder and below it, folder by folder and by name, without hidden files and leftovers.
+
+    A link to a folder is given as it is, and not followed.
+    """
+    for place, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if not is_leftover(name))
+        links = [name for name in names if Path(place, name).is_symlink()]
+        yield from (Path(place, name) for name in sorted([*files, *links]) if not is_leftover(name))
 
 
 def file_sha256(path: Path) -> str:

@@ -14,11 +14,10 @@ import pandas as pd
 
 from fastflow.decode import SUFFIXES
 from fastflow.errors import BadData
-from fastflow.files import file_sha256, printable, write_text
+from fastflow.files import file_sha256, printable, visible, write_text
 
 GOOD = "good"
 GOOD_NAMES = ("good", "ok", "normal")  # what people call it; in a category's folder it is `good`, and no other
-SYSTEM = ("thumbs.db", "desktop.ini")  # left behind by systems, and passed over as hidden files are
 MASK_SUFFIX = "_mask"
 PLACES = ("train", "test", "ground_truth")
 COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha256"]
@@ -69,12 +68,6 @@ def _rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int, str, s
             name = path.relative_to(folder).as_posix()
             if printable(name) == name:  # a name that is not UTF-8 fits in no table
                 yield name, split, kind.name, int(kind.name != GOOD), mask, ""
-
-
-def visible(folder: Path) -> list[Path]:
-    """What lies in `folder`, sorted, without hidden and system files; nothing where there is no folder."""
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted(p for p in paths if not p.name.startswith(".") and p.name.lower() not in SYSTEM)
 
 
 def folders(folder: Path) -> list[Path]:

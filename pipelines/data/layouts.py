@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastflow.errors import BadData
-from fastflow.files import file_sha256, printable
-from fastflow.index import GOOD, GOOD_NAMES, MASK_SUFFIX, folders, list_images, mask_path, visible
+from fastflow.files import file_sha256, printable, visible
+from fastflow.index import GOOD, GOOD_NAMES, MASK_SUFFIX, folders, list_images, mask_path
 from pipelines.data.masks import DOUBTFUL_NAMES, MASK_NAMES, masks_of
 
 MVTEC = "MVTec AD"

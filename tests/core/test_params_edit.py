@@ -1,14 +1,17 @@
 """Edits of params.yaml: the value asked for, and every other character as it was."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from pipelines.core.params import BadParams, read_params
 from pipelines.core.params_edit import write_values
-from tests.conftest import ROOT
+from tests.conftest import ROOT, of_a_user
 
 SHIPPED = (ROOT / "params.yaml").read_text()
 
@@ -90,3 +93,14 @@ def test_another_reader_of_yaml_finds_the_same(file: Path) -> None:
     write_values({"model.overrides": {"layers": [1, 2]}, "data.categories": ["007", "x"]}, file)
     found = yaml.safe_load(file.read_text())
     assert (found["model"]["overrides"], found["data"]["categories"]) == ({"layers": [1, 2]}, ["007", "x"])
+
+
+@pytest.mark.slow
+def test_dvc_reads_names_that_look_like_numbers_as_names(tmp_path: Path, file: Path) -> None:
+    names = ["4711", "00123", "1e3", "1_000", "0x1f", "2024-01-01", "no", "y", "part"]
+    write_values({"data.categories": names}, file)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    alone: dict[str, Any] = {"cwd": tmp_path, "env": of_a_user(tmp_path), "check": True, "capture_output": True, "text": True}
+    subprocess.run(["dvc", "init", "-q", "--no-scm"], **alone)
+    listed = subprocess.run(["dvc", "stage", "list", "--name-only"], **alone).stdout.split()
+    assert [line.removeprefix("train@") for line in listed if line.startswith("train@")] == names

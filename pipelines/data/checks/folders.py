@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fastflow.files import printable
-from fastflow.index import GOOD, PLACES, folders, mask_path, training_faults, visible
+from fastflow.files import printable, visible
+from fastflow.index import GOOD, PLACES, folders, mask_path, training_faults
 from pipelines.data.checks.finding import Finding, finding
 
 NOTES = (".txt", ".md", ".json", ".yaml", ".dvc")  # beside the images, at a category's top: licence, source, readme
