@@ -4,17 +4,16 @@ Bytes go to <target>.part; only a file whose sha256 is right gets the final name
 lengths is used to save time and never believed: the hash decides.
 """
 
-import http.client
 import os
 import re
 import shutil
-import socket
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError, NameResolutionError
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256
@@ -108,51 +107,38 @@ def _size(path: Path) -> int:
 def _request(url: str, part: Path, *, timeout: float) -> None:
     """One request for what is missing, appended to `part`. Raises Passing where the answer is not whole."""
     done = _size(part)
-    headers = {"User-Agent": "fastflow-factory"} | ({"Range": f"bytes={done}-"} if done else {})
+    headers = {"User-Agent": "fastflow-factory", "Accept-Encoding": "identity"}
+    headers |= {"Range": f"bytes={done}-"} if done else {}
     try:
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416 and done:
-            return  # nothing is missing, says the server: the hash will tell
-        if error.code in BUSY:
-            raise Passing(f"the server answered {error.code}") from error
-        raise MirrorFailed(f"the server answered {error.code}") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, socket.gaierror):
+        with requests.get(url, headers=headers, timeout=timeout, stream=True) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable and done:
+                return  # nothing is missing, says the server: the hash will tell
+            if response.status_code in BUSY:
+                raise Passing(f"the server answered {response.status_code}")
+            if not response.ok:
+                raise MirrorFailed(f"the server answered {response.status_code}")
+            start = _start(response, done)
+            if start not in (0, done):
+                part.unlink(missing_ok=True)
+                raise Passing(f"the server answered with another range than bytes={done}-; from the start")
+            _append(response, part, start)
+    except (requests.RequestException, HTTPError) as error:
+        reason = getattr(error.args[0], "reason", error) if error.args else error
+        if isinstance(reason, NameResolutionError):
             raise NoAddress(f"{urlsplit(url).hostname} has no address: is there a network?") from error
-        raise Passing(f"no answer ({reason})") from error
-    with response:
-        start = _start(response, done)
-        if start not in (0, done):
-            part.unlink(missing_ok=True)
-            raise Passing(f"the server answered with another range than bytes={done}-; from the start")
-        _append(response, part, start)
+        raise Passing(f"no answer, or a part of one ({str(reason).rpartition(': ')[2]})") from error
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """HTTP and HTTPS alone: no redirect may lead to a file or FTP."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler, urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor, urllib.request.UnknownHandler,
-    ):  # fmt: skip
-        opener.add_handler(handler())
-    return opener
-
-
-def _start(response: http.client.HTTPResponse, done: int) -> int:
+def _start(response: requests.Response, done: int) -> int:
     """The offset of the answer's first byte: 0 unless it is a range; -1 where it does not say."""
-    if response.status != 206:
+    if response.status_code != requests.codes.partial_content:
         return 0
     found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return int(found[1]) if found else -1
 
 
-def _append(response: http.client.HTTPResponse, part: Path, start: int) -> None:
-    missing = response.length
+def _append(response: requests.Response, part: Path, start: int) -> None:
+    missing = response.raw.length_remaining
     free = shutil.disk_usage(part.parent).free
     if missing is not None and missing > free:
         raise OSError(f"{part.parent}: {missing / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
@@ -160,23 +146,10 @@ def _append(response: http.client.HTTPResponse, part: Path, start: int) -> None:
     with part.open("r+b" if start else "wb") as file, progress("downloading", total, unit="B", done=start) as advance:
         file.seek(start)
         file.truncate()
-        for chunk in _chunks(response):
+        while chunk := response.raw.read1(CHUNK, decode_content=False):  # what has come is kept, whatever comes then
             file.write(chunk)
             advance(len(chunk))
             if file.tell() > MAX_BYTES:
                 raise MirrorFailed(f"sends more than {MAX_BYTES / 1e9:.0f} GB", wrong=True)
         file.flush()
         os.fsync(file.fileno())
-    if response.length:
-        raise Passing(f"the connection ended {response.length:,} bytes too early")
-
-
-def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = response.read1(CHUNK)
-        except (OSError, http.client.HTTPException) as error:
-            raise Passing(f"the connection broke ({error!r})") from error
-        if not chunk:
-            return
-        yield chunk
