@@ -100,7 +100,13 @@ def test_dvc_reads_names_that_look_like_numbers_as_names(tmp_path: Path, file: P
     names = ["4711", "00123", "1e3", "1_000", "0x1f", "2024-01-01", "no", "y", "part"]
     write_values({"data.categories": names}, file)
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    alone: dict[str, Any] = {"cwd": tmp_path, "env": of_a_user(tmp_path), "check": True, "capture_output": True, "text": True}
+    alone: dict[str, Any] = {
+        "cwd": tmp_path,
+        "env": of_a_user(tmp_path),
+        "check": True,
+        "capture_output": True,
+        "text": True,
+    }
     subprocess.run(["dvc", "init", "-q", "--no-scm"], **alone)
     listed = subprocess.run(["dvc", "stage", "list", "--name-only"], **alone).stdout.split()
     assert [line.removeprefix("train@") for line in listed if line.startswith("train@")] == names
