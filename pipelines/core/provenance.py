@@ -32,7 +32,7 @@ def data_hash(category: str, *, lock: Path = DVC_LOCK) -> str:
     """DVC's md5 of the category's images, as dvc.lock recorded it for the prepare stage."""
     stages = (read_yaml(lock) or {}).get("stages", {}) if lock.is_file() else {}
     deps = stages.get(f"prepare@{category}", {}).get("deps", [])
-    return next((d["md5"] for d in deps if d.get("md5", "").endswith(".dir")), "unknown")
+    return next((d["md5"] for d in deps if "md5" in d and Path(d["path"]).name == category), "unknown")
 
 
 def _gpu() -> str:
