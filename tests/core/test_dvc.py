@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import yaml
 
 from pipelines.core import dvc
 from pipelines.core.dvc import StageFailed, end_group, run_stage, stage_environment, stale_stages
+from tests.conftest import ROOT
 
 FAKE = """
 import sys
@@ -144,3 +146,27 @@ def test_eight_categories_four_at_once_five_times_leave_the_lock_file_whole(
             content = f"{name} {turn}\ncommon\n".encode()
             assert out["md5"] == hashlib.md5(content, usedforsecurity=False).hexdigest()
     assert stale_stages([f"work@{name}" for name in names]) == set()
+
+
+@pytest.mark.slow
+def test_compiled_files_make_no_stage_stale_that_depends_on_a_folder_of_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], check=True)
+    shutil.copy(ROOT / ".dvcignore", tmp_path)
+    stage = {"cmd": "echo done > out", "deps": ["ours"], "outs": ["out"]}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"work": stage}}))
+    Path("ours").mkdir()
+    Path("ours/one.py").write_text("A = 1\n")
+    assert run_stage("work", on_line=lambda line: None) == "ran"
+    subprocess.run(
+        [sys.executable, "-c", "import ours.one"], check=True, env=os.environ | {"PYTHONPATH": str(tmp_path)}
+    )
+    assert list(Path("ours/__pycache__").glob("one.*.pyc"))
+    Path("ours/__pycache__/one.f-1.py311.nbi").touch()  # numba's
+    assert stale_stages(["work"]) == set()
+    Path("ours/one.py").write_text("A = 2\n")
+    assert stale_stages(["work"]) == {"work"}
