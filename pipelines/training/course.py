@@ -38,9 +38,9 @@ def train_settings(params: Params, num_images: int) -> dict[str, Any]:
 
 
 def code_sha256() -> str:
-    """The hash of the library's files: another code is another training."""
-    (folder,) = fastflow.__path__
-    return " ".join(file_sha256(path)[:16] for path in sorted(Path(folder).glob("*.py")))
+    """The hash of the library's files, the fused operators' included: another code is another training."""
+    folder = Path(*fastflow.__path__)
+    return " ".join(file_sha256(path)[:16] for path in sorted([*folder.glob("*.py"), *folder.glob("fused/*.py")]))
 
 
 class Course:
