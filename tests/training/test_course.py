@@ -11,7 +11,7 @@ from pipelines.training.course import code_sha256
 
 @pytest.mark.parametrize("name", ["flow.py", "fused/cpu_kernels.py"])
 def test_another_code_is_another_training(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = shutil.copytree(Path(*fastflow.__path__), tmp_path / "fastflow", ignore=shutil.ignore_patterns("__pycache__"))
+    copy = shutil.copytree(Path(*fastflow.__path__), tmp_path / "fastflow")
     monkeypatch.setattr(fastflow, "__path__", [str(copy)])
     before = code_sha256()
     (copy / name).write_text((copy / name).read_text() + "# changed\n")
