@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from docs.chromium import NO_NETWORK, Page, chromium
-from tests.reporting.test_report_page import HOSTILE, _page, _write
+from tests.reporting.report_kit import HOSTILE, page_of, write_result
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,10 +27,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("browser")
     aurocs = (0.75, None, 0.875)
     made = [
-        _write(folder / f"{i}", names=("crack", HOSTILE), category=name, image_auroc=value)
+        write_result(folder / f"{i}", names=("crack", HOSTILE), category=name, image_auroc=value)
         for i, (name, value) in enumerate(zip(CATEGORIES, aurocs, strict=True))
     ]
-    (folder / "report.html").write_text(_page(*made, about={"made by": HOSTILE}, missing={HOSTILE: HOSTILE}))
+    (folder / "report.html").write_text(page_of(*made, about={"made by": HOSTILE}, missing={HOSTILE: HOSTILE}))
     with Page(folder / "profile", script=WATCH, seconds=200, options=NO_NETWORK) as browser:
         browser.open((folder / "report.html").as_uri(), width=1200, height=900)
         browser.wait("document.readyState === 'complete'")
