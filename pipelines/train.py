@@ -26,6 +26,7 @@ from fastflow.resume import training_key
 from fastflow.train import Epoch
 from fastflow.weights import PRETRAINED
 from pipelines.core.device import choose_device, peak_memory
+from pipelines.core.epoch_lines import EpochLine, write_epoch
 from pipelines.core.params import PARAMS_FILE, Params
 from pipelines.core.paths import NORMAL_SCORES, RUN, STATE, index_file, model_folder, report_folder
 from pipelines.core.provenance import DVC_LOCK, data_hash, provenance
@@ -119,6 +120,7 @@ def tell_epoch(run: runs.TrackedRun, folds: int | None, epoch: Epoch, epochs: in
         return
     left = (epochs - epoch.epoch + epochs * ((folds or 1) - 1)) * epoch.seconds
     log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
+    write_epoch(EpochLine(epoch.epoch, epochs, epoch.loss, left))
 
 
 def score_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearance]) -> pd.DataFrame:

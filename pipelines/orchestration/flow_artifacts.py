@@ -17,13 +17,13 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from pipelines.core.epoch_lines import EpochLine
 from pipelines.core.paths import RUN, model_folder, read_metrics, report_folder
 from pipelines.core.stage import without_secrets
 from pipelines.tracking import journal
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro")
 SECONDS = 2.0  # between two updates
-_EPOCH = re.compile(r"epoch (\d+)/(\d+)  loss (\S+) bits/dim  (\d+) s left")
 
 
 class Result(NamedTuple):
@@ -57,14 +57,14 @@ class Progress:
 
 
 class EpochProgress(Progress):
-    """That of a training, from the lines it prints."""
+    """That of a training."""
 
-    def read(self, line: str) -> None:
-        if found := _EPOCH.search(line):
-            epoch, epochs, loss, left = found.groups()
-            last = epoch == epochs
-            text = f"{self.description}: epoch {epoch} of {epochs}, loss {loss} bits/dim, {left} s left"
-            self.show(100 * int(epoch) / int(epochs), text, at_once=last)
+    def show_epoch(self, found: EpochLine) -> None:
+        text = (
+            f"{self.description}: epoch {found.epoch} of {found.epochs}, loss {found.loss:.4f} bits/dim, "
+            f"{found.seconds_left:.0f} s left"
+        )
+        self.show(100 * found.epoch / found.epochs, text, at_once=found.epoch == found.epochs)
 
 
 def show_results(results: list[Result], *, report: str) -> None:

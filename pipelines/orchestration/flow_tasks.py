@@ -25,6 +25,7 @@ from pipelines.core.dvc import (
     run_stage,
     stale_stages,
 )
+from pipelines.core.epoch_lines import LINES, read_epoch
 from pipelines.core.params import Params, read_params
 from pipelines.core.paths import CHAMPION_MODEL
 from pipelines.core.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
@@ -56,10 +57,13 @@ def stage_task(
     log, progress = get_run_logger(), EpochProgress(f"training-{stage.partition('@')[2]}", stage)
 
     def on_line(line: str) -> None:
-        log.info(line)
-        progress.read(line)
+        if epoch := read_epoch(line):
+            progress.show_epoch(epoch)
+        else:
+            log.info(line)
 
-    return run_stage(stage, on_line=on_line, force=force, pull=pull, environment=environment, seconds=60 * minutes)
+    variables = {**environment, LINES: "1"}
+    return run_stage(stage, on_line=on_line, force=force, pull=pull, environment=variables, seconds=60 * minutes)
 
 
 @task(task_run_name="gate@{category}", cache_policy=NO_CACHE)

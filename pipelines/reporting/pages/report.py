@@ -16,6 +16,7 @@ from pipelines.reporting.pages.rows import tradeoff_rows, type_rows
 
 CHAMPION = "champion"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
+CHOSEN_ON_TEST = "misses"  # the method of a threshold that labelled test images decided
 COMPARED = ("image_auroc", "aupro")  # by the gate, with the champion
 FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image", "threshold")
 VERDICTS = {"false_reject": ("false_rejects", "good parts rejected"), "miss": ("misses", "defective parts missed")}
@@ -84,7 +85,7 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "undefined": result.undefined,
         "reasons": reasons(result.undefined),
         "intervals": result.intervals,
-        "flattered": result.about.get("threshold guarantee", "").startswith("none: chosen"),
+        "flattered": result.about.get("threshold method") == CHOSEN_ON_TEST,
         "warning": warning(result.category, result.metrics),
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,

@@ -1,0 +1,34 @@
+"""A training's progress as lines of JSON: what the flow that started the stage shows, whatever the log's words are.
+
+A stage prints them where LINES is set in its environment, and nowhere else: a person reads the log.
+"""
+
+import json
+import os
+from typing import Any, NamedTuple
+
+LINES = "FASTFLOW_EPOCH_LINES"
+_MARK = "@epoch "
+
+
+class EpochLine(NamedTuple):
+    """`epoch` of `epochs`, from 1; `loss` in bits per dimension; `seconds_left` of the whole training."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    seconds_left: float
+
+
+def write_epoch(line: EpochLine) -> None:
+    """Prints one, where LINES asks for it."""
+    if os.environ.get(LINES):
+        print(_MARK + json.dumps(line._asdict()), flush=True)
+
+
+def read_epoch(text: str) -> EpochLine | None:
+    """What a line of a stage's output says of its training; None where it is a line of the log."""
+    if not text.startswith(_MARK):
+        return None
+    found: dict[str, Any] = json.loads(text.removeprefix(_MARK))
+    return EpochLine(**found)
