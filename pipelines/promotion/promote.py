@@ -36,8 +36,9 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
             it since.
         ValueError: there is no challenger, or no such version.
         ServerAway: the store does not answer.
+        NotSynced: a journal of this category cannot be sent; it may hold a challenger.
     """
-    sync()  # an evaluation whose server was away is a challenger, too
+    sync(category=category)  # an evaluation whose server was away is a challenger, too
     client = store.connect()
     with store.answering():
         champion = aliases.alias(client, model_name(category), CHAMPION)

@@ -82,9 +82,27 @@ def read(folder: Path) -> list[Entry]:
     return [json.loads(line) for line in lines]
 
 
+def categories_of(folder: Path) -> set[str] | None:
+    """The categories that a journal names; none for a retraining's. None where it is damaged: it may be of any."""
+    named: set[str] = set()
+    read_one = False
+    try:
+        for line in (folder / _LINES).read_bytes().split(b"\n")[:-1]:
+            entry = dict(json.loads(line))
+            named.update(str(about["category"]) for about in (entry, entry.get("tags", {})) if "category" in about)
+            read_one = True
+    except (OSError, ValueError, TypeError):
+        return named or None
+    return named if read_one else None
+
+
 def writer_lives(folder: Path) -> bool:
     """Whether the process that writes this journal still runs."""
-    with (folder / _ALIVE).open("r") as file:
+    try:
+        file = (folder / _ALIVE).open("r")
+    except FileNotFoundError:  # it is sent meanwhile, or was copied here without that file
+        return False
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -27,12 +27,13 @@ class NotSynced(Failed):
     """Some journals could not be sent; the message names them."""
 
 
-def sync() -> int:
+def sync(*, category: str | None = None) -> int:
     """Replays every journal whose writer is gone; returns how many there were.
 
     Raises:
         ServerAway: the store does not answer.
-        NotSynced: the store refuses some; the others are sent.
+        NotSynced: some cannot be sent; the others are. With `category`, only for those that name it or are damaged so
+            that they may be of any category; the others are logged as a warning.
     """
     client = store.connect()
     refused = []
@@ -43,9 +44,16 @@ def sync() -> int:
                 log.info("sent %s", folder.name)
         except Exception as error:  # one bad journal must not hold up the others
             store.connect()  # raises ServerAway where that is the reason
-            refused.append(f"{folder}: {error}")
+            named = journal.categories_of(folder)
+            if category is None or named is None or category in named:
+                refused.append(f"{folder}: {error}")
+            else:
+                log.warning("a journal of %s was not sent: %s: %s", ", ".join(named) or "no category", folder, error)
     if refused:
-        raise NotSynced(f"{len(refused)} of {len(todo)} journals could not be sent:\n  " + "\n  ".join(refused))
+        raise NotSynced(
+            f"{len(refused)} of {len(todo)} journals could not be sent; move those away that are beyond repair:\n  "
+            + "\n  ".join(refused)
+        )
     return len(todo)
 
 
