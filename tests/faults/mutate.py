@@ -1,17 +1,24 @@
 """Break each remedy in a copy of the project, and see that the test of its fault fails: python -m tests.faults.mutate
 
-A test that cannot fail proves nothing. Prints a line a remedy; exit code 1 if a broken one goes unnoticed.
+A test that cannot fail proves nothing. Prints a line a remedy. Exit code 1: a broken one goes unnoticed. 2: the list
+does not fit the project, or a test fails though nothing is broken; then no mutation is tried.
 """
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
+NOT_COPIED = {".git", ".venv", ".mlflow", ".prefect", ".state", "models", "reports", "data"}  # of the project's folder
+PASSED, FAILED = 0, 1  # exit codes of pytest
+STALE = 2
 TAKEN_UP = (
     "tests/fastflow/test_train.py::"
     "test_a_training_taken_up_after_any_step_ends_with_the_bits_of_one_that_was_not_interrupted"
@@ -24,7 +31,7 @@ RESOURCES = "tests/faults/test_resources.py"
 
 
 class Mutation(NamedTuple):
-    """`old` in `file` becomes `new`; then `test` must fail."""
+    """`old`, which stands in `file` once, becomes `new`; then `test` must fail."""
 
     remedy: str
     file: str
@@ -36,7 +43,8 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation("resume", "pipelines/training/course.py", "if state := saved.load():", "if state := None:", TERM),
     Mutation("weights", "fastflow/train.py", 'parameter.copy_(state[f"parameter.{i}"])', "pass", TERM),
-    Mutation("optimiser's state", "fastflow/train.py", "            if kept:", "            if False:", TERM),
+    Mutation("optimiser's state", "fastflow/train.py", "self._state_of(parameter, name, value.dtype).copy_(value)",
+             "pass", TERM),
     Mutation("random state", "fastflow/train.py", 'self.generator.set_state(state["generator"])', "pass", TERM),
     Mutation("data order", "fastflow/train.py", 'int(step), state["order"]', "int(step), self.rows", TERM),
     Mutation(
@@ -70,31 +78,70 @@ MUTATIONS = [
 ]  # fmt: skip
 
 
-def noticed(mutation: Mutation) -> bool:
-    """Whether the test fails in a copy with the mutation."""
+def stale(mutations: list[Mutation]) -> list[str]:
+    """What is not as the list says: a sentence for each file, text or test that is not there, or stands there twice."""
+    found = []
+    for remedy, file, old, _, test in mutations:
+        count = (ROOT / file).read_text().count(old) if (ROOT / file).is_file() else None
+        if count is None:
+            found.append(f"{remedy}: there is no file {file}")
+        elif count != 1:
+            found.append(f"{remedy}: {file} has {old!r} {count} times, it should have it once")
+        path, _, name = test.partition("::")
+        if not (ROOT / path).is_file():
+            found.append(f"{remedy}: there is no file {path}")
+        elif name and name.partition("[")[0] not in functions(ROOT / path):
+            found.append(f"{remedy}: {path} has no test {name}")
+    return found
+
+
+def functions(path: Path) -> set[str]:
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of the project that goes again."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "project"
-        ignored = shutil.ignore_patterns(".git", ".venv", ".mlflow", "models", "reports", "data")
-        shutil.copytree(ROOT, copy, ignore=ignored)
-        file = copy / mutation.file
-        text = file.read_text()
-        assert text.count(mutation.old) >= 1, f"{mutation.file} has no {mutation.old!r}: the list is out of date"
-        file.write_text(text.replace(mutation.old, mutation.new))
-        command = [sys.executable, "-m", "pytest", "-x", "-m", "slow or not slow", mutation.test]
-        environment = os.environ | {"FASTFLOW_FULL": "1"}
-        return subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode == 1
+        shutil.copytree(ROOT, copy, ignore=lambda folder, _: NOT_COPIED if Path(folder) == ROOT else {"__pycache__"})
+        yield copy
+
+
+def run_test(test: str, project: Path) -> int:
+    """pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "-x", "-m", "slow or not slow", test]
+    environment = os.environ | {"FASTFLOW_FULL": "1", "PYTHONPATH": str(project)}
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False).returncode
+
+
+def noticed(mutation: Mutation) -> bool:
+    """Whether the test fails in a copy with the mutation."""
+    with copied() as project:
+        file = project / mutation.file
+        file.write_text(file.read_text().replace(mutation.old, mutation.new))
+        return run_test(mutation.test, project) == FAILED
 
 
 def main() -> int:
     only = sys.argv[1:]
+    chosen = [mutation for mutation in MUTATIONS if not only or mutation.remedy in only]
+    faults = stale(MUTATIONS) + [
+        f"there is no remedy {name!r}" for name in only if name not in {m.remedy for m in chosen}
+    ]
+    if not faults:
+        with copied() as project:
+            for test in dict.fromkeys(mutation.test for mutation in chosen):
+                if (code := run_test(test, project)) != PASSED:
+                    faults.append(f"pytest ends with {code} where nothing is broken: {test}")
+    if faults:
+        print("no mutation was tried:\n  " + "\n  ".join(faults), file=sys.stderr)
+        return STALE
     missed = 0
-    for mutation in MUTATIONS:
-        if not only or mutation.remedy in only:
-            found = noticed(mutation)
-            missed += not found
-            print(
-                f"{'noticed' if found else 'MISSED':8} {mutation.remedy:24} {mutation.test.split('::')[-1]}", flush=True
-            )
+    for mutation in chosen:
+        found = noticed(mutation)
+        missed += not found
+        print(f"{'noticed' if found else 'MISSED':8} {mutation.remedy:24} {mutation.test.split('::')[-1]}", flush=True)
     return int(missed > 0)
 
 
