@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from pipelines.core.signals import lives
+import psutil
 
 NOTED = Path(".dvc/tmp/rwlock")
 
@@ -20,7 +20,7 @@ def process_of(category: str) -> int | None:
     for path, user in users:
         if Path(os.path.relpath(path)).parts[0] in ("fastflow", "pipelines"):
             continue  # code, which every category reads; a category may be named as a room is
-        if category in (Path(path).name, Path(path).stem) and lives(user["pid"]):
+        if category in (Path(path).name, Path(path).stem) and psutil.pid_exists(user["pid"]):
             return int(user["pid"])
     return None
 

@@ -2,11 +2,12 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+import psutil
 
 from pipelines.core.stage import INTERRUPTED, TERMINATED, Terminated
 
@@ -78,35 +79,14 @@ def end_with_dvc() -> None:
     if "DVC_STAGE" not in os.environ:
         return
     parent = os.getppid()
-    dvc = parent
-    name, above = _process(parent)
-    if name.lstrip("-") in SHELLS:  # DVC runs commands in a shell, which may or may not stay between them
-        dvc = above
+    dvc = None
+    with suppress(psutil.Error):  # it is gone already
+        above = psutil.Process().parents()  # DVC runs commands in a shell, which may or may not stay between them
+        dvc = next((process for process in above if process.name().lstrip("-") not in SHELLS), None)
 
     def watch() -> None:
-        while os.getppid() == parent and lives(dvc):
+        while os.getppid() == parent and dvc is not None and dvc.is_running():
             time.sleep(WATCH_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _process(pid: int) -> tuple[str, int]:
-    """The name and the parent of a process; where it cannot be had, no name and itself."""
-    command = ["ps", "-o", "ppid=,comm=", "-p", str(pid)]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(maxsplit=1)
-        return os.path.basename(said[1].strip()), int(said[0])  # noqa: PTH119
-    except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
-        return "", pid
-
-
-def lives(pid: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
