@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 DATA ?= data/demo
 CATEGORY ?= weave
-WEIGHTS ?= random
+WEIGHTS ?= imagenet
 PORT ?= 5000
 
 .PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock audit sbom clean
@@ -75,7 +75,7 @@ test: setup  ## the fast tests
 test-slow: setup  ## the slow tests
 	OMP_NUM_THREADS=1 python -m pytest -m slow -n 2 --dist loadfile --durations=25
 
-bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle WEIGHTS=file
+bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle
 	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
 
 lint: setup  ## ruff, vulture, mypy and the import contracts of pyproject.toml

@@ -25,7 +25,7 @@ from fastflow.features import extract_features
 from fastflow.files import write_text
 from fastflow.index import list_category
 from fastflow.model import FastFlow, build_model
-from fastflow.presets import preset
+from fastflow.presets import DEFAULT, preset
 from fastflow.train import calibrate, train_epochs
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
@@ -122,8 +122,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds the category")
     parser.add_argument("--category", required=True)
-    parser.add_argument("--backbone", default="resnet18", help="a preset")
-    parser.add_argument("--weights", default="pretrained", help="a .safetensors file, pretrained or random")
+    parser.add_argument("--backbone", default=DEFAULT, help="a preset")
+    parser.add_argument("--weights", default="imagenet", help="a .safetensors file, imagenet or random")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
     parser.add_argument("--every", type=int, default=0, help="also measure every so many epochs")

@@ -23,8 +23,6 @@ FURTHER = {
         ("mobilenetv2_100.ra_in1k", (1, 2, 3), (256, 256)),
         ("regnety_016.tv2_in1k", (0, 1, 2), (256, 256)),
         ("swin_tiny_patch4_window7_224.ms_in1k", (0, 1, 2), (224, 224)),
-        ("vit_small_patch14_dinov2.lvd142m", (5, 8), (252, 252)),
-        ("vit_small_patch16_dinov3.lvd1689m", (5, 8), (256, 256)),
     )
 }
 HEAD = ("backbone", "layers", "image size", "features", "backbone M", "flow M", "backbone GFLOP", "flow GFLOP")

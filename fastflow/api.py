@@ -33,9 +33,10 @@ from fastflow.index import list_category
 from fastflow.metrics.rates import error_rates
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
-from fastflow.presets import preset
+from fastflow.presets import DEFAULT, preset
 from fastflow.sealed import read_config
 from fastflow.train import Epoch, calibrate, epochs_for, train_epochs
+from fastflow.weights import IMAGENET
 
 Images = str | Path | Sequence[str | Path]
 BATCH_SIZE = 16  # of inference: it changes no result
@@ -70,8 +71,8 @@ class Found(NamedTuple):
 def fit(
     images: Images,
     *,
-    backbone: str = "resnet18",
-    weights: str = "pretrained",
+    backbone: str = DEFAULT,
+    weights: str = IMAGENET,
     epochs: int | None = None,
     false_reject_rate: float = 0.01,
     folds: int | None = 2,
@@ -83,9 +84,9 @@ def fit(
     """Learns what good parts look like (FastFlow, section 3).
 
     `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`), or with `config` any
-    field of `fastflow.config.FastFlowConfig`. `weights`: pretrained (timm downloads them), random, or a .safetensors
-    file. `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen,
-    for a threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
+    field of `fastflow.config.FastFlowConfig`. `weights`: imagenet, random, or a .safetensors file (`fastflow.weights`).
+    `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen, for a
+    threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
     `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for the fold's that comes after it.
     `device`: for a GPU, call `fastflow.precision.exact_float32()` first; its scores are then those of a CPU.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.layers.format import Format
 from torch import Tensor, nn
 
 
@@ -33,6 +34,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.name, self.layers, self.image_size, self.final_norm = name, tuple(layers), image_size, final_norm
         self.body, self.plain_transformer = create_body(name, layers=self.layers, image_size=image_size)
+        self.channels_last = not self.plain_transformer and is_channels_last(self.body)
         self.requires_grad_(False).eval()
         self.channels, self.feature_sizes = self._shapes()
 
@@ -53,25 +55,19 @@ class Backbone(nn.Module):
                 intermediates_only=True,
             )
             return blocks
-        channels = self.body.feature_info.channels()  # type: ignore[operator, union-attr]
-        return [channels_first(f, c) for f, c in zip(self.body(images), channels, strict=True)]
+        return [channels_first(f, channels_last=self.channels_last) for f in self.body(images)]
 
     def _shapes(self) -> tuple[list[int], list[tuple[int, int]]]:
         """Channels and (height, width) of each layer's features."""
         height, width = self.image_size
         if self.plain_transformer:
-            vertical, horizontal = _patch_size(self.body)
-            grid = (height // vertical, width // horizontal)
-            return [int(self.body.num_features)] * len(self.layers), [grid] * len(self.layers)  # type: ignore[arg-type]
+            step = reduction(self.body)
+            channels = int(self.body.num_features)  # type: ignore[arg-type]
+            return [channels] * len(self.layers), [(height // step, width // step)] * len(self.layers)
         try:
             features = self(torch.zeros(1, 3, height, width))
         except (AssertionError, RuntimeError, ValueError) as error:
-            cfg = timm.get_pretrained_cfg(self.name)
-            native = "x".join(map(str, cfg.input_size[1:])) if cfg else "its native one"
-            raise ValueError(
-                f"image_size {height}x{width} does not fit backbone {self.name} ({error}); "
-                f"use its own size, {native}, or another multiple of its window and patch"
-            ) from error
+            raise _unfit(self.name, self.image_size, error) from error
         return [f.shape[1] for f in features], [(f.shape[2], f.shape[3]) for f in features]
 
 
@@ -85,23 +81,39 @@ def create_body(
     """
     check_name(name)
     cfg = timm.get_pretrained_cfg(name)
-    source = _source(name) if pretrained else {}
-    size_args: dict[str, Any] = {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
+    options = _source(name) if pretrained else {}
     if cfg is not None and str(cfg.first_conv).startswith("patch_embed"):
-        body = _create_transformer(name, image_size, source=source)
+        body = _plain_transformer(name, image_size, options)
         if body is not None:
             _check_layers(name, layers, len(body.blocks), "blocks")  # type: ignore[arg-type]
             body.prune_intermediate_layers(list(layers), prune_norm=False, prune_head=True)  # type: ignore[operator]
             return body, True
     try:
-        body = timm.create_model(name, features_only=True, out_indices=tuple(layers), **size_args, **source)
-    except (AssertionError, IndexError) as error:
-        full: Any = timm.create_model(name, features_only=True, **size_args)
+        body = timm.create_model(
+            name, features_only=True, out_indices=tuple(layers), **_sized(name, image_size), **options
+        )
+    except (IndexError, AssertionError) as error:
+        full: Any = timm.create_model(name, features_only=True)
         _check_layers(name, layers, len(full.feature_info.channels()), "stages")
-        raise ValueError(f"backbone {name}: layers {list(layers)} cannot be had ({error})") from error
+        raise _unfit(name, image_size, error) from error
     except RuntimeError as error:
         raise ValueError(f"backbone {name} has no feature maps that timm can give: {error}") from error
-    return body, False
+    return _cut(body), False
+
+
+def _unfit(name: str, image_size: tuple[int, int], error: Exception) -> ValueError:
+    cfg = timm.get_pretrained_cfg(name)
+    native = "x".join(map(str, cfg.input_size[1:])) if cfg else "its native one"
+    return ValueError(
+        f"image_size {image_size[0]}x{image_size[1]} does not fit backbone {name} ({error}); "
+        f"use its own size, {native}, or another multiple of its window and patch"
+    )
+
+
+def _sized(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
+    """What a model whose positions or windows are of one size is told at its making; timm resamples its weights."""
+    cfg = timm.get_pretrained_cfg(name)
+    return {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
 
 
 def _source(name: str) -> dict[str, Any]:
@@ -112,19 +124,34 @@ def _source(name: str) -> dict[str, Any]:
     return {"pretrained": True, "pretrained_cfg_overlay": {"hf_hub_filename": "model.safetensors"}}
 
 
-def _create_transformer(name: str, image_size: tuple[int, int], *, source: dict[str, Any]) -> nn.Module | None:
-    """A whole plain transformer at `image_size`; None if its blocks do not share one scale (Swin and its like)."""
+def _cut(body: nn.Module) -> nn.Module:
+    """Without the stages past the last needed one: timm leaves them in EfficientNets, and computes them."""
+    last, _, number = str(body.feature_info.module_name()[-1]).partition(".")  # type: ignore[operator, union-attr]
+    stages = getattr(body, last, None)
+    if last == "blocks" and isinstance(stages, nn.Sequential):
+        body.blocks = stages[: int(number.partition(".")[0]) + 1]
+    return body
+
+
+def _plain_transformer(name: str, image_size: tuple[int, int], options: dict[str, Any]) -> nn.Module | None:
+    """A whole transformer at `image_size`; None if its blocks do not share one scale (Swin and its like)."""
     native = timm.get_pretrained_cfg(name).input_size[1:]  # type: ignore[union-attr]
     probe_size = image_size if _patch_multiple(name, image_size) else native
-    body: nn.Module = timm.create_model(name, img_size=probe_size, num_classes=0, **source)
-    if not (hasattr(body, "blocks") and hasattr(body, "forward_intermediates")):
+    try:
+        body: nn.Module = timm.create_model(name, num_classes=0, **_sized(name, probe_size), **options)
+    except AssertionError as error:
+        raise _unfit(name, image_size, error) from error
+    stages: Any = getattr(body, "feature_info", [])
+    one_scale = len({stage["reduction"] for stage in stages}) == 1
+    if not (one_scale and hasattr(body, "blocks") and hasattr(body, "forward_intermediates")):
         return None
-    for side, patch, axis in zip(image_size, _patch_size(body), ("height", "width"), strict=True):
-        if side % patch:
-            low = side // patch * patch
+    step = reduction(body)
+    for side, axis in zip(image_size, ("height", "width"), strict=True):
+        if side % step:
+            low = side // step * step
             raise ValueError(
                 f"image_size {image_size[0]}x{image_size[1]} does not fit backbone {name}: its {axis} must be "
-                f"a multiple of the patch, {patch}: use {low or patch} or {low + patch}"
+                f"a multiple of the patch, {step}: use {low or step} or {low + step}"
             )
     return body
 
@@ -135,14 +162,26 @@ def _patch_multiple(name: str, image_size: tuple[int, int]) -> bool:
     return not any(side % patch for side in image_size)
 
 
-def _patch_size(body: nn.Module) -> tuple[int, int]:
-    vertical, horizontal = body.patch_embed.patch_size  # type: ignore[union-attr, misc]
-    return int(vertical), int(horizontal)
+def reduction(body: nn.Module) -> int:
+    """The pixels a side that a position of a plain transformer stands for, or of a cut model's coarsest features."""
+    info: Any = body.feature_info
+    return int(max(info.reduction() if hasattr(info, "reduction") else (stage["reduction"] for stage in info)))
 
 
-def channels_first(features: Tensor, channels: int) -> Tensor:
-    """Swin and its like answer (B, H, W, C)."""
-    return features if features.shape[1] == channels else features.permute(0, 3, 1, 2)
+def is_channels_last(body: nn.Module) -> bool:
+    """Whether a `features_only` model answers (B, H, W, C), as Swin and its like do."""
+    return Format(getattr(body, "output_fmt", Format.NCHW)) == Format.NHWC
+
+
+def channels_first(features: Tensor, *, channels_last: bool) -> Tensor:
+    """Features as (B, C, H, W)."""
+    return features.permute(0, 3, 1, 2) if channels_last else features
+
+
+def tagged(name: str) -> str:
+    """A timm model's name with the tag that timm takes where none is given."""
+    cfg = timm.get_pretrained_cfg(name)
+    return f"{cfg.architecture}.{cfg.tag}" if cfg is not None and cfg.tag else name
 
 
 def check_name(name: str) -> None:

@@ -68,6 +68,7 @@ def load_checkpoint(folder: Path) -> FastFlow:
     with torch.random.fork_rng(devices=[]):  # building draws numbers that the weights then replace
         model = FastFlow(FastFlowConfig.from_dict(about["model"]))
     state = load_file(folder / FLOW)
-    state |= {_PREFIX + key: value for key, value in load_file(folder / BACKBONE).items()}
+    wanted = model.backbone.state_dict().keys()  # older files hold layers past the last needed one
+    state |= {_PREFIX + key: value for key, value in load_file(folder / BACKBONE).items() if key in wanted}
     model.load_state_dict(state)
     return model.eval()

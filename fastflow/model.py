@@ -114,7 +114,7 @@ class FastFlow(nn.Module):
 
 def build_model(config: FastFlowConfig, *, weights: str, seed: int) -> FastFlow:
     """A new model: its random parts drawn from torch's generator, which `seed` sets; its backbone's `weights`
-    pretrained, random, or a .safetensors file.
+    imagenet, random, or a .safetensors file.
 
     Raises:
         ValueError: the backbone, the size or the weights do not fit.

@@ -1,14 +1,18 @@
-"""The paper's models by name (FastFlow, arXiv 2111.07677, table 6), with weights' tags pinned.
+"""Models by name: our default, the paper's (FastFlow, arXiv 2111.07677, table 6), weights' tags pinned.
 
-Tags are the weights of the paper's time: timm's plain `resnet18` has since moved to others. Each model has our
+Tags of the paper's models are the weights of its time: timm's plain `resnet18` has since moved to others. Each has our
 default score and bound on couplings; the same name with `_paper` has the paper's.
 """
 
 from typing import Any
 
+import timm
+
+from fastflow.backbone import check_name
 from fastflow.config import FastFlowConfig
 
-_RESNET: dict[str, Any] = {"layers": (1, 2, 3), "image_size": (256, 256), "flow_steps": 8}
+DEFAULT = "efficientnet_lite2"
+_CNN: dict[str, Any] = {"layers": (1, 2, 3), "image_size": (256, 256), "flow_steps": 8}
 _VIT: dict[str, Any] = {
     "flow_steps": 20,
     "conv3x3_only": False,
@@ -28,13 +32,19 @@ _REPRODUCTION: dict[str, Any] = {"hidden_ratio": 0.16, "couplings": 1}
 # As published in every respect: no bound on what a coupling sees, no log-determinant in the score, its maximum.
 _PUBLISHED: dict[str, Any] = {"score": "paper", "conditioner_clip": None}
 
+# Later transformers, trained without labels: two blocks in the middle.
+_DINO: dict[str, Any] = _VIT | {"layers": (5, 8), "flow_steps": 8}
+
 _MODELS: dict[str, dict[str, Any]] = {
-    "resnet18": _RESNET | {"backbone": "resnet18.tv_in1k", "conv3x3_only": True},
-    "wide_resnet50_2": _RESNET | {"backbone": "wide_resnet50_2.tv_in1k", "conv3x3_only": False},
+    DEFAULT: _CNN | {"backbone": "tf_efficientnet_lite2.in1k", "conv3x3_only": True},
+    "resnet18": _CNN | {"backbone": "resnet18.tv_in1k", "conv3x3_only": True},
+    "wide_resnet50_2": _CNN | {"backbone": "wide_resnet50_2.tv_in1k", "conv3x3_only": False},
     "deit": _DEIT | _PAPER,
     "deit_reproduction": _DEIT | _REPRODUCTION,
     "cait": _CAIT | _PAPER,
     "cait_reproduction": _CAIT | _REPRODUCTION,
+    "dinov2": _DINO | {"backbone": "vit_small_patch14_dinov2.lvd142m", "image_size": (448, 448)},
+    "dinov3": _DINO | {"backbone": "vit_small_patch16_dinov3.lvd1689m", "image_size": (512, 512)},
 }
 PRESETS = _MODELS | {
     f"{name}_paper": _MODELS[name] | _PUBLISHED for name in ("resnet18", "wide_resnet50_2", "deit", "cait")
@@ -42,11 +52,19 @@ PRESETS = _MODELS | {
 
 
 def preset(name: str, /, **overrides: Any) -> FastFlowConfig:
-    """The named model; `overrides` replace single fields of `FastFlowConfig`.
+    """The named model; `overrides` replace single fields of `FastFlowConfig`. Pixels' mean and std are those that timm
+    has of the backbone, where none are given.
 
     Raises:
-        ValueError: unknown preset or field, or a value out of range.
+        ValueError: unknown preset, backbone or field, or a value out of range.
     """
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown; allowed: {', '.join(PRESETS)}")
-    return FastFlowConfig.from_dict(PRESETS[name] | overrides)
+    values = PRESETS[name] | overrides
+    return FastFlowConfig.from_dict(_pixel_statistics(str(values["backbone"])) | values)
+
+
+def _pixel_statistics(backbone: str) -> dict[str, Any]:
+    check_name(backbone)
+    cfg = timm.get_pretrained_cfg(backbone)
+    return {} if cfg is None else {"mean": cfg.mean, "std": cfg.std}

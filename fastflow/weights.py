@@ -1,4 +1,4 @@
-"""Weights of a backbone: drawn from the seed, timm's pretrained ones, or a local .safetensors file."""
+"""Weights of a backbone: ImageNet's from a package or from timm, a local .safetensors file, or drawn from the seed."""
 
 import logging
 import math
@@ -9,28 +9,43 @@ from safetensors.torch import load_file
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
-from fastflow.backbone import Backbone, create_body
+from fastflow.backbone import Backbone, create_body, tagged
+from fastflow.packaged import PACKAGED, packaged_weights
 
-RANDOM, PRETRAINED = "random", "pretrained"
+RANDOM, IMAGENET = "random", "imagenet"
+PRETRAINED = "pretrained"  # what `imagenet` was called; still read as that
 _POSITIONS = "pos_embed"
+log = logging.getLogger(__name__)
 
 
 def load_weights(backbone: Backbone, weights: str) -> None:
-    """Fills `backbone`: `random` keeps what the seed drew, `pretrained` asks timm, anything else is a file's path.
+    """Fills `backbone`: `imagenet` from an installed package, or else as timm has them (which, for models that ImageNet
+    had no part in, such as DINOv2, are of other images); `random` keeps what the seed drew; a path names a file.
 
     A file must hold every tensor the cut backbone needs, under timm's names; later layers in it are ignored. A
     transformer's learned positions are resampled to the model's image size, as timm does for its own weights.
 
     Raises:
-        ValueError: the file is absent, is not safetensors or does not fit; or timm cannot give such weights.
+        ValueError: the file is absent, is not safetensors or does not fit; or there are no such weights here.
     """
     if weights == PRETRAINED:
-        _load_pretrained(backbone)
+        log.warning("weights: pretrained is called imagenet now, and read as that; write imagenet")
+    if weights in (IMAGENET, PRETRAINED):
+        _load_imagenet(backbone)
     elif weights != RANDOM:
         _load_file(backbone, Path(weights))
 
 
-def _load_pretrained(backbone: Backbone) -> None:
+def _load_imagenet(backbone: Backbone) -> None:
+    if (name := tagged(backbone.name)) in PACKAGED:
+        stages = [len(stage) for stage in backbone.body.blocks]  # type: ignore[union-attr]
+        if tensors := packaged_weights(name, stages=stages):
+            _load_tensors(backbone, tensors, what=f"package {PACKAGED[name].distribution}")
+            return
+    _load_from_timm(backbone)
+
+
+def _load_from_timm(backbone: Backbone) -> None:
     hub = logging.getLogger("huggingface_hub")
     level = hub.level
     hub.setLevel(logging.ERROR)  # it has two lines for each of five retries
@@ -38,12 +53,18 @@ def _load_pretrained(backbone: Backbone) -> None:
         body, _ = create_body(backbone.name, layers=backbone.layers, image_size=backbone.image_size, pretrained=True)
     except (OSError, RuntimeError) as error:
         raise ValueError(
-            f"pretrained weights of {backbone.name} are not in this machine's cache, and the Hugging Face hub did not "
-            f"give them ({_reason(error)}); set weights to a local .safetensors file, or to 'random'"
+            f"ImageNet weights of {backbone.name} are in no package here nor in this machine's cache, and the Hugging "
+            f"Face hub did not give them ({_reason(error)}); {_cure(backbone.name)}"
         ) from error
     finally:
         hub.setLevel(level)
     backbone.body.load_state_dict(body.state_dict())
+
+
+def _cure(name: str) -> str:
+    if packaged := PACKAGED.get(tagged(name)):
+        return f"install {packaged.distribution}, or set weights to a local .safetensors file"
+    return "set weights to a local .safetensors file, or take preset efficientnet_lite2, whose weights need no network"
 
 
 def _reason(error: BaseException) -> str:
@@ -56,15 +77,19 @@ def _reason(error: BaseException) -> str:
 def _load_file(backbone: Backbone, path: Path) -> None:
     if not path.is_file():
         raise ValueError(
-            f"weights file {path} does not exist; give an existing .safetensors file, 'pretrained' or 'random'"
+            f"weights file {path} does not exist; give an existing .safetensors file, 'imagenet' or 'random'"
         )
     try:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"weights file {path} is not a readable .safetensors file ({error})") from error
+    _load_tensors(backbone, tensors, what=f"weights file {path}")
+
+
+def _load_tensors(backbone: Backbone, tensors: dict[str, Tensor], *, what: str) -> None:
     tensors |= _fitted_positions(backbone, tensors)
     wanted = {k: v for k, v in backbone.body.state_dict().items() if not k.endswith("num_batches_tracked")}
-    _check_fit(wanted, tensors, what=f"weights file {path} does not fit backbone {backbone.name}")
+    _check_fit(wanted, tensors, what=f"{what} does not fit backbone {backbone.name}")
     backbone.body.load_state_dict({key: tensors[key] for key in wanted}, strict=False)
 
 

@@ -24,7 +24,7 @@ from fastflow.operating import operating_point
 from fastflow.presets import preset
 from fastflow.resume import training_key
 from fastflow.train import Epoch
-from fastflow.weights import PRETRAINED
+from fastflow.weights import IMAGENET, PRETRAINED
 from pipelines.core.device import choose_device, peak_memory
 from pipelines.core.epoch_lines import EpochLine, write_epoch
 from pipelines.core.params import PARAMS_FILE, Params
@@ -81,8 +81,8 @@ def train(category: str, params: Params) -> None:
 
 def build(params: Params) -> FastFlow:
     """The model, with its backbone's weights. Raises ValueError, which names the section of the parameters at fault."""
-    if params.model.weights == PRETRAINED:
-        log.info("ImageNet weights for %s: from this machine's cache, or else downloaded", params.model.preset)
+    if params.model.weights in (IMAGENET, PRETRAINED):
+        log.info("ImageNet weights for %s: installed, in this machine's cache, or else downloaded", params.model.preset)
     try:
         config = preset(params.model.preset, **params.model.overrides)
         return build_model(config, weights=params.model.weights, seed=params.seed)

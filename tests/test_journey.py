@@ -84,7 +84,6 @@ def test_every_command_of_the_readme_does_what_it_says(project: Path, home: Path
     ran = list(commands())
     assert ran[0] == INIT
     for command in ran:
-        command += " --weights random" * (command == INIT)  # as the README says: there is no network here
         done = run(command, project, home)
         code, words = SAYS.get(command, (0, ""))
         assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"

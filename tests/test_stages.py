@@ -230,7 +230,7 @@ def test_bad_input_ends_in_one_sentence_and_nothing_written(
     [
         ({"weights": "absent.safetensors"}, "weights file absent.safetensors does not exist"),
         ({"weights": "params.yaml"}, "weights file params.yaml is not a readable .safetensors file"),
-        ({"preset": "resnet19"}, "preset 'resnet19' is unknown; allowed: resnet18"),
+        ({"preset": "resnet19"}, "preset 'resnet19' is unknown; allowed: efficientnet_lite2"),
         ({"overrides": {"steps": 3}}, "unknown keys ['steps']"),
     ],
 )

@@ -179,19 +179,19 @@ def centred(features: Tensor) -> Tensor:
 class FoldedBackbone(nn.Module):
     """A convolutional backbone whose batch norms are in the convolutions before them."""
 
-    def __init__(self, body: nn.Module, channels: list[int]) -> None:
+    def __init__(self, body: nn.Module, *, channels_last: bool) -> None:
         super().__init__()
-        self.body, self.channels = body, channels
+        self.body, self.channels_last = body, channels_last
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return [channels_first(f, c) for f, c in zip(self.body(images), self.channels, strict=True)]
+        return [channels_first(f, channels_last=self.channels_last) for f in self.body(images)]
 
 
 def folded_backbone(backbone: Backbone) -> nn.Module:
     """A copy, its batch norms folded as far as torch.fx can follow the model; a runtime folds what is left."""
     if not backbone.plain_transformer:
         with contextlib.suppress(Exception):  # whatever stops the tracing of a model: it then stays as it is
-            return FoldedBackbone(fuse(backbone.body), backbone.channels)
+            return FoldedBackbone(fuse(backbone.body), channels_last=backbone.channels_last)
     return copy.deepcopy(backbone)
 
 

@@ -43,9 +43,7 @@ def init(
     test_fraction: Annotated[
         float | None, typer.Option(help="of the good images, where none are set apart; default: 0.2")
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="pretrained, random, or a file; default: as it is, after the demo: pretrained")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help="imagenet, random, or a file; default: as it is")] = None,
 ) -> None:
     """Make a folder of your own photographs a category.
 

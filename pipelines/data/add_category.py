@@ -108,7 +108,7 @@ def take_into_use(
     names: Sequence[str], *, root: Path, weights: str | None, more: Mapping[str, object] = MappingProxyType({})
 ) -> None:
     """Has params.yaml name the categories, beside others of that root, and the weights: if none are given, they stay as
-    they are, or become ImageNet's where they were the demo's.
+    they are, or become ImageNet's where the demo was content with random ones.
 
     Raises:
         BadParams: the file would not be valid.
@@ -116,7 +116,8 @@ def take_into_use(
     params = read_params()
     others = params.data.categories if Path(params.data.root) == root else []
     if weights is None:
-        weights = "pretrained" if Path(params.data.root) == DEMO else params.model.weights
+        demo = Path(params.data.root) == DEMO and params.model.weights == "random"
+        weights = "imagenet" if demo else params.model.weights
     if params.download.categories and "download.categories" not in more:  # a plain dvc repro would fetch them
         more = {"download.categories": []}
     categories = list(dict.fromkeys([*others, *names]))
@@ -179,7 +180,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the category's name")
     parser.add_argument("--root", type=Path, default=OWN, help="where categories lie (data/own)")
     parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
-    parser.add_argument("--weights", help="of the backbone: pretrained, random, or a file; default: as it is")
+    parser.add_argument("--weights", help="of the backbone: imagenet, random, or a file; default: as it is")
     args = parser.parse_args()
     if not 0 <= args.test_fraction < 1:
         raise ValueError(f"--test-fraction is {args.test_fraction}; allowed: 0 to below 1")
@@ -191,9 +192,8 @@ def main() -> None:
     add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
     take_into_use([args.name], root=args.root, weights=args.weights)
     folder = args.root / args.name
-    fetched = ", which downloads ImageNet weights, once" * (read_params().model.weights == "pretrained")
     untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file())
-    log.info("next: fastflow report%s%s", fetched, untracked)
+    log.info("next: fastflow report%s", untracked)
 
 
 if __name__ == "__main__":

@@ -82,11 +82,11 @@ def _private(folder: Path) -> Callable[[], None]:
 
 def weights(params: Params) -> Iterator[Remark]:
     name = params.model.weights
-    if name not in ("random", "pretrained") and not Path(name).is_file():
+    if name not in ("random", "imagenet", "pretrained") and not Path(name).is_file():
         yield Remark("fail", "weights", f"{name} does not exist", "give model.weights an existing file")
     else:
-        late = ", downloaded by the first training where they are not in this machine's cache"
-        yield Remark("ok", "weights", name + late * (name == "pretrained"))
+        late = ": installed, in this machine's cache, or else downloaded by the first training"
+        yield Remark("ok", "weights", name + late * (name != "random" and not Path(name).is_file()))
 
 
 def locks() -> Iterator[Remark]:

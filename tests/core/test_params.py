@@ -19,7 +19,7 @@ def read_changed(tmp_path: Path, old: str, new: str) -> None:
 
 def test_shipped_params_are_valid_and_make_a_model_config() -> None:
     params = read_params(ROOT / "params.yaml")
-    assert preset(params.model.preset, **params.model.overrides).backbone == "resnet18.tv_in1k"
+    assert preset(params.model.preset, **params.model.overrides).backbone == "tf_efficientnet_lite2.in1k"
 
 
 @as_shipped

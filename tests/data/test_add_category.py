@@ -154,7 +154,7 @@ def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(
     assert params.model.weights == "random"
     after = (here / "params.yaml").read_text()
     changed = [(a, b) for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
-    assert len(changed) == 2  # weights stay random
+    assert len(changed) == 3  # root, categories, weights
     assert all(a.partition("#")[2] == b.partition("#")[2] for a, b in changed)
     assert all(a.index("#") == b.index("#") for a, b in changed if "#" in a)
 
@@ -233,7 +233,7 @@ def test_weights_that_are_not_named_stay_those_of_the_other_categories(
 ) -> None:
     source = by_class(here / "mine")
     for name, given, expected in (
-        ("part", [], "pretrained"), ("other", ["--weights", "random"], "random"), ("third", [], "random"),
+        ("part", [], "imagenet"), ("other", ["--weights", "random"], "random"), ("third", [], "random"),
     ):  # fmt: skip
         monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", name, "--root", "data/lines", *given])
         main()

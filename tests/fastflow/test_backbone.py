@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from fastflow.backbone import Backbone
+from fastflow.backbone import Backbone, is_channels_last
 from fastflow.config import FastFlowConfig
 from fastflow.model import FastFlow
 from fastflow.presets import PRESETS, preset
@@ -102,14 +103,14 @@ def test_a_transformers_positions_fit_other_sizes(name: str, prefix: int, tmp_pa
     torch.testing.assert_close(backbone.body.state_dict()["pos_embed"], expected)
 
 
-def test_pretrained_without_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imagenet_weights_without_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*args: object, **kwargs: object) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", away)
     backbone = Backbone("resnet18.tv_in1k", layers=(1,), image_size=(64, 64))
     with pytest.raises(ValueError, match=r"no route to host.*set weights to a local \.safetensors file"):
-        load_weights(backbone, "pretrained")
+        load_weights(backbone, "imagenet")
 
 
 @pytest.mark.skipif(not REAL_WEIGHTS.is_file(), reason=f"no real weights at {os.path.relpath(REAL_WEIGHTS, ROOT)}")
@@ -132,6 +133,12 @@ def test_real_imagenet_weights_fit() -> None:
         ("vit_small_patch14_dinov2.lvd142m", (5,), (56, 84)),
         ("vit_small_patch16_dinov3.lvd1689m", (5, 8), (64, 96)),
         ("cait_xxs24_224", (10,), (64, 96)),
+        ("pvt_v2_b0", (0, 1, 2), (64, 96)),
+        ("hiera_tiny_224", (0, 1, 2), (64, 96)),
+        ("xcit_nano_12_p8_224", (5, 8), (64, 96)),
+        ("twins_pcpvt_small", (0, 1, 2), (64, 96)),
+        ("tiny_vit_5m_224", (0, 1, 2), (224, 224)),
+        ("swinv2_tiny_window8_256", (0, 1), (256, 192)),
     ],
 )
 def test_families_answer_channels_first_at_batch_one(name: str, layers: tuple[int, ...], size: tuple[int, int]) -> None:
@@ -139,6 +146,24 @@ def test_families_answer_channels_first_at_batch_one(name: str, layers: tuple[in
     features = backbone(torch.randn(1, 3, *size))
     shapes = [(1, c, *s) for c, s in zip(backbone.channels, backbone.feature_sizes, strict=True)]
     assert [tuple(f.shape) for f in features] == shapes
+    body: Any = timm.create_model(name, features_only=True, out_indices=layers)
+    info = body.feature_info
+    told = [
+        (c, *(-(-side // step) for side in size)) for c, step in zip(info.channels(), info.reduction(), strict=True)
+    ]
+    assert [tuple(f.shape[1:]) for f in features] == told
+
+
+def test_axes_are_read_from_the_model_and_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map as wide as it has channels: its shape cannot tell which axis is which."""
+    backbone = Backbone("test_resnet", layers=(1,), image_size=(64, 64))
+    assert not backbone.channels_last
+    told = torch.randn(1, 8, 8, 8)
+    monkeypatch.setattr(backbone.body, "forward", lambda images: [told])
+    assert torch.equal(backbone(torch.zeros(1, 3, 64, 64))[0], told)
+    backbone.body.output_fmt = "NHWC"  # type: ignore[assignment]
+    backbone.channels_last = is_channels_last(backbone.body)
+    assert torch.equal(backbone(torch.zeros(1, 3, 64, 64))[0], told.permute(0, 3, 1, 2))
 
 
 FAMILIES = {
@@ -175,7 +200,8 @@ def test_any_backbone_trains_and_predicts_at_square_and_other_sizes(name: str, s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(64, 64), (64, 96)])
+@pytest.mark.parametrize("size", [(4, 4), (4, 6)])
 @pytest.mark.parametrize("name", [name for name in PRESETS if not name.endswith("_paper")])
 def test_every_preset_trains_and_predicts_at_square_and_other_sizes(name: str, size: tuple[int, int]) -> None:
-    train_once_and_predict(preset(name, image_size=size))
+    patch = 14 if name == "dinov2" else 16
+    train_once_and_predict(preset(name, image_size=(size[0] * patch, size[1] * patch)))

@@ -175,5 +175,5 @@ def test_config_refuses_what_makes_no_model(changes: dict[str, object], message:
 
 
 def test_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"resnet50000.*allowed: resnet18"):
+    with pytest.raises(ValueError, match=r"resnet50000.*allowed: efficientnet_lite2"):
         preset("resnet50000")

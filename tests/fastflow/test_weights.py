@@ -1,4 +1,4 @@
-"""Pretrained weights as the Hugging Face hub gives them, by a server here: the real download, and never a pickle."""
+"""ImageNet weights as the Hugging Face hub gives them, by a server here: the real download, and never a pickle."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ from fastflow.backbone import Backbone
 from fastflow.weights import load_weights
 backbone = Backbone("test_resnet.r160_in1k", layers=(1,), image_size=(64, 64))
 try:
-    load_weights(backbone, "pretrained")
+    load_weights(backbone, "imagenet")
     print(backbone.body.state_dict()["conv1.0.weight"].sum().item())
 except ValueError as error:
     print(error)
@@ -71,7 +71,7 @@ def load_from(hub: str, home: Path) -> str:
 
 
 @pytest.mark.slow  # two processes
-def test_pretrained_weights_come_from_the_hub_once_and_then_from_the_cache(hub: str, tmp_path: Path) -> None:
+def test_imagenet_weights_come_from_the_hub_once_and_then_from_the_cache(hub: str, tmp_path: Path) -> None:
     state = timm.create_model("test_resnet", pretrained=False).state_dict()
     Hub.files["model.safetensors"] = save(state)
     expected = state["conv1.0.weight"].sum().item()
@@ -87,11 +87,11 @@ def test_a_hub_with_a_pickle_alone_is_not_asked_for_it(hub: str, tmp_path: Path)
     Hub.files["pytorch_model.bin"] = b"a pickle"
     said = load_from(hub, tmp_path)
     assert "the Hugging Face hub did not give them" in said
-    assert "set weights to a local .safetensors file, or to 'random'" in said
+    assert "set weights to a local .safetensors file" in said
     assert not any(path.endswith(".bin") for path in Hub.asked)
 
 
 def test_weights_that_timm_offers_as_a_pickle_alone_are_refused() -> None:
     backbone = Backbone("legacy_seresnet18.in1k", layers=(1,), image_size=(64, 64))
     with pytest.raises(ValueError, match="as a pickle alone"):
-        load_weights(backbone, "pretrained")
+        load_weights(backbone, "imagenet")

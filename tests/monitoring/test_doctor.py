@@ -111,7 +111,7 @@ def test_what_is_not_yet_safe_or_not_yet_there_is_a_warning(sound: Path) -> None
     assert {r.about for r in remarks("warn")} == {"data", "DVC remote"}
     Path("images/plates.dvc").touch()
     shutil.rmtree("models/plates")
-    _edit("weights: random", "weights: pretrained")
+    _edit("weights: random", "weights: imagenet")
     assert {r.about: r.remedy for r in remarks("warn")} == {
         "model": "fastflow train plates",
         "DVC remote": "dvc remote add --default NAME ADDRESS, then dvc push: docs/data.md",

@@ -94,7 +94,7 @@ def write_bare_result(folder: Path, *, names: Names = TYPES, about: Facts | None
     folder.mkdir(parents=True)
     scores_of(names).to_csv(folder / "scores.csv", index=False)
     (folder / "metrics.json").write_text(json.dumps({"category": folder.name, **METRICS, **metrics}))
-    (folder / "about.json").write_text(json.dumps({"weights": "pretrained", "seed": "0"} | (about or {})))
+    (folder / "about.json").write_text(json.dumps({"weights": "imagenet", "seed": "0"} | (about or {})))
     return folder
 
 

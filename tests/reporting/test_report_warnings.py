@@ -92,7 +92,7 @@ def test_missing_categories_come_first_with_their_reason(tmp_path: Path) -> None
     assert "cable out of memory" in Parsed(page_of(missing={"cable": "out of memory"})).text
 
 
-@pytest.mark.parametrize(("weights", "told"), [("random", True), ("pretrained", False)])
+@pytest.mark.parametrize(("weights", "told"), [("random", True), ("imagenet", False)])
 def test_random_weights_are_told(tmp_path: Path, weights: str, told: bool) -> None:
     text = Parsed(page_of(write_bare_result(tmp_path / "bottle", about={"weights": weights}))).text
     assert ("weights are random" in text) == told
