@@ -1,115 +1,40 @@
 """The gate end to end: three retrainings of a tiny category, and `promote` and `rollback` as a person calls them."""
 
-import io
-import os
-import resource
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, redirect_stderr
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import mlflow
 import pytest
 import yaml
-from PIL import Image
 
 from fastflow.sealed import read_config, write_threshold
-from pipelines.core.stage import REFUSED, USAGE, exit_code
-from pipelines.promotion import promote
+from pipelines.core.stage import REFUSED, USAGE
 from pipelines.promotion.rollback import rollback
-from pipelines.registry import aliases, registered, store
-from pipelines.reporting.decision import in_words, read_decision
+from pipelines.registry import aliases, store
+from pipelines.reporting.decision import read_decision
 from pipelines.tracking.sync import sync
-from tests.conftest import draw_square, write_plates
-from tests.test_stages import STAGE_NAMES, run, write_tiny_params
+from tests.conftest import write_plates
+from tests.promotion.kit import (
+    DAMAGES,
+    MODEL,
+    NAME,
+    REPORT,
+    Damage,
+    Story,
+    asked,
+    plant_noise,
+    retrain,
+    stand,
+    standing,
+    tags,
+)
+from tests.test_stages import run, write_tiny_params
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # MLflow's own deprecations are not ours to fix
 ]
-NAME = "fastflow-plates"
 QUALITY = {"image_auroc", "aupro", "defects"}
-REPORT, MODEL = Path("reports/plates"), Path("models/plates")
-ROLLBACK_CPU_SECONDS = 5
-Damage = Callable[[str], AbstractContextManager[None]]
-
-
-class Outcome(NamedTuple):
-    """What one `promote` left."""
-
-    code: int
-    said: str  # on stderr
-    decision: dict[str, Any]
-    words: str
-    tags: dict[str, str]  # of the challenger, those of the gate
-    aliases: dict[str, str | None]
-
-    def failed(self) -> set[str]:
-        return {rule["name"] for rule in self.decision["rules"] if not rule["passed"]}
-
-
-def asked(*options: str) -> Outcome:
-    """`promote --category plates` and these options, through its command line."""
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said):
-        patch.setattr(sys, "argv", ["promote", "--category", "plates", *options])
-        code = exit_code(promote.main)
-    decision = read_decision(REPORT)
-    told = tags(decision["challenger"]) if decision else {}
-    told = {name: value for name, value in told.items() if name.startswith("gate")}
-    return Outcome(code, said.getvalue(), decision, in_words(decision) if decision else "", told, standing())
-
-
-def standing() -> dict[str, str | None]:
-    client = store.connect()
-    return {which: aliases.alias(client, NAME, which) for which in ("champion", "previous", "challenger")}
-
-
-def stand(**versions: str) -> None:
-    """Puts the aliases where a test starts from."""
-    client = store.connect()
-    for which in standing():
-        if which in versions:
-            client.set_registered_model_alias(NAME, which, versions[which])
-        else:
-            client.delete_registered_model_alias(NAME, which)
-
-
-def tags(version: str) -> dict[str, str]:
-    return dict(aliases.get_version(store.connect(), "plates", version).tags)
-
-
-def retrain(*, seed: int) -> None:
-    """Prepares, trains and evaluates the smallest of flows, with the gate's limit on time lifted: milliseconds on a
-    busy machine are no measure of it."""
-    write_tiny_params(Path(), epochs=3)
-    values = yaml.safe_load(Path("params.yaml").read_text())
-    values["seed"] = seed
-    values["model"]["overrides"] |= {"layers": [1], "flow_steps": 1}
-    values["gate"]["latency_factor"] = 1000.0
-    Path("params.yaml").write_text(yaml.safe_dump(values))
-    with pytest.MonkeyPatch.context() as patch:
-        for stage in STAGE_NAMES:
-            assert run(stage, patch) == 0
-
-
-def plant_noise() -> None:
-    """As many defective plates among the good training images as there are good ones; none of them is a test image."""
-    for i in range(8):
-        pixels, _ = draw_square(seed=5000 + i, defect=True)
-        Image.fromarray(pixels).save(f"images/plates/train/good/noise{i}.png")
-
-
-class Story(NamedTuple):
-    """What the gate said, in this order."""
-
-    without_version: Outcome
-    first: Outcome
-    first_again: Outcome
-    equal: Outcome
-    noisy: Outcome
 
 
 @pytest.fixture(scope="module")
@@ -207,31 +132,6 @@ def test_force_needs_a_reason_and_the_reason_is_kept(story: Story) -> None:
     assert forced.tags == story.noisy.tags | {"gate": "forced", "gate_reason": "new camera"}
 
 
-def python(*arguments: str) -> tuple[float, subprocess.CompletedProcess[str]]:
-    """A process that says what it imports, and its seconds of the processor: those of a clock are the neighbours'."""
-    environment = os.environ.copy()
-    environment.pop("MLFLOW_TRACKING_URI", None)  # as a person calls it
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-X", "importtime", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
-
-
-def test_a_rollback_gives_the_champion_back_in_seconds(story: Story) -> None:
-    stand(champion="3", previous="2")
-    spent, done = python("-m", "pipelines.promotion.rollback", "--category", "plates")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "plates: version 2 is champion again" in done.stdout
-    assert standing() == {"champion": "2", "previous": "3", "challenger": None}
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "mlflow" in imported
-    assert "torch" not in imported
-    if spent >= ROLLBACK_CPU_SECONDS:  # a crowded processor is slower: then a bare connection is, too
-        connected, _ = python("-c", "from pipelines.registry import store; store.connect()")
-        assert spent < 2 * connected
-
-
 def test_what_was_rolled_back_comes_again_only_by_its_number(story: Story) -> None:
     stand(champion="3", previous="2")
     rollback("plates")
@@ -316,47 +216,6 @@ def test_a_first_champion_that_rejects_too_many_is_told(story: Story, caplog: py
     floor = next(rule for rule in read_decision(REPORT)["rules"] if rule["name"] == "floor")
     told = "a first champion is not held to it" in caplog.text
     assert told == (floor["figures"]["false_rejects"] > 0)
-
-
-def test_a_rollback_to_a_version_without_files_is_refused(story: Story) -> None:
-    stand(champion="2", previous="1")
-    with removed("1"), pytest.raises(ValueError, match="version 1 has lost its files: version 2 stays champion"):
-        rollback("plates")
-    assert standing() == {"champion": "2", "previous": "1", "challenger": None}
-
-
-@contextmanager
-def flipped(version: str) -> Iterator[None]:
-    """One bit of the version's weights in the store is another one meanwhile."""
-    weights = artifact(version) / "data/plates/flow.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    try:
-        yield
-    finally:
-        weights.write_bytes(whole)
-
-
-@contextmanager
-def removed(version: str) -> Iterator[None]:
-    """The version's files are not in the store meanwhile."""
-    place = artifact(version)
-    aside = place.rename("aside")
-    try:
-        yield
-    finally:
-        aside.rename(place)
-
-
-def artifact(version: str) -> Path:
-    (place,) = Path(".mlflow/artifacts").glob(f"*/artifacts/model-{tags(version)[registered.CONTENT][:8]}")
-    return place
-
-
-DAMAGES: dict[Damage, str] = {
-    flipped: "the artifact was changed or damaged",
-    removed: "its files are gone from the store",
-}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda f: f.__name__)

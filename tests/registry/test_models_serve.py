@@ -24,7 +24,7 @@ from pipelines.registry import aliases, store
 from pipelines.registry.served_model import load_served
 from pipelines.tracking.sync import sync
 from tests.conftest import draw_square, free_port
-from tests.registry.test_registry import NAME, checkpoint, told
+from tests.registry.kit import NAME, checkpoint, register
 
 pytestmark = [
     pytest.mark.usefixtures("folder"),
@@ -103,7 +103,7 @@ def test_the_served_champion_scores_as_its_checkpoint_and_outlives_bad_requests(
     for seed, threshold in ((1, 0.9), (2, 0.5)):
         path = checkpoint(folder / str(seed), seed)
         write_threshold(path, {"image": threshold})
-        told(path)
+        register(path)
         sync()
         found.append(load_served(path).predict(pd.DataFrame({"image": images})))
     champion, challenger = found

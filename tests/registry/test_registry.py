@@ -1,40 +1,29 @@
-"""The registry: one version a content, a champion that survives kills, and model files that cannot run anything."""
+"""The registry: one version a content, and a champion that survives kills."""
 
 import base64
 import io
 import os
-import pickle
-import shutil
 import signal
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-import yaml
 from PIL import Image
 
-from fastflow.checkpoint import save_checkpoint
 from fastflow.errors import BadData
-from fastflow.files import folder_sha256
 from pipelines.core.params import read_params
 from pipelines.monitoring import doctor
 from pipelines.promotion.rollback import rollback
 from pipelines.registry import aliases, registry, store
 from pipelines.registry.gc import gc
-from pipelines.registry.registered import checkpoint_of, write_model
-from pipelines.registry.registry import open_model
-from pipelines.registry.served_model import load_served
 from pipelines.reporting.decision import in_words, read_decision
-from pipelines.tracking import runs
 from pipelines.tracking.sync import sync
-from tests.conftest import SIZE, draw_square, free_port, shake, tiny_config
+from tests.conftest import SIZE, free_port
+from tests.registry.kit import NAME, champion_scores, checkpoint, example, register, version_of
 from tests.test_stages import write_tiny_params
 from tests.tracking.test_tracking import start_server
 
@@ -42,47 +31,17 @@ pytestmark = [
     pytest.mark.usefixtures("folder"),
     pytest.mark.filterwarnings("ignore"),  # MLflow's own deprecations are not ours to fix
 ]
-NAME = "fastflow-plates"
-
-
-def example() -> str:
-    file = io.BytesIO()
-    Image.fromarray(draw_square(seed=3, defect=False)[0]).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def checkpoint(folder: Path, seed: int) -> Path:
-    from fastflow.model import FastFlow
-
-    torch.manual_seed(seed)
-    model = FastFlow(tiny_config(flow_steps=1, layers=[1]))
-    shake(model.flows, scale=0.02)
-    save_checkpoint(model, folder, seed=seed, threshold={"image": 0.5, "pixel": 0.6, "low": 0.1})
-    return folder
-
-
-def told(path: Path) -> float:
-    """Journals the registration of a checkpoint, as an evaluation does; returns its example's score."""
-    score = float(load_served(path).predict(pd.DataFrame({"image": [example()]}))["pred_score"].iloc[0])
-    with runs.continued_run(folder_sha256(path)[:32], "plates evaluated", tags={}) as run:
-        tags = {"example_pred_score": repr(score)}
-        run.log_model(path, category="plates", example=example(), tags=tags, description="a card")
-    return score
-
-
-def version_of(which: str) -> str | None:
-    return aliases.alias(store.connect(), NAME, which)
 
 
 def test_one_version_a_content_and_aliases_move_and_step_back(folder: Path) -> None:
     first = checkpoint(folder / "a", 1)
     for _ in range(3):
-        told(first)
+        register(first)
         sync()
     client = store.connect()
     assert [str(v.version) for v in aliases.versions(client, NAME)] == ["1"]
     aliases.crown(client, "plates", "1")
-    told(checkpoint(folder / "b", 2))
+    register(checkpoint(folder / "b", 2))
     sync()
     assert (version_of("champion"), version_of("challenger")) == ("1", "2")
     with pytest.raises(ValueError, match="no previous champion; version 1 is champion"):
@@ -108,7 +67,7 @@ def test_the_champion_answers_paths_bytes_arrays_and_frames_alike(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    expected = told(checkpoint(folder / "a", 1))
+    expected = register(checkpoint(folder / "a", 1))
     sync()
     aliases.crown(store.connect(), "plates", "1")
     raw = base64.b64decode(example())
@@ -131,7 +90,7 @@ def test_the_champion_answers_paths_bytes_arrays_and_frames_alike(
 
 
 def test_an_artifact_that_was_changed_is_not_opened(folder: Path) -> None:
-    told(checkpoint(folder / "a", 1))
+    register(checkpoint(folder / "a", 1))
     sync()
     (weights,) = (folder / ".mlflow/artifacts").rglob("data/a/flow.safetensors")
     spoiled = bytearray(weights.read_bytes())
@@ -143,7 +102,7 @@ def test_an_artifact_that_was_changed_is_not_opened(folder: Path) -> None:
 
 def test_gc_keeps_what_is_named_and_the_newest(folder: Path) -> None:
     for seed in range(1, 6):
-        told(checkpoint(folder / str(seed), seed))
+        register(checkpoint(folder / str(seed), seed))
         sync()
         if seed in (1, 2):
             aliases.crown(store.connect(), "plates", str(seed))
@@ -184,10 +143,10 @@ else:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_kill_at_any_point_leaves_the_champion_as_it_was(folder: Path) -> None:
-    first = told(checkpoint(folder / "a", 1))
+    first = register(checkpoint(folder / "a", 1))
     sync()
     aliases.crown(store.connect(), "plates", "1")
-    told(checkpoint(folder / "b", 2))
+    register(checkpoint(folder / "b", 2))
     for name in KILLED_AT:
         for when in ("before", "after"):
             killed(name, when, "sync")
@@ -205,11 +164,6 @@ def killed(name: str, when: str, what: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
 
 
-def champion_scores() -> float:
-    model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
-    return float(model.predict(pd.DataFrame({"image": [example()]}))["pred_score"].iloc[0])
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_registration_promotion_and_gc_go_through_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,8 +171,8 @@ def test_registration_promotion_and_gc_go_through_a_server(folder: Path, monkeyp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     server = start_server(folder, port)
     try:
-        told(checkpoint(folder / "a", 1))
-        expected = told(checkpoint(folder / "b", 2))
+        register(checkpoint(folder / "a", 1))
+        expected = register(checkpoint(folder / "b", 2))
         sync()
         aliases.crown(store.connect(), "plates", "2")
         assert champion_scores() == pytest.approx(expected)
@@ -229,107 +183,3 @@ def test_registration_promotion_and_gc_go_through_a_server(folder: Path, monkeyp
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-class Canary:
-    """Unpickling it makes a file."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Path.touch, (Path("canary").absolute(),))
-
-
-def pickled_weights(model: Path) -> None:
-    (model / "data/a/flow.safetensors").write_bytes(pickle.dumps(Canary()))
-
-
-def torch_weights(model: Path) -> None:
-    torch.save({"a": Canary()}, model / "data/a/flow.pth")
-
-
-def zipped_weights(model: Path) -> None:
-    with zipfile.ZipFile(model / "data/a/flow.safetensors", "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(Canary()))
-
-
-def edit(model: Path, **values: object) -> None:
-    found = yaml.safe_load((model / "MLmodel").read_text())
-    found["flavors"]["python_function"] |= values
-    (model / "MLmodel").write_text(yaml.safe_dump(found))
-
-
-def other_loader(model: Path) -> None:
-    (model / "code").mkdir()
-    (model / "code/evil.py").write_text("from pathlib import Path\nPath('canary').touch()\n")
-    edit(model, loader_module="evil", code="code")
-
-
-def code_beside_our_loader(model: Path) -> None:
-    (model / "code/pipelines/registry").mkdir(parents=True)
-    (model / "code/pipelines/registry/served_model.py").write_text("from pathlib import Path\nPath('canary').touch()\n")
-    edit(model, code="code")
-
-
-def pickled_python_model(model: Path) -> None:
-    (model / "python_model.pkl").write_bytes(pickle.dumps(Canary()))
-    edit(model, loader_module="mlflow.pyfunc.model", python_model="python_model.pkl")
-
-
-def way_out(model: Path) -> None:
-    shutil.move(str(model / "data/a"), str(model.parent / "outside"))
-    edit(model, data="../outside")
-
-
-def absolute_way_out(model: Path) -> None:
-    edit(model, data=str(model / "data/a"))
-
-
-def link_out(model: Path) -> None:
-    shutil.move(str(model / "data/a"), str(model.parent / "outside"))
-    (model / "data/a").symlink_to(model.parent / "outside")
-
-
-def yaml_object(model: Path) -> None:
-    (model / "MLmodel").write_text("!!python/object/apply:pathlib.Path.touch [canary]\n")
-
-
-def other_flavor(model: Path) -> None:
-    found = yaml.safe_load((model / "MLmodel").read_text())
-    found["flavors"]["sklearn"] = {"pickled_model": "model.pkl"}
-    (model / "MLmodel").write_text(yaml.safe_dump(found))
-
-
-HOSTILE = [
-    pickled_weights,
-    torch_weights,
-    zipped_weights,
-    other_loader,
-    code_beside_our_loader,
-    pickled_python_model,
-    way_out,
-    absolute_way_out,
-    link_out,
-    yaml_object,
-    other_flavor,
-]
-
-
-@pytest.mark.parametrize("spoil", HOSTILE, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("hash_known", [False, True])
-def test_hostile_model_files_are_refused_and_run_nothing(
-    folder: Path, spoil: Callable[[Path], None], hash_known: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Even where the attacker could write the recorded hash, too."""
-    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    model = folder / "model"
-    write_model(checkpoint(folder / "a", 1), model, example=example())
-    open_model(model, sha256=folder_sha256(checkpoint_of(model)), example_score=None)
-    spoil(model)
-    digest = folder_sha256(model / "data/a") if hash_known and (model / "data/a").exists() else "0" * 64
-    with pytest.raises(BadData):
-        open_model(model, sha256=digest, example_score=None)
-    assert not (folder / "canary").exists()
-
-
-def test_the_canary_does_sing_when_unpickled(folder: Path) -> None:
-    pickle.loads(pickle.dumps(Canary()))  # noqa: S301
-    assert (folder / "canary").exists()

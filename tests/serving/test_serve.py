@@ -33,7 +33,7 @@ from pipelines.registry import aliases, store
 from pipelines.registry.scorer import open_scorer
 from pipelines.tracking.sync import sync
 from tests.conftest import FULL, SIZE, draw_square, free_port, shake, tiny_config
-from tests.registry.test_registry import NAME, checkpoint, told
+from tests.registry.kit import NAME, checkpoint, register
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("folder"), pytest.mark.filterwarnings("ignore")]
 THRESHOLD = {"image": 0.5, "pixel": 0.6, "low": 0.1}
@@ -231,7 +231,7 @@ def test_strangers_need_a_token_and_a_port_is_ours_alone(plates: Path) -> None:
 
 def test_a_new_champion_replaces_the_old_one_under_load_and_no_request_is_lost(folder: Path) -> None:
     for number in (1, 2):
-        told(checkpoint(folder / f"{number}", number))
+        register(checkpoint(folder / f"{number}", number))
     sync()
     client = store.connect()
     aliases.crown(client, "plates", "1")
@@ -266,12 +266,12 @@ def test_a_new_champion_replaces_the_old_one_under_load_and_no_request_is_lost(f
 
 
 def test_a_damaged_champion_is_not_served(folder: Path) -> None:
-    told(checkpoint(folder / "1", 1))
+    register(checkpoint(folder / "1", 1))
     sync()
     client = store.connect()
     aliases.crown(client, "plates", "1")
     with serving(folder, "--model", f"models:/{NAME}@champion", "--watch", "0.5") as server:
-        told(checkpoint(folder / "2", 2))
+        register(checkpoint(folder / "2", 2))
         sync()
         (weights,) = set((folder / ".mlflow/artifacts").rglob("flow.safetensors")) - first_weights(folder)
         weights.write_bytes(weights.read_bytes()[:-1] + b"x")

@@ -1,0 +1,53 @@
+"""Checkpoints of a tiny category, registered as an evaluation registers them."""
+
+import base64
+import io
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import torch
+from PIL import Image
+
+from fastflow.checkpoint import save_checkpoint
+from fastflow.files import folder_sha256
+from pipelines.registry import aliases, store
+from pipelines.registry.served_model import load_served
+from pipelines.tracking import runs
+from tests.conftest import draw_square, shake, tiny_config
+
+NAME = "fastflow-plates"
+
+
+def example() -> str:
+    file = io.BytesIO()
+    Image.fromarray(draw_square(seed=3, defect=False)[0]).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def checkpoint(folder: Path, seed: int) -> Path:
+    from fastflow.model import FastFlow
+
+    torch.manual_seed(seed)
+    model = FastFlow(tiny_config(flow_steps=1, layers=[1]))
+    shake(model.flows, scale=0.02)
+    save_checkpoint(model, folder, seed=seed, threshold={"image": 0.5, "pixel": 0.6, "low": 0.1})
+    return folder
+
+
+def register(path: Path) -> float:
+    """Journals the registration of a checkpoint, as an evaluation does; returns its example's score."""
+    score = float(load_served(path).predict(pd.DataFrame({"image": [example()]}))["pred_score"].iloc[0])
+    with runs.continued_run(folder_sha256(path)[:32], "plates evaluated", tags={}) as run:
+        tags = {"example_pred_score": repr(score)}
+        run.log_model(path, category="plates", example=example(), tags=tags, description="a card")
+    return score
+
+
+def version_of(which: str) -> str | None:
+    return aliases.alias(store.connect(), NAME, which)
+
+
+def champion_scores() -> float:
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    return float(model.predict(pd.DataFrame({"image": [example()]}))["pred_score"].iloc[0])
