@@ -27,9 +27,10 @@ from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
 from pipelines.training.course import train_settings
 
-DEFAULT = SCORES["likelihood"]
+DEFAULT = SCORES["likelihood_by_area"]
 ROWS: dict[str, ScoreRule] = {
-    "likelihood (default)": DEFAULT,
+    "likelihood by area (default)": DEFAULT,
+    "image score of all scales alike": SCORES["likelihood"],
     "whole log-determinant": DEFAULT._replace(log_det_weight=1.0),
     "no log-determinant": DEFAULT._replace(log_det_weight=0.0),
     "not compressed": DEFAULT._replace(compress="none"),

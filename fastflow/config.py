@@ -43,7 +43,7 @@ class FastFlowConfig:
     conditioner_clip: float | None = 3.0
     """Bound of what a coupling's subnet may see, in units of normalised features; None = no bound (paper). It keeps a
     defect's runaway values from spreading to its neighbours through the 3x3 kernels."""
-    score: str = "likelihood"
+    score: str = "likelihood_by_area"
     """How anomaly maps and image scores are made: a name in fastflow.score.SCORES."""
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
 from fastflow.fused.coupling import forward_positions
-from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_score, total_nll
+from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_score, scale_weights, total_nll
 from fastflow.streams import side_by_side
 from fastflow.weights import load_weights
 
@@ -103,8 +103,15 @@ class FastFlow(nn.Module):
                 self.latents(features), self.normal_center, self.normal_spread, strict=True
             )
         ]
-        anomaly_map = merge_scales(scores, image_size=self.config.image_size, smoothing=self.rule.smoothing)
-        return Prediction(anomaly_map, image_score(anomaly_map, top_fraction=self.rule.top_fraction))
+        rule, size = self.rule, self.config.image_size
+        anomaly_map = merge_scales(scores, image_size=size, smoothing=rule.smoothing)
+        weights = scale_weights(self.backbone.feature_sizes, kind=rule.image_weights)
+        judged = (
+            anomaly_map
+            if weights is None
+            else merge_scales(scores, image_size=size, smoothing=rule.smoothing, weights=weights)
+        )
+        return Prediction(anomaly_map, image_score(judged, top_fraction=rule.top_fraction))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Prediction:

@@ -6,6 +6,7 @@ q - ld is the negative log-likelihood per dimension, up to the Gaussian's consta
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,9 @@ class ScoreRule(NamedTuple):
     """Standard deviation of a Gaussian over the map, as a fraction of the image's height; 0 = none."""
     top_fraction: float
     """Image score = mean of this fraction of the highest pixels; 0 = the maximum alone."""
+    image_weights: str = "equal"
+    """How the image score weighs scales: all `equal`, as in the map, or by the `area` of the image that a position
+    stands for, so that coarse scales, which see widely, decide on the image, and fine ones draw the map."""
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -34,10 +38,12 @@ SCORES = {
     "paper": ScoreRule(log_det_weight=0.0, compress="exp", smoothing=0.0, top_fraction=0.0),
     # the true negative log-likelihood per dimension, in nats, averaged over scales
     "nll": ScoreRule(log_det_weight=1.0, compress="none", smoothing=0.0, top_fraction=0.0),
-    # The default. Half of the determinant is the safe middle between aligned and moving parts. The sigmoid, centred
+    # The default of models trained before 0.2. Half of the determinant is the safe middle between aligned and moving parts. The sigmoid, centred
     # where normal positions end, keeps strong responses from smearing when scales are upsampled. A mean of top
     # pixels is steadier than one pixel. docs/accuracy.md has the ablation.
     "likelihood": ScoreRule(log_det_weight=0.5, compress="sigmoid", smoothing=1 / 64, top_fraction=0.02),
+    # The default: the same map, and an image score that is mostly the coarse scales'.
+    "likelihood_by_area": ScoreRule(0.5, "sigmoid", smoothing=1 / 64, top_fraction=0.02, image_weights="area"),
 }
 
 
@@ -76,12 +82,28 @@ def position_score(z: Tensor, log_det_jacobian: Tensor, *, rule: ScoreRule, norm
     return torch.sigmoid((raw - normal.center) / normal.spread) if rule.compress == "sigmoid" else raw
 
 
-def merge_scales(scores: list[Tensor], *, image_size: tuple[int, int], smoothing: float) -> Tensor:
-    """Position scores [(B, h_s, w_s)] to one anomaly_map (B, 1, H, W): bilinear to the image, mean over scales,
-    then a Gaussian of standard deviation `smoothing` * H pixels."""
+def merge_scales(
+    scores: list[Tensor], *, image_size: tuple[int, int], smoothing: float, weights: Sequence[float] | None = None
+) -> Tensor:
+    """Position scores [(B, h_s, w_s)] to one map (B, 1, H, W): bilinear to the image, mean over scales with `weights`
+    (equal if None), then a Gaussian of standard deviation `smoothing` * H pixels."""
     maps = [functional.interpolate(s[:, None], size=image_size, mode="bilinear", align_corners=False) for s in scores]
-    merged = torch.stack(maps).mean(dim=0)
+    if weights is None:
+        merged = torch.stack(maps).mean(dim=0)
+    else:
+        merged = torch.stack([weight * one for weight, one in zip(weights, maps, strict=True)]).sum(dim=0)
     return blur(merged, sigma=smoothing * image_size[0]) if smoothing else merged
+
+
+def scale_weights(sizes: Sequence[tuple[int, int]], *, kind: str) -> list[float] | None:
+    """Weights of scales in the image score, of sum 1, from their sizes (h_s, w_s); None where all are equal.
+
+    `kind`: as `ScoreRule.image_weights`. By `area`, strides of 4, 8 and 16 weigh 1 : 4 : 16.
+    """
+    if kind == "equal" or len(sizes) == 1:
+        return None
+    areas = [1 / (height * width) for height, width in sizes]
+    return [area / sum(areas) for area in areas]
 
 
 def blur(anomaly_map: Tensor, *, sigma: float) -> Tensor:

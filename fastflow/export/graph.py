@@ -18,7 +18,7 @@ from torch.nn import functional
 from fastflow.backbone import Backbone, channels_first
 from fastflow.flow import SUBNET_GAIN, Coupling, Flow, FlowStep
 from fastflow.model import FastFlow
-from fastflow.score import blur, image_score, raw_score
+from fastflow.score import blur, image_score, raw_score, scale_weights
 
 
 class FoldedCoupling(nn.Module):
@@ -122,6 +122,7 @@ class ScoringGraph(nn.Module):
             self.flows = nn.ModuleList(FoldedFlow(flow, log_det=log_det) for flow in model.flows)  # type: ignore[arg-type]
         self.register_buffer("center", model.normal_center.clone())
         self.register_buffer("spread", model.normal_spread.clone())
+        self.weights = scale_weights(model.backbone.feature_sizes, kind=model.rule.image_weights)
         smoothing = model.rule.smoothing * config.image_size[0]
         for scale, size in enumerate(model.backbone.feature_sizes):
             rows, columns = (enlargement(a, b, sigma=smoothing) for a, b in zip(size, config.image_size, strict=True))
@@ -141,7 +142,11 @@ class ScoringGraph(nn.Module):
             for scale, f in enumerate(features)
         ]
         anomaly_map = torch.stack(maps).sum(dim=0)[:, None] if len(maps) > 1 else maps[0][:, None]
-        pred_score = image_score(anomaly_map, top_fraction=self.rule.top_fraction)
+        judged = anomaly_map
+        if self.weights is not None:  # each map is a share of 1 / scales of the mean already
+            weighted = [len(maps) * weight * one for weight, one in zip(self.weights, maps, strict=True)]
+            judged = torch.stack(weighted).sum(dim=0)[:, None]
+        pred_score = image_score(judged, top_fraction=self.rule.top_fraction)
         return pred_score, (pred_score > self.threshold).long(), anomaly_map
 
     def _position_score(self, scale: int, features: Tensor) -> Tensor:

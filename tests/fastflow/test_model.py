@@ -11,7 +11,7 @@ from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
 from fastflow.model import FastFlow, normalise_features
 from fastflow.presets import PRESETS, preset
-from fastflow.score import SCORES, NormalRange, blur, image_score, merge_scales, position_score, total_nll
+from fastflow.score import SCORES, NormalRange, blur, image_score, merge_scales, position_score, scale_weights, total_nll
 from tests.conftest import SIZE, shake, tiny_config
 
 
@@ -79,6 +79,35 @@ def test_paper_score_is_as_published_and_ignores_the_determinant() -> None:
 def test_merged_map_of_constant_scales_is_their_mean() -> None:
     merged = merge_scales([torch.full((1, 4, 4), 1.0), torch.full((1, 2, 2), 4.0)], image_size=(8, 6), smoothing=0.0)
     torch.testing.assert_close(merged, torch.full((1, 1, 8, 6), 2.5))
+
+
+def test_scales_weigh_by_the_area_that_a_position_stands_for() -> None:
+    sizes = [(64, 64), (32, 32), (16, 16)]  # strides 4, 8, 16 of 256 px: 16, 64 and 256 pixels a position
+    assert scale_weights(sizes, kind="area") == pytest.approx([16 / 336, 64 / 336, 256 / 336])
+    assert scale_weights(sizes, kind="equal") is None
+    assert scale_weights([(16, 16)], kind="area") is None
+    scores = [torch.full((1, 4, 4), 1.0), torch.full((1, 2, 2), 4.0)]
+    merged = merge_scales(scores, image_size=(8, 6), smoothing=0.0, weights=[0.25, 0.75])
+    torch.testing.assert_close(merged, torch.full((1, 1, 8, 6), 3.25))
+
+
+def test_the_map_weighs_scales_alike_and_the_image_score_by_area() -> None:
+    """Against a merge by hand of each scale's position scores."""
+    rule = SCORES["likelihood_by_area"]
+    model = FastFlow(tiny_config(score="likelihood_by_area"))
+    shake(model.flows, scale=0.05)
+    features = [torch.randn(2, c, *size) for c, size in zip(
+        model.backbone.channels, model.backbone.feature_sizes, strict=True)]  # fmt: skip
+    scores = [
+        position_score(z, log_det, rule=rule, normal=NormalRange(torch.tensor(0.0), torch.tensor(1.0)))
+        for z, log_det in model.latents(features)
+    ]
+    size = {"image_size": model.config.image_size, "smoothing": 1 / 64}
+    fine, coarse = (merge_scales([s], **size) for s in scores)  # type: ignore[arg-type]
+    found = model.score(features)
+    torch.testing.assert_close(found.anomaly_map, (fine + coarse) / 2)
+    expected = image_score((fine + 4 * coarse) / 5, top_fraction=0.02)
+    torch.testing.assert_close(found.pred_score, expected)
 
 
 def test_blur_is_scipys_gaussian() -> None:

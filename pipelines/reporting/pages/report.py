@@ -24,6 +24,7 @@ AT_THRESHOLD = [name for rate, (count, _) in VERDICTS.items() for name in (count
 SHOWN = (*METRICS, *FACTS, *AT_THRESHOLD)  # have places of their own in the page
 UNITS = {  # of the anomaly map, by the name of the score
     "likelihood": "from 0 to 1 and without a unit; at 0.5 a position's likelihood is that of the rarest normal ones",
+    "likelihood_by_area": "from 0 to 1 and without a unit; at 0.5 a position's likelihood is that of the rarest normal ones",
     "nll": "nats per dimension",
     "paper": "minus the exponential of the log-likelihood, from -1 to 0",
 }
