@@ -36,7 +36,7 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation("resume", "pipelines/training/course.py", "if state := saved.load():", "if state := None:", TERM),
     Mutation("weights", "fastflow/train.py", 'parameter.copy_(state[f"parameter.{i}"])', "pass", TERM),
-    Mutation("optimiser's state", "fastflow/train.py", "            if kept:", "            if False:", TERM),
+    Mutation("optimiser's state", "fastflow/train.py", "in kept.items()", "in ()", TERM),
     Mutation("random state", "fastflow/train.py", 'self.generator.set_state(state["generator"])', "pass", TERM),
     Mutation("data order", "fastflow/train.py", 'int(step), state["order"]', "int(step), self.rows", TERM),
     Mutation(
