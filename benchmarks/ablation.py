@@ -19,13 +19,14 @@ from benchmarks.accuracy import METRICS, Category, open_category
 from fastflow.evaluation import Scored, measure
 from fastflow.features import batches, extract_features
 from fastflow.files import write_text
+from fastflow.fit import fit
 from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
 from fastflow.score import SCORES, ScoreRule
-from fastflow.train import calibrate, train_epochs
+from fastflow.train import calibrate
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
-from pipelines.training.course import train_settings
+from pipelines.training.course import fit_settings
 
 DEFAULT = SCORES["likelihood_by_area"]
 ROWS: dict[str, ScoreRule] = {
@@ -52,8 +53,7 @@ def score_rows(category: Category, weights: str, params: Params, seed: int) -> l
         extract_features(model, paths, batch_size=size, device=model.mean.device)
         for paths in (category.train_paths, category.test_paths)
     )
-    for _ in train_epochs(model, features, seed=seed, **train_settings(params, len(features[0]))):
-        pass
+    fit(model, features, **fit_settings(params, len(features[0])) | {"seed": seed})
     rows: list[dict[str, Any]] = []
     for name, rule in ROWS.items():
         if not rows or rule.log_det_weight != model.rule.log_det_weight:

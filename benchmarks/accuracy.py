@@ -18,18 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import yaml
-from torch import Tensor
 
 from fastflow.evaluation import Scored, measure, score_images
 from fastflow.features import extract_features
 from fastflow.files import write_text
+from fastflow.fit import FINAL, Hooks, Progress, fit
 from fastflow.index import list_category
 from fastflow.model import FastFlow, build_model
 from fastflow.presets import DEFAULT, preset
-from fastflow.train import calibrate, train_epochs
+from fastflow.train import calibrate
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
-from pipelines.training.course import train_settings
+from pipelines.training.course import fit_settings
 
 METRICS = ("image_auroc", "pixel_auroc", "aupro")
 
@@ -60,26 +60,28 @@ def run_seed(
     features = extract_features(model, category.train_paths, batch_size=batch_size, device=device)
     curve = []
     spent = 0.0
-    settings = train_settings(params, len(category.train_paths))
-    for epoch in train_epochs(model, features, seed=seed, **settings):
-        if args.every and (epoch.epoch % args.every == 0) and epoch.epoch < settings["epochs"]:
+
+    def on_epoch(progress: Progress) -> None:
+        nonlocal spent
+        number = progress.epoch.epoch
+        if progress.fold == FINAL and args.every and number % args.every == 0 and number < progress.epochs:
             pause = time.perf_counter()
-            curve.append({"epoch": epoch.epoch} | measure_now(model, features, category, batch_size))
+            calibrate(model, features, batch_size=batch_size)
+            curve.append({"epoch": number} | measure_now(model, category, batch_size))
             spent += time.perf_counter() - pause
-    calibrate(model, features, batch_size=batch_size)
+
+    settings = fit_settings(params, len(category.train_paths)) | {"seed": seed}
+    fit(model, features, hooks=Hooks(on_epoch=on_epoch), **settings)
     seconds = time.perf_counter() - start - spent
-    metrics = measure_now(model, features, category, batch_size)
+    metrics = measure_now(model, category, batch_size)
     curve.append({"epoch": settings["epochs"]} | metrics)
     shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in METRICS if metrics[name] is not None)
     print(f"seed {seed}: {shown}  {settings['epochs']} epochs  {seconds:.0f} s", flush=True)
     return {"metrics": metrics, "epochs": settings["epochs"], "seconds": seconds, "curve": curve}
 
 
-def measure_now(
-    model: FastFlow, features: list[Tensor], category: Category, batch_size: int
-) -> dict[str, float | None]:
-    """The three metrics of the model as it stands, its score calibrated on the training features."""
-    calibrate(model, features, batch_size=batch_size)
+def measure_now(model: FastFlow, category: Category, batch_size: int) -> dict[str, float | None]:
+    """The three metrics of the model as it stands."""
     scored: Scored = score_images(model, category.test_paths, batch_size=batch_size, device=model.mean.device)
     return {name: value.value for name, value in measure(category.test, scored, category.root).items()}
 

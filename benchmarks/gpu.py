@@ -26,7 +26,7 @@ from torch import Tensor
 from benchmarks.ours import config_of, features_of, our_step, useful_flop
 from benchmarks.peers import Step, reproduction_step
 from fastflow.model import FastFlow, build_model
-from fastflow.train import train_epochs
+from fastflow.train import Training
 
 DEVICE = torch.device("cuda")
 MVTEC_AD = {
@@ -92,7 +92,8 @@ def training(count: int, epochs: int, *, backbone: str = "resnet18") -> dict[str
     model = build_model(config_of(backbone), weights="random", seed=0).to(DEVICE)
     features = features_of_noise(model, count)
     settings: dict[str, Any] = {"batch_size": 32, "learning_rate": 0.001, "weight_decay": 0.00001, "precision": "bf16"}
-    losses = [epoch.loss for epoch in train_epochs(model, features, epochs=epochs, seed=0, **settings)]
+    run = Training(model, torch.arange(count), epochs=epochs, seed=0, **settings).run(features)
+    losses = [epoch.loss for epoch in run]
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "last_loss": losses[-1], "peak_gib": torch.cuda.max_memory_allocated() / 2**30}
 

@@ -16,7 +16,7 @@ from fastflow.index import list_category
 from fastflow.model import FastFlow, build_model
 from fastflow.presets import preset
 from fastflow.step import OptimizerStep, adam
-from fastflow.train import train_epochs
+from fastflow.train import Training
 
 PRESETS = {"deit": "deit_reproduction", "cait": "cait_reproduction"}
 CPU = torch.device("cpu")
@@ -70,7 +70,8 @@ def fit_ours(backbone: str, folder: Path, *, batch_size: int, epochs: int, preci
 
     whole, training = [], []
     settings = {"batch_size": batch_size, "learning_rate": 0.001, "weight_decay": 0.00001, "precision": precision}
-    for epoch in train_epochs(model, features, epochs=epochs, seed=0, **settings):  # type: ignore[arg-type]
+    run = Training(model, torch.arange(len(train)), epochs=epochs, seed=0, **settings)  # type: ignore[arg-type]
+    for epoch in run.run(features):
         start = time.perf_counter()
         validate()
         training.append(epoch.seconds)

@@ -12,8 +12,6 @@ The same training, score and threshold as the pipeline's, without its resuming, 
 tensors takes `detector.model`, a `fastflow.model.FastFlow`.
 """
 
-import copy
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,18 +22,19 @@ import torch
 from numpy.typing import NDArray
 
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
-from fastflow.crossfit import NormalScores, held_out_scores, score_normal
 from fastflow.decode import SUFFIXES, image_files
 from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
 from fastflow.features import extract_features
+from fastflow.fit import Hooks
+from fastflow.fit import fit as fit_features
 from fastflow.index import list_category
 from fastflow.metrics.rates import error_rates
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
 from fastflow.presets import DEFAULT, preset
 from fastflow.sealed import read_config
-from fastflow.train import Epoch, calibrate, epochs_for, train_epochs
+from fastflow.train import Epoch, epochs_for
 from fastflow.weights import IMAGENET
 
 Images = str | Path | Sequence[str | Path]
@@ -99,27 +98,18 @@ def fit(
         raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
     model = build_model(preset(backbone, **config), weights=weights, seed=seed).to(device)
     features = extract_features(model, paths, batch_size=BATCH_SIZE, device=torch.device(device))
-    size = LEARNING["batch_size"]
-    settings = LEARNING | {"seed": seed, "epochs": epochs or epochs_for(len(paths), batch_size=size)}
-
-    numbers = itertools.count(1)
-
-    def fit_rows(part: FastFlow, rows: torch.Tensor) -> None:
-        fold = next(numbers)
-        for epoch in train_epochs(part, features, rows=rows, **settings):
-            on_epoch(epoch, fold)
-        calibrate(part, features, batch_size=size, rows=rows)
-
-    fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})
-    for epoch in train_epochs(model, features, **settings):
-        on_epoch(epoch, 0)
-    calibrate(model, features, batch_size=size)
-    normal: NormalScores = (
-        score_normal(model, features, batch_size=BATCH_SIZE)
-        if folds is None
-        else held_out_scores(fresh, features, folds=folds, seed=seed, batch_size=BATCH_SIZE, fit=fit_rows)
+    fitted = fit_features(
+        model,
+        features,
+        folds=folds,
+        seed=seed,
+        inference_batch=BATCH_SIZE,
+        hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
+        epochs=epochs or epochs_for(len(paths), batch_size=LEARNING["batch_size"]),
+        **LEARNING,
     )
-    return Detector(model, operating_point(normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds))
+    point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)
+    return Detector(model, point)
 
 
 def predict(detector: Detector, images: Images) -> Found:

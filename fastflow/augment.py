@@ -28,7 +28,7 @@ def _moved(image: Tensor, kinds: Sequence[str], across: int, down: int, quarters
 
 
 def augmented_features(model: FastFlow, images: Tensor, kinds: Sequence[str], *, batch_size: int) -> Augmented:
-    """What `train_epochs` calls for features: those of freshly augmented images. `images` (N, 3, H, W), uint8.
+    """What `Training.run` calls for features: those of freshly augmented images. `images` (N, 3, H, W), uint8.
 
     Raises:
         ValueError: an unknown kind, or quarter turns of images that are not square.

@@ -16,7 +16,7 @@ from fastflow.features import features_of
 from fastflow.model import FastFlow
 
 PIXEL_STRIDE = 4  # maps are smooth: one pixel in 16 tells their distribution
-Fit = Callable[[FastFlow, Tensor], None]
+Fit = Callable[[FastFlow, Tensor, int], object]
 
 
 class NormalScores(NamedTuple):
@@ -42,7 +42,8 @@ def assign_folds(count: int, *, folds: int, seed: int) -> Tensor:
 def held_out_scores(
     fresh: FastFlow, features: list[Tensor], *, folds: int, seed: int, batch_size: int, fit: Fit
 ) -> NormalScores:
-    """Each image's score by a model that `fit(model, rows)` has trained and calibrated on the other folds' rows.
+    """Each image's score by a model that `fit(model, rows, number)` has trained and calibrated on the other folds'
+    rows; folds are numbered from 1.
 
     `fresh` is the untrained model; it is copied, and stays as it is. There are at most as many folds as images.
 
@@ -58,7 +59,7 @@ def held_out_scores(
     scored = []
     for k, rows in enumerate(held_out):
         model = copy.deepcopy(fresh, {id(fresh.backbone): fresh.backbone})  # the backbone is frozen: shared
-        fit(model, torch.nonzero(fold != k)[:, 0])
+        fit(model, torch.nonzero(fold != k)[:, 0], k + 1)
         scored.append(score_normal(model, features, batch_size=batch_size, rows=rows))
     order = torch.cat(held_out).argsort()
     pred_score, pixels = (torch.cat(parts)[order] for parts in zip(*(s[:2] for s in scored), strict=True))

@@ -38,9 +38,9 @@ SCORES = {
     "paper": ScoreRule(log_det_weight=0.0, compress="exp", smoothing=0.0, top_fraction=0.0),
     # the true negative log-likelihood per dimension, in nats, averaged over scales
     "nll": ScoreRule(log_det_weight=1.0, compress="none", smoothing=0.0, top_fraction=0.0),
-    # The default of models trained before 0.2. Half of the determinant is the safe middle between aligned and moving parts. The sigmoid, centred
-    # where normal positions end, keeps strong responses from smearing when scales are upsampled. A mean of top
-    # pixels is steadier than one pixel. docs/accuracy.md has the ablation.
+    # The default of models trained before 0.2. Half of the determinant is the safe middle between aligned and moving
+    # parts. The sigmoid, centred where normal positions end, keeps strong responses from smearing when scales are
+    # upsampled. A mean of top pixels is steadier than one pixel. docs/accuracy.md has the ablation.
     "likelihood": ScoreRule(log_det_weight=0.5, compress="sigmoid", smoothing=1 / 64, top_fraction=0.02),
     # The default: the same map, and an image score that is mostly the coarse scales'.
     "likelihood_by_area": ScoreRule(0.5, "sigmoid", smoothing=1 / 64, top_fraction=0.02, image_weights="area"),

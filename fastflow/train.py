@@ -1,4 +1,4 @@
-"""Fit the flows to the features of good images: maximum likelihood, a fixed budget, the last epoch counts.
+"""One training of the flows on the features of good images: maximum likelihood, a fixed budget, the last epoch counts.
 
 Nothing here sees a test image: no early stopping, no choice between epochs.
 """
@@ -6,7 +6,7 @@ Nothing here sees a test image: no early stopping, no choice between epochs.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -140,22 +140,6 @@ class Training:
             like = parameter if name != "step" else parameter.new_empty(())
             state[name] = torch.empty_like(like, dtype=dtype)
         return state[name]
-
-
-def train_epochs(
-    model: FastFlow,
-    features: list[Tensor],
-    *,
-    rows: Tensor | None = None,
-    augmented: Augmented | None = None,
-    **settings: Any,
-) -> Iterator[Epoch]:
-    """Trains `model` in place and yields after each epoch: a `Training` of all images, or of `rows`, in one go.
-
-    `settings`: those of `Training`. Raises as `Training` and its `run`.
-    """
-    rows = torch.arange(len(features[0])) if rows is None else rows
-    return Training(model, rows, **settings).run(features, augmented=augmented)
 
 
 def epochs_for(num_images: int, *, batch_size: int, min_steps: int = LEAST_STEPS) -> int:

@@ -18,6 +18,7 @@ from fastflow.checkpoint import save_checkpoint
 from fastflow.crossfit import NormalScores
 from fastflow.errors import NonFiniteLoss
 from fastflow.files import file_sha256, require_space
+from fastflow.fit import FINAL, Progress, fit
 from fastflow.index import read_index, verify_images
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
@@ -35,7 +36,7 @@ from pipelines.core.signals import deferred
 from pipelines.core.stage import log
 from pipelines.data.appearance import Appearance, appearances
 from pipelines.tracking import runs
-from pipelines.training.course import Course, code_sha256, train_settings
+from pipelines.training.course import Course, code_sha256, embed, fit_settings, train_settings
 from pipelines.training.system_metrics import watched
 
 
@@ -54,13 +55,16 @@ def train(category: str, params: Params) -> None:
         run.log_params(flat(chosen | settings))
         root = Path(params.data.root) / category
         verify_images(index, root)
-        course = Course(params, STATE / category, key_of(category, params, settings | weights))
+        course = Course(STATE / category, key_of(category, params, settings | weights))
         STATE.mkdir(exist_ok=True)
-        require_space(STATE, course.space(model), f"the state and the model of {category}")
-        course.embed(model, [root / path for path in index["image_path"]])
-        log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in course.features])
+        require_space(STATE, course.space(model, params.threshold.folds), f"the state and the model of {category}")
+        paths = [root / path for path in index["image_path"]]
+        features, augmented = embed(model, paths, params, folder=STATE)
+        log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in features])
         with deferred() as check:
-            epochs, normal = course.train(model, on_epoch=partial(tell_epoch, run, params.threshold.folds), check=check)
+            hooks = course.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
+            fitting = fit_settings(params, len(index))
+            epochs, normal = fit(model, features, augmented=augmented, hooks=hooks, **fitting)
         run.log_metrics(peak_memory(device))
         rate = params.threshold.false_reject_rate
         threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
@@ -74,7 +78,7 @@ def train(category: str, params: Params) -> None:
             "train_seconds": time.perf_counter() - start,
             "threshold": threshold,
         }
-        seen = appearances([root / path for path in index["image_path"]], image_size=model.config.image_size)
+        seen = appearances(paths, image_size=model.config.image_size)
         finish(model, category, run, epochs, about, score_table(index, normal, seen))
         course.forget()
 
@@ -112,15 +116,19 @@ def weights_tag(weights: str) -> dict[str, str]:
     return {"weights_sha256": file_sha256(Path(weights))} if Path(weights).is_file() else {}
 
 
-def tell_epoch(run: runs.TrackedRun, folds: int | None, epoch: Epoch, epochs: int, known: bool) -> None:
-    """Seconds left are those of the whole training: each fold's model then sees all images but its fold's. What is
-    `known` from an earlier call is for this run's curve, not to be told again."""
-    run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
-    if known:
+def log_epoch(run: runs.TrackedRun, folds: int | None, progress: Progress) -> None:
+    """The final training's epochs belong to the run's curve, resumed ones too; those are not logged again."""
+    epoch, epochs, left = progress.epoch, progress.epochs, progress.seconds_left
+    if progress.fold == FINAL:
+        run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
+    if progress.resumed:
         return
-    left = (epochs - epoch.epoch + epochs * ((folds or 1) - 1)) * epoch.seconds
-    log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
-    write_epoch(EpochLine(epoch.epoch, epochs, epoch.loss, left))
+    if progress.fold == FINAL:
+        log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
+        write_epoch(EpochLine(epoch.epoch, epochs, epoch.loss, left))
+        return
+    name = f"threshold, model {progress.fold} of {folds}"
+    log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, progress.images, left)
 
 
 def score_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearance]) -> pd.DataFrame:

@@ -1,10 +1,9 @@
-"""A category's training that may be interrupted at any moment and goes on with the same command.
+"""A category's training that may be interrupted at any moment, and that the same command resumes.
 
-Its state lies in .state/<category>/, a folder for the model and one for each fold's, until the checkpoint is written.
+Its state lies in .state/<category>/, a folder for the final training and one for each fold's, until the checkpoint is
+written.
 """
 
-import copy
-import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +14,18 @@ from torch import Tensor
 
 import fastflow
 from fastflow.augment import Augmented, augmented_features
-from fastflow.crossfit import NormalScores, held_out_scores, score_normal
 from fastflow.data import read_images
 from fastflow.features import Room, extract_features
 from fastflow.files import file_sha256
+from fastflow.fit import FINAL, Hooks, Progress
 from fastflow.model import FastFlow
 from fastflow.resume import KEPT, Saved
-from fastflow.train import Epoch, Training, calibrate, epochs_for
+from fastflow.train import Training, epochs_for
 from pipelines.core.params import Params
 from pipelines.core.stage import log
 
 SAVE_SECONDS = 30.0  # between two states
 _COPIES = 3  # a state holds weights and Adam's two moments
-OnEpoch = Callable[[Epoch, int, bool], None]  # of how many, and whether an earlier call has done it
 
 
 def train_settings(params: Params, num_images: int) -> dict[str, Any]:
@@ -37,104 +35,74 @@ def train_settings(params: Params, num_images: int) -> dict[str, Any]:
     return settings | {"epochs": params.train.epochs or enough}
 
 
+def fit_settings(params: Params, num_images: int) -> dict[str, Any]:
+    """What `fastflow.fit.fit` takes beside model, features and hooks."""
+    batch, folds = params.evaluate.batch_size, params.threshold.folds
+    return train_settings(params, num_images) | {"seed": params.seed, "folds": folds, "inference_batch": batch}
+
+
 def code_sha256() -> str:
     """The hash of the library's files, the fused operators' included: another code is another training."""
     folder = Path(*fastflow.__path__)
     return " ".join(file_sha256(path)[:16] for path in sorted([*folder.glob("*.py"), *folder.glob("fused/*.py")]))
 
 
+def embed(
+    model: FastFlow, images: list[Path], params: Params, *, folder: Path
+) -> tuple[list[Tensor], Augmented | None]:
+    """Features of the images, decoded and computed once within the memory that the parameters allow (what is more lies
+    in a file in `folder`), and what gives those of augmented images, where augmentation is chosen."""
+    train, size = params.train, params.evaluate.batch_size
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[train.features]
+    room = Room(dtype, memory_bytes=int(train.features_gib * 2**30), folder=folder)
+    features = extract_features(model, images, batch_size=size, device=model.mean.device, room=room)
+    if not train.augment:
+        return features, None
+    decoded = read_images(images, image_size=model.config.image_size)
+    return features, augmented_features(model, decoded, train.augment, batch_size=size)
+
+
 class Course:
-    """Trains the model, then those of the folds; each goes on from its last state, if that has the same `key`."""
+    """States of the trainings of a fit: each goes on from its last one, if that has the same `key`."""
 
-    features: list[Tensor]
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder, self.key = folder, key
+        self.saved = 0.0  # when, by the monotonic clock
 
-    def __init__(self, params: Params, folder: Path, key: str) -> None:
-        self.params, self.folder, self.key = params, folder, key
-        self.augmented: Augmented | None = None
-
-    def space(self, model: FastFlow) -> int:
+    def space(self, model: FastFlow, folds: int | None) -> int:
         """Bytes that states and checkpoint need on the disk, features aside."""
         flows = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-        trainings = 1 + (self.params.threshold.folds or 0)
+        trainings = 1 + (folds or 0)
         return flows * _COPIES * (KEPT + 1) * trainings + sum(p.numel() * 4 for p in model.parameters())
 
-    def embed(self, model: FastFlow, images: list[Path]) -> None:
-        """Decodes and embeds once, within the memory that the parameters allow."""
-        train, size = self.params.train, self.params.evaluate.batch_size
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[train.features]
-        room = Room(dtype, memory_bytes=int(train.features_gib * 2**30), folder=self.folder.parent)
-        self.features = extract_features(model, images, batch_size=size, device=model.mean.device, room=room)
-        if train.augment:
-            decoded = read_images(images, image_size=model.config.image_size)
-            self.augmented = augmented_features(model, decoded, train.augment, batch_size=size)
+    def hooks(self, *, on_epoch: Callable[[Progress], None], check: Callable[[], None]) -> Hooks:
+        """`check` is called between two steps, and raises where the process was asked to stop; the state is saved
+        then."""
 
-    def train(
-        self, model: FastFlow, *, on_epoch: OnEpoch, check: Callable[[], None]
-    ) -> tuple[list[Epoch], NormalScores]:
-        """Fits the model in place; returns its epochs, and scores of the training images: by models of the folds,
-        which have not seen them, or the model's own where there are no folds.
+        def on_step(fold: int, training: Training) -> None:
+            try:
+                check()
+            except BaseException:
+                self._save(fold, training)
+                raise
+            if time.monotonic() - self.saved > SAVE_SECONDS:
+                self._save(fold, training)
 
-        `check` is called between two steps, and raises where the process was asked to stop; the state is saved then.
-        """
-        self._check = check
-        fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})
-        everything = torch.arange(len(self.features[0]))
-        epochs = self._fit(model, everything, "model", on_epoch)
-        folds, size = self.params.threshold.folds, self.params.evaluate.batch_size
-        if folds is None:
-            return epochs, score_normal(model, self.features, batch_size=size)
+        return Hooks(on_start=self._restore, on_step=on_step, on_end=self._save, on_epoch=on_epoch)
 
-        count = itertools.count(1)
-
-        def fit_fold(part: FastFlow, rows: Tensor) -> None:
-            number = next(count)
-            name = f"threshold, model {number} of {folds}"
-
-            def tell(epoch: Epoch, epochs: int, known: bool) -> None:
-                if known:
-                    return
-                left = (epochs - epoch.epoch + epochs * (folds - number)) * epoch.seconds
-                log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, len(rows), left)
-
-            self._fit(part, rows, f"without-{'-'.join(map(str, self._left_out(rows)[:3]))}", tell)
-
-        seed = self.params.seed
-        return epochs, held_out_scores(fresh, self.features, folds=folds, seed=seed, batch_size=size, fit=fit_fold)
-
-    def _left_out(self, rows: Tensor) -> list[int]:
-        return sorted(set(range(len(self.features[0]))) - set(rows.tolist()))
-
-    def _fit(self, model: FastFlow, rows: Tensor, name: str, on_epoch: OnEpoch) -> list[Epoch]:
-        """One training, from its last state on, and its calibration; tells also of epochs that were done before."""
-        settings = train_settings(self.params, len(self.features[0]))
-        training = Training(model, rows, seed=self.params.seed, **settings)
-        saved = Saved(self.folder / name, self.key)
+    def _restore(self, fold: int, training: Training) -> None:
+        saved = self._states(fold)
         if state := saved.load():
             training.restore(state)
             log.info("going on after step %d of %d", training.step, training.steps * training.epochs)
-            for epoch in training.done:
-                on_epoch(epoch, training.epochs, True)
-        last = time.monotonic()
+        self.saved = time.monotonic()
 
-        def keep() -> None:
-            saved.save(training.state(), step=training.step)
+    def _save(self, fold: int, training: Training) -> None:
+        self._states(fold).save(training.state(), step=training.step)
+        self.saved = time.monotonic()
 
-        def on_step() -> None:
-            nonlocal last
-            try:
-                self._check()
-            except BaseException:
-                keep()
-                raise
-            if time.monotonic() - last > SAVE_SECONDS:
-                keep()
-                last = time.monotonic()
-
-        for epoch in training.run(self.features, augmented=self.augmented, on_step=on_step):
-            on_epoch(epoch, training.epochs, False)
-        keep()
-        calibrate(model, self.features, batch_size=self.params.train.batch_size, rows=rows)
-        return training.done
+    def _states(self, fold: int) -> Saved:
+        return Saved(self.folder / ("model" if fold == FINAL else f"fold-{fold}"), self.key)
 
     def forget(self) -> None:
         """The checkpoint is written: nothing is to be resumed."""

@@ -15,7 +15,7 @@ from fastflow.backbone import Backbone, is_channels_last
 from fastflow.config import FastFlowConfig
 from fastflow.model import FastFlow
 from fastflow.presets import PRESETS, preset
-from fastflow.train import train_epochs
+from fastflow.train import Training
 from fastflow.weights import load_weights
 from tests.conftest import ROOT
 
@@ -182,7 +182,8 @@ def train_once_and_predict(config: FastFlowConfig) -> None:
     model = FastFlow(config)
     images = torch.randint(0, 256, (2, 3, *config.image_size), dtype=torch.uint8)
     features = model.extract(images)
-    (epoch,) = train_epochs(model, features, epochs=1, batch_size=2, learning_rate=0.001, weight_decay=0.0, seed=0)
+    settings = {"epochs": 1, "batch_size": 2, "learning_rate": 0.001, "weight_decay": 0.0, "seed": 0}
+    (epoch,) = Training(model, torch.arange(2), **settings).run(features)  # type: ignore[arg-type]
     assert math.isfinite(epoch.loss)
     prediction = model(images[:1])
     assert prediction.anomaly_map.shape == (1, 1, *config.image_size)

@@ -9,7 +9,7 @@ from torch import Tensor
 from fastflow.crossfit import PIXEL_STRIDE, assign_folds, held_out_scores, score_normal
 from fastflow.model import FastFlow
 from fastflow.operating import operating_point
-from fastflow.train import calibrate, train_epochs
+from fastflow.train import Training, calibrate
 from tests.conftest import tiny_config
 
 SIZES = [(64, 16, 16), (128, 8, 8)]
@@ -33,8 +33,9 @@ def test_no_image_is_scored_by_a_model_that_was_trained_on_it(tiny_model: FastFl
     features = random_features(7)
     seen: list[set[int]] = []
 
-    def fit(model: FastFlow, rows: Tensor) -> None:
+    def fit(model: FastFlow, rows: Tensor, number: int) -> None:
         seen.append(set(rows.tolist()))
+        assert number == len(seen)
         model.normal_center.fill_(float(len(seen)))  # leaves its mark on the scores of its fold
 
     before = {key: value.clone() for key, value in tiny_model.state_dict().items()}
@@ -64,7 +65,7 @@ def test_rows_left_out_have_no_say_in_training_or_calibration() -> None:
         torch.manual_seed(0)
         model = FastFlow(tiny_config())
         settings = {"epochs": 2, "batch_size": 2, "learning_rate": 0.01, "weight_decay": 0.0, "seed": 0}
-        list(train_epochs(model, data, rows=rows, **settings))  # type: ignore[arg-type]
+        list(Training(model, rows, **settings).run(data))  # type: ignore[arg-type]
         calibrate(model, data, batch_size=2, rows=rows)
         states.append(model.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
@@ -76,9 +77,9 @@ def test_held_out_scores_of_an_overfitted_model_are_higher_than_its_own() -> Non
     model = FastFlow(tiny_config())
     features = random_features(8)
 
-    def fit(part: FastFlow, rows: Tensor) -> None:
+    def fit(part: FastFlow, rows: Tensor, number: int = 0) -> None:
         settings = {"epochs": 30, "batch_size": 4, "learning_rate": 0.01, "weight_decay": 0.0, "seed": 0}
-        list(train_epochs(part, features, rows=rows, **settings))  # type: ignore[arg-type]
+        list(Training(part, rows, **settings).run(features))  # type: ignore[arg-type]
         calibrate(part, features, batch_size=4, rows=rows)
 
     held_out = held_out_scores(model, features, folds=2, seed=0, batch_size=4, fit=fit)
@@ -93,4 +94,4 @@ def test_held_out_scores_of_an_overfitted_model_are_higher_than_its_own() -> Non
 
 def test_one_image_cannot_be_held_out(tiny_model: FastFlow, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 2 folds and 2 images; got 1 folds, 1 images"):
-        held_out_scores(tiny_model, random_features(1), folds=2, seed=0, batch_size=1, fit=lambda model, rows: None)
+        held_out_scores(tiny_model, random_features(1), folds=2, seed=0, batch_size=1, fit=lambda *_: None)

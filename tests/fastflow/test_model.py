@@ -11,7 +11,16 @@ from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
 from fastflow.model import FastFlow, normalise_features
 from fastflow.presets import PRESETS, preset
-from fastflow.score import SCORES, NormalRange, blur, image_score, merge_scales, position_score, scale_weights, total_nll
+from fastflow.score import (
+    SCORES,
+    NormalRange,
+    blur,
+    image_score,
+    merge_scales,
+    position_score,
+    scale_weights,
+    total_nll,
+)
 from tests.conftest import SIZE, shake, tiny_config
 
 

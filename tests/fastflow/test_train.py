@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fastflow.augment import Augmented
 from fastflow.crossfit import score_normal
 from fastflow.data import read_images
 from fastflow.decode import read_mask
@@ -20,7 +21,7 @@ from fastflow.index import list_category
 from fastflow.model import FastFlow
 from fastflow.operating import operating_point
 from fastflow.score import SCORES
-from fastflow.train import Training, calibrate, rate_factor, train_epochs
+from fastflow.train import Training, calibrate, rate_factor
 from tests.conftest import tiny_config, write_plates
 
 CPU = torch.device("cpu")
@@ -32,7 +33,8 @@ def train_on(folder: Path, *, epochs: int, seed: int = 0) -> tuple[FastFlow, lis
     model = FastFlow(tiny_config())
     index = list_category(folder).query("split == 'train'")
     features = extract_features(model, [folder / p for p in index["image_path"]], batch_size=4, device=CPU)
-    losses = [e.loss for e in train_epochs(model, features, epochs=epochs, seed=seed, **SETTINGS)]  # type: ignore[arg-type]
+    training = Training(model, torch.arange(len(index)), epochs=epochs, seed=seed, **SETTINGS)  # type: ignore[arg-type]
+    losses = [epoch.loss for epoch in training.run(features)]
     calibrate(model, features, batch_size=4)
     return model, losses
 
@@ -110,7 +112,7 @@ def test_learning_rate_warms_up_and_ends_at_zero() -> None:
 def test_non_finite_loss_ends_the_training_with_its_reason(plates: Path, tiny_model: FastFlow) -> None:
     features = [torch.randn(4, 64, 16, 16), torch.full((4, 128, 8, 8), torch.nan)]
     with pytest.raises(NonFiniteLoss, match=r"the loss is nan in epoch 1; lower train\.learning_rate"):
-        list(train_epochs(tiny_model, features, epochs=1, seed=0, **SETTINGS))  # type: ignore[arg-type]
+        list(Training(tiny_model, torch.arange(4), epochs=1, seed=0, **SETTINGS).run(features))  # type: ignore[arg-type]
 
 
 def test_calibration_puts_the_99_percent_quantile_of_good_positions_at_the_center(plates: Path) -> None:
@@ -151,11 +153,14 @@ def test_pixel_metrics_without_masks_are_undefined_with_a_reason(tmp_path: Path,
     assert all(value.value is None and value.reason for value in undefined.values())
 
 
-def trained_weights(features: list[torch.Tensor], **changes: object) -> dict[str, torch.Tensor]:
+def trained_weights(
+    features: list[torch.Tensor], *, augmented: Augmented | None = None, **changes: object
+) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     model = FastFlow(tiny_config())
     settings: dict[str, object] = SETTINGS | {"epochs": 2, "seed": 0} | changes
-    list(train_epochs(model, features, **settings))  # type: ignore[arg-type]
+    training = Training(model, torch.arange(len(features[0])), **settings)  # type: ignore[arg-type]
+    list(training.run(features, augmented=augmented))
     return model.flows.state_dict()
 
 

@@ -17,7 +17,7 @@ from fastflow.errors import NonFiniteLoss
 from fastflow.files import require_space, write_bytes
 from fastflow.model import FastFlow
 from fastflow.sealed import BadCheckpoint
-from fastflow.train import train_epochs
+from fastflow.train import Training
 from pipelines.core.stage import BAD_DATA, FAILED, SERVER_AWAY
 from tests.conftest import tiny_config
 from tests.faults.kit import LOG, SERVER, finished, model_hash, run_stage, write_project
@@ -149,5 +149,5 @@ def test_the_image_whose_features_are_not_finite_is_named() -> None:
     features[1][4, 7, 3, 3] = torch.nan
     settings: dict[str, Any] = {"epochs": 1, "batch_size": 3, "learning_rate": 0.001, "weight_decay": 0.0, "seed": 0}
     with pytest.raises(NonFiniteLoss) as raised:
-        list(train_epochs(FastFlow(tiny_config()), features, **settings))
+        list(Training(FastFlow(tiny_config()), torch.arange(len(features[0])), **settings).run(features))
     assert raised.value.rows == [4]

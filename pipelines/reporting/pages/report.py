@@ -22,9 +22,10 @@ FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image", "th
 VERDICTS = {"false_reject": ("false_rejects", "good parts rejected"), "miss": ("misses", "defective parts missed")}
 AT_THRESHOLD = [name for rate, (count, _) in VERDICTS.items() for name in (count, f"{rate}_rate")]
 SHOWN = (*METRICS, *FACTS, *AT_THRESHOLD)  # have places of their own in the page
+_LIKELIHOOD = "from 0 to 1 and without a unit; at 0.5 a position's likelihood is that of the rarest normal ones"
 UNITS = {  # of the anomaly map, by the name of the score
-    "likelihood": "from 0 to 1 and without a unit; at 0.5 a position's likelihood is that of the rarest normal ones",
-    "likelihood_by_area": "from 0 to 1 and without a unit; at 0.5 a position's likelihood is that of the rarest normal ones",
+    "likelihood": _LIKELIHOOD,
+    "likelihood_by_area": _LIKELIHOOD,
     "nll": "nats per dimension",
     "paper": "minus the exponential of the log-likelihood, from -1 to 0",
 }

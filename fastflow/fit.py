@@ -1,0 +1,130 @@
+"""Fit a model to the features of good images: the final training on all of them, and a training for each fold, whose
+model scores the images it has not seen. From those scores come threshold and normal ranges.
+
+Every program that trains calls `fit`; what it adds of its own (progress, interruption) it attaches as `Hooks`.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastflow.augment import Augmented
+from fastflow.crossfit import NormalScores, held_out_scores, score_normal
+from fastflow.model import FastFlow
+from fastflow.train import Epoch, Training, calibrate
+
+FINAL = 0
+"""The final training's number; those of the folds count from 1."""
+
+
+class Progress(NamedTuple):
+    """An epoch of one training of a fit: of how many `epochs`, on how many `images`.
+
+    `seconds_left` is an estimate for the whole fit. `resumed` epochs were done before a restored state was saved.
+    """
+
+    fold: int
+    epoch: Epoch
+    epochs: int
+    images: int
+    seconds_left: float
+    resumed: bool
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a caller attaches to each training of a fit; the int is the fold's number, or FINAL.
+
+    Raising in a hook ends the fit.
+    """
+
+    on_start: Callable[[int, Training], None] = _nothing
+    """Before the first step: the place to restore a saved state."""
+    on_step: Callable[[int, Training], None] = _nothing
+    """After each step: the place to save a state."""
+    on_end: Callable[[int, Training], None] = _nothing
+    """After the last step."""
+    on_epoch: Callable[[Progress], None] = _nothing
+    """After each epoch, and once for each that a restored state has behind it."""
+
+
+class Fitted(NamedTuple):
+    """The final training's epochs, and scores of all N training images."""
+
+    epochs: list[Epoch]
+    normal: NormalScores
+
+
+def fit(
+    model: FastFlow,
+    features: list[Tensor],
+    *,
+    folds: int | None,
+    seed: int,
+    inference_batch: int,
+    augmented: Augmented | None = None,
+    hooks: Hooks | None = None,
+    **settings: Any,
+) -> Fitted:
+    """Trains and calibrates `model` in place on features [(N, C_s, h_s, w_s)] of good images.
+
+    Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: the
+    model's own, which promise nothing of new images. `settings`: those of `fastflow.train.Training`, epochs,
+    batch_size, learning_rate and weight_decay among them, the same for each training. `inference_batch`: images scored
+    at once; it changes no result. `augmented`: features of augmented images, in the place of `features` while training.
+
+    Raises:
+        ValueError: settings that do not fit, or fewer than 2 folds or images.
+        NonFiniteLoss: the loss of a batch is NaN or infinite.
+    """
+    count = len(features[0])
+    waiting = count * min(folds or 1, count)
+    fitting = _Fitting(features, augmented, hooks or Hooks(), settings | {"seed": seed}, waiting)
+    fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
+    epochs = fitting.train(model, torch.arange(count), FINAL)
+    if folds is None:
+        return Fitted(epochs, score_normal(model, features, batch_size=inference_batch))
+    normal = held_out_scores(fresh, features, folds=folds, seed=seed, batch_size=inference_batch, fit=fitting.train)
+    return Fitted(epochs, normal)
+
+
+class _Fitting:
+    """The trainings of one fit. `waiting`: images an epoch, of all trainings that have not begun; K folds of N images
+    leave K * (N - N / K) to their own trainings, and with the final one that is K * N."""
+
+    def __init__(
+        self, features: list[Tensor], augmented: Augmented | None, hooks: Hooks, settings: dict[str, Any], waiting: int
+    ) -> None:
+        self.features, self.augmented, self.hooks, self.settings = features, augmented, hooks, settings
+        self.waiting = waiting
+
+    def train(self, model: FastFlow, rows: Tensor, fold: int) -> list[Epoch]:
+        """One training and its calibration."""
+        training = Training(model, rows, **self.settings)
+        self.waiting -= len(rows)
+        self.hooks.on_start(fold, training)
+        for epoch in training.done:
+            self._report(fold, training, epoch, resumed=True)
+
+        def on_step() -> None:
+            self.hooks.on_step(fold, training)
+
+        for epoch in training.run(self.features, augmented=self.augmented, on_step=on_step):
+            self._report(fold, training, epoch, resumed=False)
+        self.hooks.on_end(fold, training)
+        calibrate(model, self.features, batch_size=training.batch_size, rows=rows)
+        return training.done
+
+    def _report(self, fold: int, training: Training, epoch: Epoch, *, resumed: bool) -> None:
+        images = len(training.rows)
+        left = images * (training.epochs - epoch.epoch) + training.epochs * self.waiting
+        seconds = left * epoch.seconds / images
+        self.hooks.on_epoch(Progress(fold, epoch, training.epochs, images, seconds, resumed))

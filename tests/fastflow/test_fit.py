@@ -1,0 +1,115 @@
+"""The fit: one place, the same bits however it is interrupted, and hooks that say what happens."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastflow.crossfit import assign_folds, score_normal
+from fastflow.fit import FINAL, Fitted, Hooks, Progress, fit
+from fastflow.model import FastFlow
+from fastflow.train import Training, calibrate
+from tests.conftest import tiny_config
+
+COUNT, EPOCHS, FOLDS = 7, 2, 3
+SETTINGS = {"epochs": EPOCHS, "batch_size": 3, "learning_rate": 0.004, "weight_decay": 0.0, "seed": 5}
+
+
+@pytest.fixture
+def features() -> list[Tensor]:
+    return [torch.randn(COUNT, 64, 16, 16), torch.randn(COUNT, 128, 8, 8)]
+
+
+def fitted(
+    fresh: FastFlow, features: list[Tensor], *, folds: int | None = FOLDS, hooks: Hooks | None = None
+) -> tuple[FastFlow, Fitted]:
+    model = copy.deepcopy(fresh)
+    return model, fit(model, features, folds=folds, inference_batch=4, hooks=hooks, **SETTINGS)  # type: ignore[arg-type]
+
+
+def by_hand(fresh: FastFlow, features: list[Tensor], rows: Tensor) -> FastFlow:
+    model = copy.deepcopy(fresh)
+    list(Training(model, rows, **SETTINGS).run(features))  # type: ignore[arg-type]
+    calibrate(model, features, batch_size=3, rows=rows)
+    return model
+
+
+def same(a: FastFlow, b: FastFlow) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_it_is_a_training_on_all_images_and_one_without_each_fold(tiny_model: FastFlow, features: list[Tensor]) -> None:
+    model, (epochs, normal) = fitted(tiny_model, features)
+    assert same(model, by_hand(tiny_model, features, torch.arange(COUNT)))
+    assert [epoch.epoch for epoch in epochs] == [1, 2]
+    assert torch.equal(normal.fold, assign_folds(COUNT, folds=FOLDS, seed=5))
+    for fold in range(FOLDS):
+        held_out = torch.nonzero(normal.fold == fold)[:, 0]
+        other = by_hand(tiny_model, features, torch.nonzero(normal.fold != fold)[:, 0])
+        expected = score_normal(other, features, batch_size=4, rows=held_out).pred_score
+        assert torch.equal(normal.pred_score[held_out], expected)
+
+
+def test_without_folds_scores_are_the_models_own(tiny_model: FastFlow, features: list[Tensor]) -> None:
+    model, (_, normal) = fitted(tiny_model, features, folds=None)
+    assert normal.folds == 0
+    assert torch.equal(normal.pred_score, score_normal(model, features, batch_size=4).pred_score)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_fit_stopped_after_any_step_of_any_training_ends_with_the_same_bits(features: list[Tensor]) -> None:
+    fresh = FastFlow(tiny_config(flow_steps=1))
+    kept: dict[int, dict[str, Tensor]] = {}
+    steps = 0
+
+    def restore(fold: int, training: Training) -> None:
+        if fold in kept:
+            training.restore(kept[fold])
+
+    def keep(fold: int, training: Training) -> None:
+        nonlocal steps
+        steps += 1
+        kept[fold] = {name: tensor.clone() for name, tensor in training.state().items()}
+        raise Stopped
+
+    whole, expected = fitted(fresh, features)
+    hooks = Hooks(on_start=restore, on_step=keep)
+    while steps <= 100:
+        try:
+            model, found = fitted(fresh, features, hooks=hooks)
+            break
+        except Stopped:
+            continue
+    assert steps == 6 + FOLDS * 4  # 7 images in steps of 3, 3, 1; 4 or 5 in steps of 3, 1 or 2; each twice
+    assert same(model, whole)
+    assert torch.equal(found.normal.pred_score, expected.normal.pred_score)
+
+
+def test_progress_names_each_epoch_and_what_is_left_of_the_whole_fit(
+    tiny_model: FastFlow, features: list[Tensor]
+) -> None:
+    told: list[Progress] = []
+    fitted(tiny_model, features, hooks=Hooks(on_epoch=told.append))
+    assert [(p.fold, p.epoch.epoch) for p in told] == [(fold, n) for fold in range(FOLDS + 1) for n in (1, 2)]
+    assert told[0].fold == FINAL
+    assert [p.images for p in told[::2]] == [7, 4, 5, 5]
+    left = 0  # images that are still to be trained on, counted from the end
+    for p in reversed(told):
+        assert p.seconds_left == pytest.approx(left * p.epoch.seconds / p.images)
+        left += p.images
+
+
+def test_resumed_epochs_are_said_to_be(tiny_model: FastFlow, features: list[Tensor]) -> None:
+    states: dict[int, dict[str, Tensor]] = {}
+    done = copy.deepcopy(tiny_model)
+    hooks = Hooks(on_end=lambda fold, training: states.update({fold: training.state()}))
+    fit(done, features, folds=None, inference_batch=4, hooks=hooks, **SETTINGS)  # type: ignore[arg-type]
+    told: list[Progress] = []
+    again = Hooks(on_start=lambda fold, training: training.restore(states[fold]), on_epoch=told.append)
+    model, _ = fitted(tiny_model, features, folds=None, hooks=again)
+    assert [(p.epoch.epoch, p.resumed) for p in told] == [(1, True), (2, True)]
+    assert same(model, done)
