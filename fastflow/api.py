@@ -31,6 +31,7 @@ from fastflow.fit import fit as fit_features
 from fastflow.index import list_category
 from fastflow.metrics.rates import error_rates
 from fastflow.model import FastFlow, build_model
+from fastflow.noise import AUTO
 from fastflow.operating import operating_point
 from fastflow.presets import DEFAULT, preset
 from fastflow.sealed import read_config
@@ -39,7 +40,13 @@ from fastflow.weights import IMAGENET
 
 Images = str | Path | Sequence[str | Path]
 BATCH_SIZE = 16  # of inference: it changes no result
-LEARNING: dict[str, Any] = {"batch_size": 4, "learning_rate": 0.004, "weight_decay": 0.0}  # as params.yaml has it
+LEARNING: dict[str, Any] = {  # as params.yaml has it
+    "batch_size": 8,
+    "learning_rate": 0.004,
+    "weight_decay": 0.0,
+    "noise": AUTO,
+    "precision": "auto",
+}
 
 
 class Detector(NamedTuple):

@@ -15,10 +15,11 @@ from torch import Tensor
 from fastflow.augment import Augmented
 from fastflow.crossfit import NormalScores, held_out_scores, score_normal
 from fastflow.model import FastFlow
+from fastflow.noise import AUTO, exceedance, noise_levels
 from fastflow.train import Epoch, Training, calibrate
 
 FINAL = 0
-"""The final training's number; those of the folds count from 1."""
+"""The final training's number; those of the folds count from 1, and on where they are trained again."""
 
 
 class Progress(NamedTuple):
@@ -57,10 +58,11 @@ class Hooks:
 
 
 class Fitted(NamedTuple):
-    """The final training's epochs, and scores of all N training images."""
+    """The final training's epochs, scores of all N training images, and each scale's noise (standard deviation)."""
 
     epochs: list[Epoch]
     normal: NormalScores
+    noise: tuple[float, ...]
 
 
 def fit(
@@ -70,6 +72,7 @@ def fit(
     folds: int | None,
     seed: int,
     inference_batch: int,
+    noise: float | str = 0.0,
     augmented: Augmented | None = None,
     hooks: Hooks | None = None,
     **settings: Any,
@@ -81,19 +84,35 @@ def fit(
     batch_size, learning_rate and weight_decay among them, the same for each training. `inference_batch`: images scored
     at once; it changes no result. `augmented`: features of augmented images, in the place of `features` while training.
 
+    `noise`: the standard deviation added to features while training, of all scales; or `fastflow.noise.AUTO`: the
+    folds are trained with the lowest level, again where a scale needs more for images it has not seen, and the model
+    as they were. Without folds, that is the lowest level.
+
     Raises:
         ValueError: settings that do not fit, or fewer than 2 folds or images.
         NonFiniteLoss: the loss of a batch is NaN or infinite.
     """
-    count = len(features[0])
+    count, scales = len(features[0]), len(features)
+    chosen = noise_levels([0.0] * scales) if noise == AUTO else (float(noise),) * scales
     waiting = count * min(folds or 1, count)
-    fitting = _Fitting(features, augmented, hooks or Hooks(), settings | {"seed": seed}, waiting)
+    fitting = _Fitting(features, augmented, hooks or Hooks(), settings | {"seed": seed, "noise": chosen}, waiting)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
-    epochs = fitting.train(model, torch.arange(count), FINAL)
     if folds is None:
-        return Fitted(epochs, score_normal(model, features, batch_size=inference_batch))
-    normal = held_out_scores(fresh, features, folds=folds, seed=seed, batch_size=inference_batch, fit=fitting.train)
-    return Fitted(epochs, normal)
+        epochs = fitting.train(model, torch.arange(count), FINAL)
+        return Fitted(epochs, score_normal(model, features, batch_size=inference_batch), chosen)
+
+    def hold_out(first: int) -> NormalScores:
+        def train_fold(part: FastFlow, rows: Tensor, number: int) -> None:
+            fitting.train_fold(part, rows, first + number)
+
+        return held_out_scores(fresh, features, folds=folds, seed=seed, batch_size=inference_batch, fit=train_fold)
+
+    normal = hold_out(FINAL)
+    if noise == AUTO and (needed := noise_levels(fitting.mean_exceedance())) != chosen:
+        fitting.settings["noise"] = chosen = needed
+        fitting.waiting += count * (min(folds, count) - 1)
+        normal = hold_out(FINAL + min(folds, count))
+    return Fitted(fitting.train(model, torch.arange(count), FINAL), normal, chosen)
 
 
 class _Fitting:
@@ -105,6 +124,19 @@ class _Fitting:
     ) -> None:
         self.features, self.augmented, self.hooks, self.settings = features, augmented, hooks, settings
         self.waiting = waiting
+        self.exceedances: list[list[float]] = []  # of each fold's model, by scale
+
+    def train_fold(self, model: FastFlow, rows: Tensor, number: int) -> None:
+        """One fold's training; how its model takes the images that it has not seen is kept."""
+        self.train(model, rows, number)
+        unseen = torch.ones(len(self.features[0]), dtype=torch.bool)
+        unseen[rows] = False
+        batch = self.settings["batch_size"]
+        self.exceedances.append(exceedance(model, self.features, torch.nonzero(unseen)[:, 0], batch_size=batch))
+
+    def mean_exceedance(self) -> list[float]:
+        """Each scale's, over the folds."""
+        return torch.tensor(self.exceedances, dtype=torch.float64).mean(dim=0).tolist()
 
     def train(self, model: FastFlow, rows: Tensor, fold: int) -> list[Epoch]:
         """One training and its calibration."""

@@ -5,7 +5,7 @@ Nothing here sees a test image: no early stopping, no choice between epochs.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,7 +19,7 @@ from fastflow.score import raw_score
 from fastflow.step import OptimizerStep, adam, set_rate
 
 WARMUP_STEPS = 10
-LEAST_EPOCHS, LEAST_STEPS = 2, 72
+LEAST_EPOCHS, LEAST_STEPS = 12, 120
 
 
 class Epoch(NamedTuple):
@@ -36,7 +36,8 @@ class Training:
     Adam; the learning rate warms up, then falls along a cosine to 0, so that the last weights are settled ones and
     the last epoch needs no choosing. Images come in an order drawn from `seed`; only those of `rows` (indices) are
     trained on. `micro_batch` is how many images are computed at once: fewer need less memory, and change results by
-    rounding alone; by default as many as ACTIVATION_BYTES hold, and half of it where memory runs out.
+    rounding alone; by default as many as ACTIVATION_BYTES hold, and half of it where memory runs out. `noise`:
+    standard deviations, a scale each, of what is added to the normalised features at each step; none if empty.
 
     Raises:
         ValueError: an unknown precision.
@@ -54,6 +55,7 @@ class Training:
         seed: int,
         precision: str = "fp32",
         micro_batch: int | None = None,
+        noise: Sequence[float] = (),
     ) -> None:
         self.model, self.rows, self.epochs, self.batch_size = model, rows, epochs, batch_size
         self.learning_rate = learning_rate
@@ -62,6 +64,8 @@ class Training:
         self.parameters: list[Tensor] = self.optimizer.param_groups[0]["params"]
         self.optimizer_step = OptimizerStep(model, self.optimizer, precision=precision, micro_batch=micro_batch)
         self.generator = torch.Generator().manual_seed(seed)
+        self.noise = noise
+        self.noise_generator = torch.Generator(model.mean.device).manual_seed(seed)
         self.order = rows  # of this epoch
         self.step, self.total = 0, 0.0  # steps done since the start; loss of this epoch so far, summed over its images
         self.done: list[Epoch] = []
@@ -83,12 +87,20 @@ class Training:
                 self.order, self.total = self.rows[torch.randperm(len(self.rows), generator=self.generator)], 0.0
             for chosen in self.order.split(self.batch_size)[first:]:
                 drawn = augmented(chosen, self.generator) if augmented else None
-                self._advance(drawn or features_of(features, chosen, device=device), chosen)
+                self._advance(self._noisy(drawn or features_of(features, chosen, device=device)), chosen)
                 if self.step % self.steps:
                     on_step()
             self.done.append(Epoch(len(self.done) + 1, self.total / len(self.rows), time.perf_counter() - start))
             yield self.done[-1]
             on_step()
+
+    def _noisy(self, features: list[Tensor]) -> list[Tensor]:
+        if not self.noise:
+            return features
+        return [
+            f + sd * torch.randn(f.shape, generator=self.noise_generator, dtype=f.dtype, device=f.device)
+            for f, sd in zip(features, self.noise, strict=True)
+        ]
 
     def _advance(self, features: list[Tensor], chosen: Tensor) -> None:
         set_rate(self.optimizer, self.learning_rate * rate_factor(self.step, total=self.epochs * self.steps))
@@ -113,6 +125,7 @@ class Training:
         """Weights, optimiser, random state, order and progress, as tensors by name."""
         numbers = torch.tensor([(self.step, self.total, 0), *self.done], dtype=torch.float64)
         tensors = {"numbers": numbers, "order": self.order, "generator": self.generator.get_state()}
+        tensors["noise_generator"] = self.noise_generator.get_state()
         for i, parameter in enumerate(self.parameters):
             tensors[f"parameter.{i}"] = parameter.detach()
             for name, value in self.optimizer.state[parameter].items():
@@ -126,6 +139,7 @@ class Training:
         self.done = [Epoch(int(epoch), loss, seconds) for epoch, loss, seconds in done]
         self.step, self.order = int(step), state["order"]
         self.generator.set_state(state["generator"])
+        self.noise_generator.set_state(state["noise_generator"])
         for i, parameter in enumerate(self.parameters):
             parameter.copy_(state[f"parameter.{i}"])
             prefix = f"optimizer.{i}."
@@ -153,19 +167,23 @@ def rate_factor(step: int, *, total: int) -> float:
 
 
 @torch.no_grad()
+def raw_scores(model: FastFlow, features: list[Tensor], rows: Tensor, *, batch_size: int) -> list[Tensor]:
+    """Each scale's raw scores of all positions of the images `rows`, flat, on the CPU."""
+    scales: list[list[Tensor]] = [[] for _ in features]
+    for chosen in rows.split(batch_size):
+        part = features_of(features, chosen, device=model.mean.device)
+        for values, (z, log_det) in zip(scales, model.latents(part), strict=True):
+            values.append(raw_score(z, log_det, log_det_weight=model.rule.log_det_weight).flatten().cpu())
+    return [torch.cat(values) for values in scales]
+
+
 def calibrate(model: FastFlow, features: list[Tensor], *, batch_size: int, rows: Tensor | None = None) -> None:
     """Sets each scale's normal range from the features of good images: 99 % quantile and spread of raw scores.
 
     `rows`: the indices of the images that count; all if not given.
     """
     rows = torch.arange(len(features[0])) if rows is None else rows
-    scales: list[list[Tensor]] = [[] for _ in features]
-    for chosen in rows.split(batch_size):
-        part = features_of(features, chosen, device=model.mean.device)
-        for values, (z, log_det) in zip(scales, model.latents(part), strict=True):
-            values.append(raw_score(z, log_det, log_det_weight=model.rule.log_det_weight).flatten().cpu())
-    for scale, values in enumerate(scales):
-        raw = torch.cat(values)
+    for scale, raw in enumerate(raw_scores(model, features, rows, batch_size=batch_size)):
         rank = max(1, math.ceil(0.99 * len(raw)))
         model.normal_center[scale] = raw.kthvalue(rank).values
         model.normal_spread[scale] = raw.std().clamp_min(1e-6)

@@ -64,7 +64,8 @@ def train(category: str, params: Params) -> None:
         with deferred() as check:
             hooks = course.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
             fitting = fit_settings(params, len(index))
-            epochs, normal = fit(model, features, augmented=augmented, hooks=hooks, **fitting)
+            epochs, normal, noise = fit(model, features, augmented=augmented, hooks=hooks, **fitting)
+        log.info("%s: noise by scale while training: %s", category, ", ".join(f"{sd:g}" for sd in noise))
         run.log_metrics(peak_memory(device))
         rate = params.threshold.false_reject_rate
         threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
@@ -75,6 +76,7 @@ def train(category: str, params: Params) -> None:
             "seed": params.seed,
             "weights": params.model.weights,
             "epochs": len(epochs),
+            "noise": list(noise),
             "train_seconds": time.perf_counter() - start,
             "threshold": threshold,
         }
@@ -127,7 +129,9 @@ def log_epoch(run: runs.TrackedRun, folds: int | None, progress: Progress) -> No
         log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
         write_epoch(EpochLine(epoch.epoch, epochs, epoch.loss, left))
         return
-    name = f"threshold, model {progress.fold} of {folds}"
+    again = progress.fold > (folds or 0)  # with more noise, as the first time has shown that they need
+    number = progress.fold - (folds or 0) if again else progress.fold
+    name = f"threshold, model {number} of {folds}" + ", with more noise" * again
     log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, progress.images, left)
 
 

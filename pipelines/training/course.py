@@ -72,7 +72,7 @@ class Course:
     def space(self, model: FastFlow, folds: int | None) -> int:
         """Bytes that states and checkpoint need on the disk, features aside."""
         flows = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-        trainings = 1 + (folds or 0)
+        trainings = 1 + 2 * (folds or 0)  # folds may be trained twice: fastflow/fit.py
         return flows * _COPIES * (KEPT + 1) * trainings + sum(p.numel() * 4 for p in model.parameters())
 
     def hooks(self, *, on_epoch: Callable[[Progress], None], check: Callable[[], None]) -> Hooks:
