@@ -13,8 +13,8 @@ from fastflow.index import write_index
 from pipelines.core.params import read_params
 from pipelines.train import train
 from tests.conftest import ROOT
-from tests.test_stages import project as project  # the fixture
-from tests.test_stages import run, write_tiny_params
+from tests.stages import project as project  # the fixture
+from tests.stages import run, write_tiny_params
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations
 # told by the interpreter itself of every file that is opened and every folder that is listed

@@ -14,7 +14,7 @@ from PIL import Image
 from pipelines.core.params_edit import write_values
 from pipelines.orchestration.services import answers as listens
 from tests.conftest import ROOT, draw_square, free_port, of_a_user
-from tests.serving.test_serve import answers
+from tests.serving.kit import answers
 from tests.test_docs import lines_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, free_port, of_a_user, write_plates
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CATEGORIES = ["plates", "tiles"]

@@ -3,7 +3,6 @@
 import base64
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,61 +12,18 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines import draw, evaluate, prepare, report, train
-from pipelines.core.params import Params, read_params
+from pipelines.core.params import read_params
 from pipelines.core.paths import DEMO
-from pipelines.core.run import run_category_stage, run_stage
 from pipelines.core.stage import BAD_DATA, USAGE
 from pipelines.registry import comparison_view
 from pipelines.reporting import results
 from pipelines.tracking.sync import sync
 from pipelines.training.course import train_settings
-from tests.conftest import ROOT, SIZE, as_shipped, write_plates
+from tests.conftest import ROOT, SIZE, as_shipped
+from tests.stages import STAGE_NAMES, run, run_report, write_tiny_params
+from tests.stages import project as project  # the fixture
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
-TINY = {
-    "data": {"root": "images", "categories": ["plates"]},
-    "demo": {"categories": ["weave"], "image_size": 64, "num_train": 3, "num_good": 2, "num_per_defect": 1},
-    "model": {"preset": "resnet18", "weights": "random"}
-    | {"overrides": {"image_size": [SIZE, SIZE], "layers": [1, 2], "flow_steps": 2}},
-}
-STAGE_NAMES = ("prepare", "train", "evaluate")
-WORK: dict[str, Callable[[str, Params], None]] = {
-    "draw": draw.draw,
-    "prepare": prepare.prepare,
-    "train": train.train,
-    "evaluate": evaluate.evaluate,
-}
-
-
-def write_tiny_params(folder: Path, **train: object) -> None:
-    values = yaml.safe_load((ROOT / "params.yaml").read_text()) | TINY
-    values["train"] |= {"epochs": 6, "min_steps": 1, "batch_size": 4} | train
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with tiny parameters and a drawn category, as the current directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTFLOW_SYNC", "later")  # these tests sync themselves, here: a process more costs seconds
-    write_plates(tmp_path / "images/plates")
-    write_tiny_params(tmp_path)
-    return tmp_path
-
-
-def run(stage: str, monkeypatch: pytest.MonkeyPatch, category: str = "plates") -> int:
-    monkeypatch.setattr(sys, "argv", [stage, "--category", category])
-    with pytest.raises(SystemExit) as ended:
-        run_category_stage(WORK[stage], doc="")
-    return int(str(ended.value.code))
-
-
-def run_report(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["report"])
-    with pytest.raises(SystemExit) as ended:
-        run_stage(report.report, doc="")
-    return int(str(ended.value.code))
 
 
 def test_a_category_goes_from_images_to_report_and_registry(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli.app import app
 from tests.conftest import ROOT, write_plates
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 COMMANDS = {
     "demo", "init", "validate", "train", "evaluate", "report", "reproduce", "sync", "gc", "doctor",

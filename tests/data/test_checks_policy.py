@@ -15,9 +15,7 @@ from pipelines.core.params import Findings
 from pipelines.data.checks.category import leave_out
 from pipelines.data.checks.policy import check_and_decide, decide
 from tests.conftest import ROOT
-from tests.data.test_checks import POLICY, blank_mask, leak, many, no_utf8, truncate
-
-__all__ = ["many"]  # the fixture
+from tests.data.faults import POLICY, blank_mask, leak, no_utf8, truncate
 
 
 def test_quarantine_leaves_out_exactly_the_images_at_fault(many: Path) -> None:

@@ -1,21 +1,11 @@
-"""The download stage from archive to category: tiny archives, real processes, real kills."""
+"""The download stage from archive to category: tiny archives, real processes."""
 
-import hashlib
 import io
 import json
-import os
-import random
-import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Iterator
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,66 +14,17 @@ from PIL import Image
 
 from fastflow.errors import BadData
 from pipelines import download
-from pipelines.core.params import Source, read_params
+from pipelines.core.params import read_params
 from pipelines.data.data_sets import DATA_SETS, Counts
 from pipelines.download import provide
-from tests.conftest import ROOT, write_plates
-from tests.data.test_fetch import serving
+from tests.conftest import ROOT
+from tests.data.download_kit import COUNTS, TARGET, TINY, source_of, tree
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-COUNTS = Counts(train=8, good=4, defective=4, defect_types=1)
-TINY = DATA_SETS["mvtec_ad"]._replace(counts={"plates": COUNTS, "tiles": COUNTS})
-
-
-def start(category: str, source: Source) -> BaseProcess:
-    """A process of its own that provides a category; forked, so that twenty of them need not import twenty times."""
-    target = Path("data/mvtec_ad") / category
-    settings = {"archive": None, "target": target}
-    process = get_context("fork").Process(target=provide, args=(TINY, category, source), kwargs=settings)
-    process.start()
-    return process
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive in MVTec AD's layout with two categories, and its licence."""
-    folder = tmp_path_factory.mktemp("archive")
-    for category in TINY.counts:
-        write_plates(folder / category)
-    (folder / "license.txt").write_text("CC BY-NC-SA 4.0")
-    path = folder / "tiny.tar.xz"
-    with tarfile.open(path, "w:xz") as tar:
-        for name in ("license.txt", *TINY.counts):
-            tar.add(folder / name, arcname=name)
-    return path
-
-
-@pytest.fixture(scope="module")
-def server(archive: Path) -> Iterator[str]:
-    with serving(archive) as url:
-        yield url
-
-
-def source_of(archive: Path, *mirrors: str) -> Source:
-    return Source(sha256=hashlib.sha256(archive.read_bytes()).hexdigest(), mirrors=list(mirrors))
-
-
-def tree(folder: Path) -> dict[str, str]:
-    files = (p for p in folder.rglob("*") if p.is_file())
-    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-TARGET = Path("data/mvtec_ad/plates")
 
 
 def test_a_category_is_fetched_counted_placed_and_its_licence_recorded(
-    here: Path, archive: Path, server: str, caplog: pytest.LogCaptureFixture
+    folder: Path, archive: Path, server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     provide(TINY, "plates", source_of(archive, f"{server}/good"), archive=None, target=TARGET)
@@ -97,21 +38,23 @@ def test_a_category_is_fetched_counted_placed_and_its_licence_recorded(
     assert [p.name for p in Path("data/mvtec_ad").iterdir()] == ["plates"]
 
 
-def test_a_whole_category_is_kept_without_any_archive_and_a_spoiled_one_is_replaced(here: Path, archive: Path) -> None:
+def test_a_whole_category_is_kept_without_any_archive_and_a_spoiled_one_is_replaced(
+    folder: Path, archive: Path
+) -> None:
     source = source_of(archive)
     provide(TINY, "plates", source, archive=archive, target=TARGET)
     before = tree(TARGET)
-    provide(TINY, "plates", source, archive=here / "absent.tar", target=TARGET)
+    provide(TINY, "plates", source, archive=folder / "absent.tar", target=TARGET)
     image = TARGET / "train/good/000.png"
     image.write_bytes(image.read_bytes()[:-1] + b"?")
     (TARGET / "test/good/000.png").unlink()
     with pytest.raises(BadData, match=r"absent\.tar does not exist"):
-        provide(TINY, "plates", source, archive=here / "absent.tar", target=TARGET)
+        provide(TINY, "plates", source, archive=folder / "absent.tar", target=TARGET)
     provide(TINY, "plates", source, archive=archive, target=TARGET)
     assert tree(TARGET) == before
 
 
-def test_what_a_person_put_there_is_never_lost(here: Path, archive: Path) -> None:
+def test_what_a_person_put_there_is_never_lost(folder: Path, archive: Path) -> None:
     source = source_of(archive)
     provide(TINY, "plates", source, archive=archive, target=TARGET)
     (TARGET / "train/good/mine.png").write_bytes(b"mine")
@@ -124,7 +67,9 @@ def test_what_a_person_put_there_is_never_lost(here: Path, archive: Path) -> Non
 
 
 @pytest.mark.parametrize("record", ["{", "{}", "[]", '{"files": 3}', "\x00", '{"files": {}}'])
-def test_a_damaged_record_is_not_whole_and_nothing_of_a_person_is_lost(here: Path, archive: Path, record: str) -> None:
+def test_a_damaged_record_is_not_whole_and_nothing_of_a_person_is_lost(
+    folder: Path, archive: Path, record: str
+) -> None:
     source = source_of(archive)
     provide(TINY, "plates", source, archive=archive, target=TARGET)
     before = tree(TARGET)
@@ -140,52 +85,9 @@ def test_a_damaged_record_is_not_whole_and_nothing_of_a_person_is_lost(here: Pat
     assert [p.name for p in TARGET.parent.iterdir()] == ["plates"]
 
 
-@pytest.mark.parametrize("when", ["before the new one is placed", "before the old one is removed"])
-def test_killed_while_placing_the_next_call_leaves_one_whole_category(
-    here: Path, archive: Path, monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
-    source = source_of(archive)
-    provide(TINY, "plates", source, archive=archive, target=TARGET)
-    before = tree(TARGET)
-    (TARGET / "test/good/000.png").unlink()
-    spoiled, old = tree(TARGET), TARGET.with_name(".plates.old")
-    place, name = (Path, "rename") if when.startswith("before the new") else (shutil, "rmtree")
-    usual = getattr(place, name)
-
-    def die(*args: Any, **options: Any) -> None:
-        if old.exists():
-            os.kill(os.getpid(), signal.SIGKILL)
-        usual(*args, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(place, name, die)
-        settings = {"archive": archive, "target": TARGET}
-        process = get_context("fork").Process(target=provide, args=(TINY, "plates", source), kwargs=settings)
-        process.start()
-        process.join()
-    assert process.exitcode == -signal.SIGKILL
-    assert tree(old) == spoiled
-    assert TARGET.exists() == when.startswith("before the old")
-    if when.startswith("before the new"):
-        with pytest.raises(BadData, match="absent"):  # what was there is there again, archive or not
-            provide(TINY, "plates", source, archive=here / "absent", target=TARGET)
-        assert tree(TARGET) == spoiled
-    provide(TINY, "plates", source, archive=archive, target=TARGET)
-    assert tree(TARGET) == before
-    assert [p.name for p in TARGET.parent.iterdir()] == ["plates"]
-
-
-def test_two_at_once_of_one_category_both_end_well(here: Path, archive: Path, server: str) -> None:
-    both = [start("plates", source_of(archive, f"{server}/slow")) for _ in range(2)]
-    for process in both:
-        process.join()
-    assert [process.exitcode for process in both] == [0, 0]
-    assert len(tree(TARGET)) == 22
-
-
-def test_a_wrong_archive_is_found_at_every_use(here: Path, archive: Path, server: str) -> None:
+def test_a_wrong_archive_is_found_at_every_use(folder: Path, archive: Path, server: str) -> None:
     source = source_of(archive, f"{server}/good")
-    other = here / "other.tar.xz"
+    other = folder / "other.tar.xz"
     other.write_bytes(archive.read_bytes() + b"x")
     with pytest.raises(BadData, match=r"other\.tar\.xz has the sha256 .*, expected"):
         provide(TINY, "plates", source, archive=other, target=TARGET)
@@ -199,7 +101,7 @@ def test_a_wrong_archive_is_found_at_every_use(here: Path, archive: Path, server
     assert stored.read_bytes() == archive.read_bytes()
 
 
-def test_wrong_counts_and_unknown_categories_are_refused(here: Path, archive: Path) -> None:
+def test_wrong_counts_and_unknown_categories_are_refused(folder: Path, archive: Path) -> None:
     wanting = TINY._replace(counts={"plates": COUNTS._replace(train=9)})
     with pytest.raises(BadData, match=r"not whole: Counts\(train=8.*official are Counts\(train=9"):
         provide(wanting, "plates", source_of(archive), archive=archive, target=TARGET)
@@ -208,52 +110,13 @@ def test_wrong_counts_and_unknown_categories_are_refused(here: Path, archive: Pa
         provide(TINY, "spoon", source_of(archive), archive=archive, target=TARGET)
 
 
-def test_killed_at_twenty_seeded_points_the_next_call_ends_with_the_right_tree(
-    here: Path, archive: Path, server: str
-) -> None:
-    """Each call starts from what the killed ones before it left; none leaves half a category, or a wrong archive."""
-    source = source_of(archive, f"{server}/slow")
-    begin = time.monotonic()
-    start("plates", source).join()
-    seconds = time.monotonic() - begin
-    reference = tree(TARGET)
-    assert len(reference) == 22
-    stored = download.STORE / f"{source.sha256}.tar"
-    rng = random.Random(0)
-    killed, turn = 0, 0
-    while killed < 20 and turn < 60:
-        turn += 1
-        shutil.rmtree(TARGET, ignore_errors=True)
-        if turn % 2:
-            stored.unlink(missing_ok=True)
-        process = start("plates", source)
-        time.sleep(rng.uniform(0, 1) * (seconds if turn % 2 else seconds - 0.5))
-        process.kill()
-        process.join()
-        killed += process.exitcode == -signal.SIGKILL
-        assert not TARGET.exists() or tree(TARGET) == reference
-        assert not stored.exists() or hashlib.sha256(stored.read_bytes()).hexdigest() == source.sha256
-    start("plates", source).join()
-    assert tree(TARGET) == reference
-    assert killed == 20
-    assert [p.name for p in TARGET.parent.iterdir()] == ["plates"]
-
-
-def test_two_at_once_share_one_download(here: Path, archive: Path, server: str) -> None:
-    both = [start(category, source_of(archive, f"{server}/slow")) for category in TINY.counts]
-    for process in both:
-        process.join()
-    assert [process.exitcode for process in both] == [0, 0]
-    assert len(tree(TARGET)) == len(tree(TARGET.with_name("tiles"))) == 22
-
-
 @pytest.mark.parametrize(("fault", "code"), [("busy", 5), ("wrong_bytes", 3)])
 def test_the_command_ends_with_one_sentence_and_the_houses_exit_code(
-    here: Path, archive: Path, server: str, fault: str, code: int
+    folder: Path, archive: Path, server: str, fault: str, code: int
 ) -> None:
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     values["download"]["mvtec_ad"]["mirrors"] = [f"{server}/gone" if fault == "busy" else f"{server}/{fault}"]
-    (here / "params.yaml").write_text(yaml.safe_dump(values))
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
     command = [sys.executable, "-m", "pipelines.download", "--category", "bottle"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code
@@ -263,7 +126,7 @@ def test_the_command_ends_with_one_sentence_and_the_houses_exit_code(
     assert not Path("data/mvtec_ad/bottle").exists()
 
 
-def test_visa_becomes_the_same_layout(here: Path) -> None:
+def test_visa_becomes_the_same_layout(folder: Path) -> None:
     rng = np.random.default_rng(0)
     rows = ["object,split,label,image,mask"]
     files: dict[str, bytes] = {}
@@ -278,7 +141,7 @@ def test_visa_becomes_the_same_layout(here: Path) -> None:
         files |= {image: encoded(rng.integers(0, 255, (20, 30, 3), np.uint8), "JPEG"), mask: encoded(marks, "PNG")}
         rows.append(f"candle,test,anomaly,{image},{mask}")
     files["split_csv/1cls.csv"] = "\n".join(rows).encode()
-    path = here / "visa.tar"
+    path = folder / "visa.tar"
     with tarfile.open(path, "w") as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)

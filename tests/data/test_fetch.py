@@ -3,11 +3,8 @@
 import hashlib
 import random
 import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,22 +12,10 @@ import pytest
 from fastflow.errors import BadData
 from pipelines.core.stage import ServerAway
 from pipelines.data.fetch import fetch
-from tests.conftest import ROOT
+from tests.data.download_kit import serving
 
 CONTENT = random.Random(0).randbytes(600_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-@contextmanager
-def serving(file: Path) -> Iterator[str]:
-    """The address of a faulty server in a process of its own."""
-    command = [sys.executable, "-m", "tests.data.faulty_server", str(file)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")

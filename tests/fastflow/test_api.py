@@ -13,7 +13,7 @@ from fastflow.sealed import read_config
 from pipelines import prepare, train
 from pipelines.core.params import read_params
 from tests.conftest import tiny_config, write_plates
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 TINY = {name: value for name, value in tiny_config().to_dict().items() if name != "score"}
 

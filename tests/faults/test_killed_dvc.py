@@ -15,9 +15,9 @@ import yaml
 
 from tests.conftest import FULL
 from tests.faults.kit import Watch
+from tests.stages import write_tiny_params
 from tests.test_pipeline import change_params, dvc
 from tests.test_pipeline import project as project  # the fixture
-from tests.test_stages import write_tiny_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -21,7 +21,7 @@ from pipelines.monitoring.diagnosis import Remark
 from pipelines.registry import store
 from pipelines.tracking import journal
 from tests.conftest import ROOT, hashed_index, write_plates
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations
 

@@ -1,23 +1,19 @@
 """The flows' own logic, without a server; the flows themselves run in test_pipeline and test_services."""
 
-import json
 import logging
 import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from pipelines.core.dvc import StageFailed, run_command
 from pipelines.core.lock import Held
-from pipelines.core.notify import notify
 from pipelines.core.params import BadParams, read_params, read_yaml
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.stage import FAILED, REFUSED, SERVER_AWAY, Failed
@@ -177,35 +173,6 @@ def test_a_stage_that_takes_too_long_is_ended_and_not_tried_again() -> None:
     assert time.monotonic() - start < 20
     assert not can_pass(None, None, Ended(caught.value))
     assert run_command("quick@a", [sys.executable, "-c", "pass"], on_line=print, seconds=60) == "unchanged"
-
-
-@pytest.mark.parametrize("answer", [200, 500])
-def test_a_message_goes_to_the_webhook_and_its_secret_to_no_log(
-    answer: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    got = []
-
-    class Chat(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(answer)
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Chat)
-    thread = threading.Thread(target=server.handle_request)
-    thread.start()
-    monkeypatch.setenv("FASTFLOW_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hooks/secret")
-    assert notify("failed", "bottle failed (no masks)") is (answer == 200)
-    thread.join()
-    server.server_close()
-    assert got[0]["text"] == "FastFlow, failed: bottle failed (no masks)"
-    assert ("was not sent" in caplog.text) is (answer != 200)
-    assert "secret" not in caplog.text
-    monkeypatch.setenv("FASTFLOW_WEBHOOK", "file:///etc/passwd")
-    assert not notify("failed", "x")
 
 
 def test_every_deployment_names_a_flow_a_time_zone_and_only_parameters_that_it_has() -> None:

@@ -23,8 +23,8 @@ from pipelines.orchestration.machines import refuse_changes, refuse_epochs
 from tests.conftest import FULL, ROOT, free_port, write_plates
 from tests.data.test_data_tracking import change
 from tests.orchestration.test_services import asking, settings_of, until
+from tests.stages import write_tiny_params
 from tests.test_pipeline import change_params, dvc, run
-from tests.test_stages import write_tiny_params
 
 CATEGORIES = [f"part{i}" for i in range(6)]
 

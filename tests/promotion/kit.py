@@ -16,7 +16,7 @@ from pipelines.promotion import promote
 from pipelines.registry import aliases, registered, store
 from pipelines.reporting.decision import in_words, read_decision
 from tests.conftest import draw_square
-from tests.test_stages import STAGE_NAMES, run, write_tiny_params
+from tests.stages import STAGE_NAMES, run, write_tiny_params
 
 NAME = "fastflow-plates"
 REPORT, MODEL = Path("reports/plates"), Path("models/plates")

@@ -21,7 +21,7 @@ from pipelines.promotion import compare
 from pipelines.promotion.comparison_page import Compared, Side, render, row, way
 from pipelines.reporting.pages.page import NONE, change
 from tests.conftest import SIZE, shake, tiny_config, write_plates
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 
 @pytest.fixture

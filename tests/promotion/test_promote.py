@@ -28,7 +28,7 @@ from tests.promotion.kit import (
     standing,
     tags,
 )
-from tests.test_stages import run, write_tiny_params
+from tests.stages import run, write_tiny_params
 
 pytestmark = [
     pytest.mark.slow,

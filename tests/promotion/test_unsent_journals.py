@@ -8,7 +8,7 @@ from pipelines.core.params import read_params
 from pipelines.promotion.promote import promote
 from pipelines.tracking import journal, runs
 from pipelines.tracking.sync import NotSynced, sync
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 pytestmark = [
     pytest.mark.usefixtures("folder"),

@@ -24,8 +24,8 @@ from pipelines.reporting.decision import in_words, read_decision
 from pipelines.tracking.sync import sync
 from tests.conftest import SIZE, free_port
 from tests.registry.kit import NAME, champion_scores, checkpoint, example, register, version_of
-from tests.test_stages import write_tiny_params
-from tests.tracking.test_tracking import start_server
+from tests.stages import write_tiny_params
+from tests.tracking.kit import start_server
 
 pytestmark = [
     pytest.mark.usefixtures("folder"),

@@ -26,7 +26,7 @@ from pipelines.core.params import read_params
 from pipelines.core.stage import exit_code
 from pipelines.scoring import export
 from tests.conftest import SIZE, shake, tiny_config, write_plates
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 VARIANTS: list[dict[str, object]] = [
     {},

@@ -3,22 +3,17 @@
 import base64
 import http.client
 import io
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from struct import pack
-from typing import Any, NamedTuple
 
 import httpx
 import psutil
@@ -27,69 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fastflow.checkpoint import save_checkpoint
-from fastflow.model import FastFlow
-from pipelines.registry import aliases, store
 from pipelines.registry.scorer import open_scorer
-from pipelines.tracking.sync import sync
-from tests.conftest import FULL, SIZE, draw_square, free_port, shake, tiny_config
-from tests.registry.kit import NAME, checkpoint, register
+from tests.conftest import FULL, SIZE, draw_square
+from tests.serving.kit import plate, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("folder"), pytest.mark.filterwarnings("ignore")]
-THRESHOLD = {"image": 0.5, "pixel": 0.6, "low": 0.1}
-
-
-class Server(NamedTuple):
-    address: str
-    process: subprocess.Popen[bytes]
-
-    def score(self, content: bytes, **query: str) -> httpx.Response:
-        return httpx.post(f"{self.address}/score", content=content, params=query, timeout=60)
-
-
-@contextmanager
-def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
-    port = free_port()
-    own = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/.mlflow/mlflow.db"} | environment
-    with (folder / "serve.log").open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.serving.serve", "--port", str(port), *arguments],
-            env=os.environ | own, stdout=said, stderr=said, start_new_session=True,
-        )  # fmt: skip
-    server = Server(f"http://127.0.0.1:{port}", process)
-    try:
-        end = time.monotonic() + 240
-        while not answers(server.address):
-            assert process.poll() is None, (folder / "serve.log").read_text()[-3000:]
-            assert time.monotonic() < end, (folder / "serve.log").read_text()[-3000:]
-            time.sleep(0.3)
-        yield server
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/readyz", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def plate(seed: int, *, defect: bool = False, kind: str = "PNG", size: int = SIZE) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(draw_square(seed=seed, defect=defect, size=size)[0]).save(file, kind)
-    return file.getvalue()
-
-
-@pytest.fixture
-def plates(folder: Path) -> Path:
-    """A checkpoint of the category `plates`."""
-    model = FastFlow(tiny_config())
-    shake(model.flows, scale=0.02)
-    save_checkpoint(model, folder / "models/plates", category="plates", threshold=THRESHOLD)
-    return folder
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -227,69 +164,3 @@ def test_strangers_need_a_token_and_a_port_is_ours_alone(plates: Path) -> None:
         assert httpx.post(f"{server.address}/score", content=plate(1), headers=bearer, timeout=60).status_code == 200
         assert httpx.get(f"{server.address}/metrics").status_code == 401
         assert httpx.get(f"{server.address}/healthz").status_code == 200
-
-
-def test_a_new_champion_replaces_the_old_one_under_load_and_no_request_is_lost(folder: Path) -> None:
-    for number in (1, 2):
-        register(checkpoint(folder / f"{number}", number))
-    sync()
-    client = store.connect()
-    aliases.crown(client, "plates", "1")
-    with serving(folder, "--model", f"models:/{NAME}@champion", "--watch", "0.5") as server:
-        seen: list[tuple[int, str]] = []
-        ending = threading.Event()
-
-        def ask() -> None:
-            with httpx.Client(timeout=60) as own:
-                while not ending.is_set():
-                    answer = own.post(f"{server.address}/score", content=plate(1))
-                    seen.append((answer.status_code, answer.json().get("model", "")))
-
-        clients = [threading.Thread(target=ask) for _ in range(4)]
-        for one in clients:
-            one.start()
-        aliases.crown(client, "plates", "2")
-        end = time.monotonic() + 200
-        while not any("/2" in model for _, model in list(seen)[-5:]) and time.monotonic() < end:
-            time.sleep(0.5)
-        ending.set()
-        for one in clients:
-            one.join()
-        assert {status for status, _ in seen} == {200}
-        models = [model for _, model in seen]
-        first_new = next(i for i, model in enumerate(models) if "/2" in model)
-        assert all("/1" in model for model in models[: max(0, first_new - 4)])
-        assert "torch" not in {
-            Path(m.path).name.split(".")[0] for m in psutil.Process(server.process.pid).memory_maps()
-        }
-        assert json.loads(httpx.get(f"{server.address}/readyz").text)["not_replaced"] == {}
-
-
-def test_a_damaged_champion_is_not_served(folder: Path) -> None:
-    register(checkpoint(folder / "1", 1))
-    sync()
-    client = store.connect()
-    aliases.crown(client, "plates", "1")
-    with serving(folder, "--model", f"models:/{NAME}@champion", "--watch", "0.5") as server:
-        register(checkpoint(folder / "2", 2))
-        sync()
-        (weights,) = set((folder / ".mlflow/artifacts").rglob("flow.safetensors")) - first_weights(folder)
-        weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-        aliases.crown(client, "plates", "2")
-        end = time.monotonic() + 100
-        while not (kept := state(server)["not_replaced"]) and time.monotonic() < end:
-            time.sleep(0.5)
-        assert "its sha256 is" in kept["plates"]
-        assert server.score(plate(1)).json()["model"].startswith(f"{NAME}/1")
-
-
-def first_weights(folder: Path) -> set[Path]:
-    client = store.connect()
-    version = aliases.get_version(client, "plates", "1")
-    place = aliases.files_of(client, version)
-    assert place
-    return {p for p in (folder / ".mlflow/artifacts").rglob("flow.safetensors") if Path(place).name in p.parts}
-
-
-def state(server: Server) -> dict[str, Any]:
-    return dict(httpx.get(f"{server.address}/readyz", timeout=10).json())

@@ -1,42 +1,23 @@
-"""Runs told truly: real processes that end in every way, servers that fail, stores used by many at once."""
+"""Runs logged truly: real processes that end in every way."""
 
-import os
 import signal
-import socket
-import sqlite3
 import subprocess
-import sys
-import textwrap
 import time
-from contextlib import closing
 from pathlib import Path
 
 import mlflow
 import pytest
 
-from pipelines.core.stage import TERMINATED, ServerAway
+from pipelines.core.stage import TERMINATED
 from pipelines.registry import comparison_view, store
 from pipelines.tracking import journal
 from pipelines.tracking.sync import sync
-from tests.conftest import FULL, free_port
-from tests.data.bad_server import bad_server
+from tests.tracking.kit import start, statuses
 
 pytestmark = [
     pytest.mark.usefixtures("folder"),
     pytest.mark.filterwarnings("ignore"),  # MLflow's own deprecations are not ours to fix
 ]
-SCRIPT = """
-import math, os, sys, time
-from pipelines.tracking import runs
-from pipelines.core.stage import exit_code
-
-def work():
-    with runs.new_run("{name}", tags={{"category": "{name}"}}) as run:
-        run.log_metrics({{"loss": 1.5}}, step=1)
-        {body}
-
-sys.exit(exit_code(work))
-"""
 ENDINGS = {  # name: (what the block does, the signal sent to it, the process's exit code, the status in MLflow)
     "ok": ("pass", None, 0, "FINISHED"),
     "exit_0": ("sys.exit(0)", None, 0, "FINISHED"),
@@ -47,22 +28,6 @@ ENDINGS = {  # name: (what the block does, the signal sent to it, the process's 
     "sigkill": ("print('in it', flush=True); time.sleep(60)", signal.SIGKILL, -signal.SIGKILL, "KILLED"),
     "os_exit": ("os._exit(0)", None, 0, "KILLED"),
 }
-
-
-def start(name: str, body: str, **environment: str) -> subprocess.Popen[str]:
-    code = SCRIPT.format(name=name, body=textwrap.indent(textwrap.dedent(body), 8 * " ").lstrip())
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | environment,
-    )
-
-
-def statuses() -> dict[str, str]:
-    runs = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")
-    return {run.data.tags["category"]: run.info.status for run in runs}
 
 
 def test_every_way_to_end_has_its_true_status() -> None:
@@ -143,142 +108,6 @@ def test_a_torn_last_line_is_left_out_and_the_run_counts_as_killed() -> None:
         file.write('{"op": "metrics", "val')
     sync()
     assert statuses() == {"torn": "KILLED"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["refused", "silent", "error", "slow"])
-def test_a_bad_server_costs_little_and_loses_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with bad_server(kind) as address:
-        body = """
-            for i in range(60): run.log_metrics({'loss': i}, step=i); time.sleep(.25)
-            worked = time.monotonic()
-            import atexit
-            atexit.register(lambda: print("over", time.monotonic() - worked, flush=True))
-        """
-        process = start(kind, body, FASTFLOW_SYNC="now", MLFLOW_TRACKING_URI=address)
-        said, _ = process.communicate(timeout=100)
-        over = float(said.split("over ")[1].split()[0])
-    assert process.returncode == 0
-    assert "WARNING: MLflow has not got all of this run" in said
-    assert "fastflow sync" in said
-    assert "secret" not in said
-    assert over < 4, said  # 2.5 s of patience
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    sync()
-    (run,) = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")
-    assert run.info.status == "FINISHED"
-    assert len(mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")) == 61
-
-
-def test_sync_names_a_server_that_is_away_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert start("later", "pass").wait(60) == 0
-    with bad_server("refused") as address:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        with pytest.raises(ServerAway, match=r"the MLflow store http://127.0.0.1:\d+ cannot be used") as caught:
-            sync()
-    assert "secret" not in str(caught.value)
-    assert len(journal.pending()) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_server_stopped_and_started_in_mid_run_ends_with_exactly_the_journal(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = free_port()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    server = start_server(folder, port)
-    try:
-        body = "for i in range(60): run.log_metrics({'loss': i}, step=i); time.sleep(.3)\n"
-        process = start("stopped", body, FASTFLOW_SYNC="now", MLFLOW_HTTP_REQUEST_TIMEOUT="2")
-        time.sleep(9)
-        os.killpg(server.pid, signal.SIGSTOP)  # dying: it accepts, and never answers
-        assert process.wait(60) == 0
-        os.killpg(server.pid, signal.SIGCONT)
-        sync()
-        (run,) = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")
-        values = [m.value for m in mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")]
-        assert sorted(values) == sorted([1.5, *map(float, range(60))])
-        assert run.info.status == "FINISHED"
-    finally:
-        os.killpg(server.pid, signal.SIGCONT)
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def start_server(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        str(folder / "files"),
-    ]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    environment.pop("MLFLOW_TRACKING_URI")
-    with (folder / "server.log").open("wb") as said:
-        server = subprocess.Popen(command, env=environment, stdout=said, stderr=said, start_new_session=True)
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return server
-        time.sleep(0.3)
-    raise AssertionError((folder / "server.log").read_text()[-2000:])
-
-
-TRIALS = 20 if FULL else 4  # 6 s of CPU each
-WRITERS = """
-import os, sys
-from pathlib import Path
-from pipelines.tracking import runs
-from pipelines.tracking.sync import sync
-
-def write(name):
-    with runs.new_run(name, tags={"category": name}) as run:
-        run.log_metrics({"loss": 1.0})
-    sync()
-
-for trial in range(int(sys.argv[1])):
-    Path(f"{trial:02}").mkdir()
-    os.chdir(f"{trial:02}")
-    children = []
-    for i in range(4):
-        children.append(os.fork())
-        if children[-1] == 0:
-            code = 1
-            try:
-                write(f"p{i}")
-                code = 0
-            finally:
-                os._exit(code)
-    print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], flush=True)
-    os.chdir("..")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_four_processes_on_a_fresh_store_all_succeed_each_time(folder: Path) -> None:
-    """Forked when MLflow is imported, so that all four reach the store at once. What is in it is asked of SQLite."""
-    done = subprocess.run([sys.executable, "-c", WRITERS, str(TRIALS)], capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["[0, 0, 0, 0]"] * TRIALS, done.stderr[-3000:]
-    written = []
-    for trial in sorted(folder.glob("[0-9]*")):
-        with closing(sqlite3.connect(trial / ".mlflow/mlflow.db")) as connection:
-            written += connection.execute("SELECT name, status FROM runs ORDER BY name").fetchall()
-    assert written == [(f"p{i}", "FINISHED") for i in range(4)] * TRIALS
-
-
-@pytest.mark.slow
-def test_four_processes_with_their_carriers_on_a_fresh_store_all_succeed() -> None:
-    processes = [start(f"p{i}", "pass", FASTFLOW_SYNC="now") for i in range(4)]
-    said = [process.communicate(timeout=200)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, said
-    assert not any("WARNING" in text for text in said), said
-    store.connect()
-    assert statuses() == {f"p{i}": "FINISHED" for i in range(4)}
 
 
 def test_children_of_a_retraining_stand_below_it() -> None:

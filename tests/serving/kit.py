@@ -1,0 +1,63 @@
+"""The scoring service as a process of its own, and images to ask it about."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from PIL import Image
+
+from tests.conftest import SIZE, draw_square, free_port
+
+THRESHOLD = {"image": 0.5, "pixel": 0.6, "low": 0.1}
+
+
+class Server(NamedTuple):
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def score(self, content: bytes, **query: str) -> httpx.Response:
+        return httpx.post(f"{self.address}/score", content=content, params=query, timeout=60)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+    port = free_port()
+    own = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/.mlflow/mlflow.db"} | environment
+    with (folder / "serve.log").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.serving.serve", "--port", str(port), *arguments],
+            env=os.environ | own, stdout=said, stderr=said, start_new_session=True,
+        )  # fmt: skip
+    server = Server(f"http://127.0.0.1:{port}", process)
+    try:
+        end = time.monotonic() + 240
+        while not answers(server.address):
+            assert process.poll() is None, (folder / "serve.log").read_text()[-3000:]
+            assert time.monotonic() < end, (folder / "serve.log").read_text()[-3000:]
+            time.sleep(0.3)
+        yield server
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def plate(seed: int, *, defect: bool = False, kind: str = "PNG", size: int = SIZE) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(draw_square(seed=seed, defect=defect, size=size)[0]).save(file, kind)
+    return file.getvalue()
