@@ -57,6 +57,17 @@ def forward(
 
 
 @triton.jit
+def _gradients(g, value, raw, shift, factor, g_log_det, clamp):
+    """By what the coupling gives, its growth, by its raw scale, and by the scale after it."""
+    th = _tanh(raw * _GAIN)
+    e = tl.exp(clamp * th)
+    grown = value * e
+    g_y = g * factor
+    g_raw = (1.0 - th * th) * (g_y * grown + g_log_det) * (clamp * _GAIN)
+    return g_y, e, g_raw, g * (grown + shift * _GAIN)
+
+
+@triton.jit
 def backward(
     x, a, bias, z, scale, back, dz, dlog_det, dseen, dx, da, sums, rows, clamp, clip,
     CHANNELS: tl.constexpr, CHANGED_AT: tl.constexpr, CHANGED: tl.constexpr,
@@ -94,13 +105,9 @@ def backward(
         value = tl.load(x + first * CHANNELS + x_at, mask=inside, other=0.0)
         g_log_det = tl.load(dlog_det + first + p, mask=in_rows, other=0.0)[:, None]
         g += tl.where(tl.abs(z_seen) <= clip, g_seen, 0.0)
-        th = _tanh((raw + raw_bias) * _GAIN)
-        e = tl.exp(clamp * th)
-        grown = value * e
         doffset += g
-        dscale += g * (grown + (shift + shift_bias) * _GAIN)
-        g_y = g * factor
-        g_raw = (1.0 - th * th) * (g_y * grown + g_log_det) * (clamp * _GAIN)
+        g_y, e, g_raw, g_scale = _gradients(g, value, raw + raw_bias, shift + shift_bias, factor, g_log_det, clamp)
+        dscale += g_scale
         draw += g_raw
         tl.store(dx + first * CHANNELS + x_at, g_y * e, mask=inside)
         tl.store(da + first * (2 * CHANGED) + a_at, g_raw, mask=moves)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -84,8 +84,6 @@ def run_command(
     """Runs a command as stages are run; `stage` is its name. Raises StageFailed; always, after `end_running`."""
     if _ending.is_set():
         raise StageFailed(stage, INTERRUPTED, "error: interrupted")
-    said: deque[str] = deque(maxlen=_KEPT_LINES)
-    outcome: Outcome = "unchanged"
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -108,12 +106,7 @@ def run_command(
     if seconds:
         limit.start()
     try:
-        for line in map(str.rstrip, process.stdout):
-            if line:
-                said.append(line)
-                if not HINTS.match(line):
-                    on_line(line)
-            outcome = _outcome(line) or outcome
+        outcome, said = _passed_on(process.stdout, on_line)
         code = process.wait()
     finally:
         limit.cancel()
@@ -125,6 +118,19 @@ def run_command(
     if code:
         raise StageFailed(stage, _exit_code(said, code), "\n".join(said))
     return outcome
+
+
+def _passed_on(output: Iterable[str], on_line: Callable[[str], None]) -> tuple[Outcome, deque[str]]:
+    """What came of the stage, and its last lines, when its output has ended."""
+    outcome: Outcome = "unchanged"
+    said: deque[str] = deque(maxlen=_KEPT_LINES)
+    for line in map(str.rstrip, output):
+        if line:
+            said.append(line)
+            if not HINTS.match(line):
+                on_line(line)
+        outcome = _outcome(line) or outcome
+    return outcome, said
 
 
 def end_running() -> None:

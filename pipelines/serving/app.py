@@ -1,169 +1,108 @@
 """The scoring service: image bytes in, score and verdict out; docs/serving.md."""
 
-import asyncio
-import base64
 import hmac
-import io
-import os
-import time
 from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from PIL import Image
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, Field
 
-from pipelines.registry.scorer import Scorer
-from pipelines.reporting.pictures import heat_colours
-from pipelines.serving.batching import Batcher, Busy, Scored
+from pipelines.serving.batching import Batcher
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
-from pipelines.serving.uploads import decode, read_body
+from pipelines.serving.verdicts import Limits, Verdicts
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'"
-
-
-class Limits(NamedTuple):
-    """What a request may cost."""
-
-    max_bytes: int
-    max_pixels: int
-    seconds: float
-    at_once: int
-    """Requests under way; further ones are refused at once, before they cost memory."""
-
-
-class Answer(BaseModel):
-    """A verdict: pred_label 1 where pred_score is above the threshold."""
-
-    category: str
-    pred_score: float
-    pred_label: int
-    threshold: float
-    model: str
-    milliseconds: float = Field(description="of the model, for the batch that this image was in")
-    anomaly_map: str | None = Field(None, description="a PNG with transparency to lay over the image, in base64")
 
 
 def build_app(models: Models, batcher: Batcher, *, limits: Limits, token: str = "") -> FastAPI:
     """`token`: what requests must bear, none where it is empty."""
     app = FastAPI(title="FastFlow", description=__doc__, docs_url=None, redoc_url=None)
-    told, bearer = Instruments(), HTTPBearer(auto_error=False)
-    room, decoding = asyncio.Semaphore(limits.at_once), asyncio.Semaphore(os.cpu_count() or 1)
+    instruments, guarded = Instruments(), [Depends(bearer_of(token))]
+    verdicts = Verdicts(models, batcher, limits, instruments)
+    app.middleware("http")(secure)
+    app.post("/score", dependencies=guarded, openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
+    app.include_router(state_of(models))
+    app.include_router(numbers_of(models, batcher, instruments), dependencies=guarded)
+    app.include_router(pages)
+    return app
+
+
+def bearer_of(token: str) -> Callable[[HTTPAuthorizationCredentials | None], None]:
+    """A dependency that refuses requests without the token, where there is one."""
+    bearer = HTTPBearer(auto_error=False)
 
     def allowed(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         if token and not (sent and hmac.compare_digest(sent.credentials.encode(), token.encode())):
             raise HTTPException(401, "a token is needed", headers={"WWW-Authenticate": "Bearer"})
 
-    guarded = [Depends(allowed)]
+    return allowed
 
-    @app.middleware("http")
-    async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await follow(request)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
 
-    @app.post("/score", dependencies=guarded, openapi_extra=BODY, responses=RESPONSES)
-    async def score(
-        request: Request,
-        category: Annotated[str | None, Query(description="may be left out where there is only one")] = None,
-        map: Annotated[bool, Query(description="whether to answer with the heat map, too")] = False,  # noqa: A002
-    ) -> Answer:
-        """The verdict on one image: the body is its file, as it is."""
-        start, name, status = time.perf_counter(), "unknown", 500
-        try:
-            scorer = scorer_of(models, category)
-            name = scorer.category
-            if room.locked():
-                raise busy(f"{limits.at_once} images are under way")
-            async with room, asyncio.timeout(limits.seconds):
-                content = await read_body(request, max_bytes=limits.max_bytes)
-                async with decoding:
-                    pixels = await asyncio.to_thread(decode, content, scorer.image_size, limits.max_pixels)
-                found = await asyncio.wrap_future(batcher.submit(pixels, scorer))
-            status = 200
-        except TimeoutError as error:
-            status = 504
-            raise HTTPException(504, f"no answer within {limits.seconds:g} s; try again later") from error
-        except Busy as error:
-            status = 429
-            raise busy(str(error)) from error
-        except HTTPException as error:
-            status = error.status_code
-            raise
-        finally:
-            told.requests.labels(name, str(status)).inc()
-            told.seconds.labels(name).observe(time.perf_counter() - start)
-        told.batch.observe(found.batch_size)
-        told.verdicts.labels(name, str(found.pred_label)).inc()
-        told.scores.labels(name).observe(found.pred_score)
-        return Answer(
-            category=name, pred_score=found.pred_score, pred_label=found.pred_label, threshold=scorer.threshold,
-            model=scorer.version, milliseconds=round(found.milliseconds, 2),
-            anomaly_map=await asyncio.to_thread(heat_map, found, scorer) if map else None,
-        )  # fmt: skip
+async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await follow(request)
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
-    @app.get("/healthz")
+
+def state_of(models: Models) -> APIRouter:
+    """Whether the service lives and is ready: for everybody."""
+    router = APIRouter()
+
+    @router.get("/healthz")
     async def healthz() -> dict[str, str]:
         """The process lives."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
+    @router.get("/readyz")
     async def readyz() -> dict[str, object]:
-        """Every category has its model. One that could not be replaced is told, and goes on serving."""
+        """Every category has its model. One that could not be replaced is named, and goes on serving."""
         return {"status": "ready", "categories": list(models.scorers), "not_replaced": models.failures}
 
-    @app.get("/version", dependencies=guarded)
+    return router
+
+
+def numbers_of(models: Models, batcher: Batcher, instruments: Instruments) -> APIRouter:
+    """Versions and counters: for those who have the token."""
+    router = APIRouter()
+
+    @router.get("/version")
     async def version() -> dict[str, str]:
         """The model of each category."""
         return {category: scorer.version for category, scorer in models.scorers.items()}
 
-    @app.get("/metrics", dependencies=guarded)
+    @router.get("/metrics")
     async def metrics() -> Response:
         """For Prometheus."""
-        told.waiting.set(batcher.waiting())
-        told.model.clear()
+        instruments.waiting.set(batcher.waiting())
+        instruments.model.clear()
         for category, scorer in models.scorers.items():
-            told.model.labels(category, scorer.version).set(1)
-        return Response(generate_latest(told.registry), media_type=CONTENT_TYPE_LATEST)
+            instruments.model.labels(category, scorer.version).set(1)
+        return Response(generate_latest(instruments.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/", include_in_schema=False)
-    async def page() -> HTMLResponse:
-        return HTMLResponse(page_text("page.html"))
-
-    @app.get("/page.js", include_in_schema=False)
-    async def script() -> Response:
-        return Response(page_text("page.js"), media_type="text/javascript")
-
-    @app.get("/page.css", include_in_schema=False)
-    async def style() -> Response:
-        return Response(page_text("page.css"), media_type="text/css")
-
-    return app
+    return router
 
 
-def scorer_of(models: Models, category: str | None) -> Scorer:
-    try:
-        return models.get(category)
-    except KeyError as error:
-        known = ", ".join(models.scorers)
-        raise HTTPException(404, f"category {category!r} is not served; name one of: {known}") from error
+pages = APIRouter(include_in_schema=False)
 
 
-def busy(why: str) -> HTTPException:
-    return HTTPException(429, f"{why}; try again later", headers={"Retry-After": "1"})
+@pages.get("/")
+async def page() -> HTMLResponse:
+    return HTMLResponse(page_text("page.html"))
 
 
-def heat_map(found: Scored, scorer: Scorer) -> str:
-    colours = heat_colours(found.anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
-    file = io.BytesIO()
-    Image.fromarray(colours).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+@pages.get("/page.js")
+async def script() -> Response:
+    return Response(page_text("page.js"), media_type="text/javascript")
+
+
+@pages.get("/page.css")
+async def style() -> Response:
+    return Response(page_text("page.css"), media_type="text/css")
 
 
 def page_text(name: str) -> str:

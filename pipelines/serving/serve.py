@@ -22,10 +22,11 @@ from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
 from pipelines.core.stage import exit_code, log
 from pipelines.registry.scorer import folder_of
-from pipelines.serving.app import Limits, build_app
+from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
 from pipelines.serving.models import REGISTERED, Models, sources_of
 from pipelines.serving.uploads import MAX_BYTES, MAX_PIXELS
+from pipelines.serving.verdicts import Limits
 
 DRAINING_SECONDS = 30
 SHORTEST_TOKEN = 16

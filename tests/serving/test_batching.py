@@ -13,9 +13,10 @@ from PIL import Image
 
 from fastflow.export.runner import Scores
 from pipelines.registry.scorer import Scorer
-from pipelines.serving.app import Limits, build_app
+from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher, Busy
 from pipelines.serving.models import Models
+from pipelines.serving.verdicts import Limits
 
 SIZE = 8
 

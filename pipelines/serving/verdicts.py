@@ -1,0 +1,111 @@
+"""The verdict on one image: read, decoded, scored and counted, within limits."""
+
+import asyncio
+import base64
+import io
+import os
+import time
+from typing import Annotated, NamedTuple
+
+from fastapi import HTTPException, Query, Request
+from PIL import Image
+from pydantic import BaseModel, Field
+
+from pipelines.registry.scorer import Scorer
+from pipelines.reporting.pictures import heat_colours
+from pipelines.serving.batching import Batcher, Busy, Scored
+from pipelines.serving.instruments import Instruments
+from pipelines.serving.models import Models
+from pipelines.serving.uploads import decode, read_body
+
+
+class Limits(NamedTuple):
+    """What a request may cost."""
+
+    max_bytes: int
+    max_pixels: int
+    seconds: float
+    at_once: int
+    """Requests under way; further ones are refused at once, before they cost memory."""
+
+
+class Answer(BaseModel):
+    """A verdict: pred_label 1 where pred_score is above the threshold."""
+
+    category: str
+    pred_score: float
+    pred_label: int
+    threshold: float
+    model: str
+    milliseconds: float = Field(description="of the model, for the batch that this image was in")
+    anomaly_map: str | None = Field(None, description="a PNG with transparency to lay over the image, in base64")
+
+
+class Verdicts:
+    """What `/score` does. Every request is counted, whatever comes of it."""
+
+    def __init__(self, models: Models, batcher: Batcher, limits: Limits, instruments: Instruments) -> None:
+        self.models, self.batcher, self.limits, self.instruments = models, batcher, limits, instruments
+        self.room, self.decoding = asyncio.Semaphore(limits.at_once), asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def score(
+        self,
+        request: Request,
+        category: Annotated[str | None, Query(description="may be left out where there is only one")] = None,
+        map: Annotated[bool, Query(description="whether to answer with the heat map, too")] = False,  # noqa: A002
+    ) -> Answer:
+        """The verdict on one image: the body is its file, as it is."""
+        start, name, status = time.perf_counter(), "unknown", 500
+        try:
+            scorer = scorer_of(self.models, category)
+            name = scorer.category
+            found = await self._scored(request, scorer)
+            status = 200
+        except TimeoutError as error:
+            status = 504
+            raise HTTPException(504, f"no answer within {self.limits.seconds:g} s; try again later") from error
+        except Busy as error:
+            status = 429
+            raise busy(str(error)) from error
+        except HTTPException as error:
+            status = error.status_code
+            raise
+        finally:
+            self.instruments.requests.labels(name, str(status)).inc()
+            self.instruments.seconds.labels(name).observe(time.perf_counter() - start)
+        self.instruments.batch.observe(found.batch_size)
+        self.instruments.verdicts.labels(name, str(found.pred_label)).inc()
+        self.instruments.scores.labels(name).observe(found.pred_score)
+        return Answer(
+            category=name, pred_score=found.pred_score, pred_label=found.pred_label, threshold=scorer.threshold,
+            model=scorer.version, milliseconds=round(found.milliseconds, 2),
+            anomaly_map=await asyncio.to_thread(heat_map, found, scorer) if map else None,
+        )  # fmt: skip
+
+    async def _scored(self, request: Request, scorer: Scorer) -> Scored:
+        if self.room.locked():
+            raise busy(f"{self.limits.at_once} images are under way")
+        async with self.room, asyncio.timeout(self.limits.seconds):
+            content = await read_body(request, max_bytes=self.limits.max_bytes)
+            async with self.decoding:
+                pixels = await asyncio.to_thread(decode, content, scorer.image_size, self.limits.max_pixels)
+            return await asyncio.wrap_future(self.batcher.submit(pixels, scorer))
+
+
+def scorer_of(models: Models, category: str | None) -> Scorer:
+    try:
+        return models.get(category)
+    except KeyError as error:
+        known = ", ".join(models.scorers)
+        raise HTTPException(404, f"category {category!r} is not served; name one of: {known}") from error
+
+
+def busy(why: str) -> HTTPException:
+    return HTTPException(429, f"{why}; try again later", headers={"Retry-After": "1"})
+
+
+def heat_map(found: Scored, scorer: Scorer) -> str:
+    colours = heat_colours(found.anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
+    file = io.BytesIO()
+    Image.fromarray(colours).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
