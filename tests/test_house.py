@@ -101,9 +101,26 @@ def test_every_folder_and_file_of_a_package_is_installed() -> None:
     assert all((path.parent / "__init__.py").exists() for path in OURS)
 
 
+WRITTEN = sorted(
+    p for room in ("fastflow", "pipelines", "tests", "benchmarks", "docs") for p in (ROOT / room).rglob("*.py")
+)
+
+
 def test_files_are_short() -> None:
-    long = {relative(p): n for p in OURS if (n := len(p.read_text().splitlines())) > 250}
-    assert not long
+    long = {relative(p): n for p in WRITTEN if (n := len(p.read_text().splitlines())) > 250}
+    assert not long, f"more than 250 lines, so perhaps two subjects: {long}"
+
+
+def test_functions_are_short() -> None:
+    """Counted without decorators, with the docstring and the functions inside."""
+    functions = (
+        (f"{relative(path)}:{node.lineno} {node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for path in WRITTEN
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
+    long = {name: lines for name, lines in functions if lines > 50}
+    assert not long, f"more than 50 lines, so perhaps two jobs: {long}"
 
 
 def test_readme_tree_and_commands_exist() -> None:
