@@ -56,6 +56,8 @@ def typed(words: list[str]) -> None:
     if words[0] == "-C":
         words = words[2:]
     assert words[0] in group.commands, words
+    if len(words) == 1:
+        return  # the command's name, in a sentence
     with group.commands[words[0]].make_context(words[0], words[1:]):
         return
 
@@ -93,6 +95,28 @@ def test_each_command_exists_with_its_options(page: str, line: str, monkeypatch:
         assert (ROOT / (words[2].replace(".", "/") + ".py")).is_file(), f"{page}: {line}"
         return
     assert words[0] in OTHERS or words[0].startswith(("/", "MLFLOW")), f"{page} shows {line!r}"
+
+
+TEXTS = [*PAGES, *(ROOT / name for name in ("SECURITY.md", "CHANGELOG.md", "prefect.yaml", "Makefile"))]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_files_and_modules_that_a_page_names_are_there(page: Path) -> None:
+    text = page.read_text()
+    rooms = "fastflow|pipelines|tests|benchmarks"
+    files = set(re.findall(rf"(?<![\w./-])((?:{rooms})/[\w./-]*\w)", text))
+    assert not sorted(name for name in files if not (ROOT / name).exists())
+    modules = re.findall(rf"python3? -m ((?:{rooms})[\w.]*\w)|\b(pipelines(?:\.\w+)+)", text)
+    assert not sorted(name for found in modules for name in found if name and not exists(name))
+
+
+def exists(name: str) -> bool:
+    """Whether there is a module or package of that dotted name, or the definition that its last part names."""
+    place = ROOT / name.replace(".", "/")
+    if place.is_dir() or place.with_suffix(".py").is_file():
+        return True
+    above = place.parent.with_suffix(".py")
+    return above.is_file() and bool(re.search(rf"^(?:def|class) {place.name}\b", above.read_text(), re.MULTILINE))
 
 
 def test_make_targets_exist() -> None:
