@@ -20,9 +20,10 @@ from fastflow.evaluation import Scored, measure
 from fastflow.features import batches, extract_features
 from fastflow.files import write_text
 from fastflow.fit import fit
+from fastflow.frame import picture_shape
 from fastflow.model import FastFlow, build_model
-from fastflow.presets import preset
 from fastflow.score import SCORES, ScoreRule
+from fastflow.sizes import config_for
 from fastflow.train import calibrate
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
@@ -46,7 +47,9 @@ ROWS: dict[str, ScoreRule] = {
 
 def score_rows(category: Category, weights: str, params: Params, seed: int) -> list[dict[str, Any]]:
     """One trained model's metrics under every row."""
-    model = build_model(preset(params.model.preset, **params.model.overrides), weights=weights, seed=seed)
+    model = build_model(
+        config_for(category.train_paths, params.model.preset, **params.model.overrides), weights=weights, seed=seed
+    )
     model.to(choose_device(params.device))
     size = params.evaluate.batch_size
     features, test_features = (
@@ -60,17 +63,20 @@ def score_rows(category: Category, weights: str, params: Params, seed: int) -> l
             model.rule = rule
             calibrate(model, features, batch_size=size)
         model.rule = rule
-        found = measure(category.test, score_features(model, test_features, size), category.root)
+        found = measure(category.test, score_features(model, test_features, category, size), category.root)
         rows.append({"score": name, "seed": seed} | {metric: value.value for metric, value in found.items()})
     return rows
 
 
 @torch.no_grad()
-def score_features(model: FastFlow, features: list[Tensor], batch_size: int) -> Scored:
-    """Scores from features that are already there; the time per image is left out."""
+def score_features(model: FastFlow, features: list[Tensor], category: Category, batch_size: int) -> Scored:
+    """Scores of the test pictures from features that are already there; the time per image is left out."""
     made = [model.score([f[part] for f in features]) for part in batches(len(features[0]), batch_size)]
     scores, maps = torch.cat([p.pred_score for p in made]), torch.cat([p.anomaly_map for p in made])
-    return Scored(scores.cpu().numpy(), maps[:, 0].cpu().numpy(), 0.0)
+    shapes = [picture_shape(path) for path in category.test_paths]
+    sizes = map(model.frame.place, shapes)
+    cut = [one[0, :height, :width].cpu().numpy() for one, (height, width) in zip(maps, sizes, strict=True)]
+    return Scored(scores.cpu().numpy(), cut, shapes, 0.0)
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:

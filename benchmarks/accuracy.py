@@ -25,7 +25,8 @@ from fastflow.files import write_text
 from fastflow.fit import FINAL, Hooks, Progress, fit
 from fastflow.index import list_category
 from fastflow.model import FastFlow, build_model
-from fastflow.presets import DEFAULT, preset
+from fastflow.presets import DEFAULT
+from fastflow.sizes import config_for
 from fastflow.train import calibrate
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
@@ -55,7 +56,9 @@ def run_seed(
     """One training and its measurements: the metrics at the last epoch, the seconds, and the curve if asked for."""
     start = time.perf_counter()
     device = choose_device(params.device)
-    model = build_model(preset(args.backbone, **overrides), weights=args.weights, seed=seed).to(device)
+    model = build_model(
+        config_for(category.train_paths, args.backbone, **overrides), weights=args.weights, seed=seed
+    ).to(device)
     batch_size = params.evaluate.batch_size
     features = extract_features(model, category.train_paths, batch_size=batch_size, device=device)
     curve = []

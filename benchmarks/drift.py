@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     limits, then, scorer = read_params().drift, reference_of(args.category), open_scorer(args.category)
-    size = scorer.image_size[0]
+    size = scorer.frame.height
     good = [draw_good(args.category, "test/good", number, seed=SEED, size=size) for number in range(2 * POOL)]
     plain, bad = scored(scorer, iter(good), size=size), scored(scorer, defective(args.category, size), size=size)
     found: dict[str, dict[str, float]] = {}

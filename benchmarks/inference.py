@@ -23,10 +23,10 @@ from PIL import Image
 
 from benchmarks.ours import config_of
 from benchmarks.peers import flow_options, name_of
-from fastflow.decode import read_image
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.runner import Images, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino
+from fastflow.frame import Frame, read_framed
 from fastflow.model import FastFlow, build_model
 from pipelines.scoring.score import decoded
 
@@ -52,7 +52,7 @@ def ours(model: FastFlow, folder: Path, *, compiled: bool) -> dict[str, Run]:
     ):  # fmt: skip
         place = folder / f"{runtime}-{precision}"
         place.mkdir()
-        write_onnx(graph, place, image_size=size)
+        write_onnx(graph, place)
         if precision == "int8":
             write_int8(place, noise)
         if runtime == "openvino":
@@ -100,16 +100,16 @@ def timed(runs: dict[str, Run], images: Images, rounds: int) -> dict[str, list[f
     return spent
 
 
-def from_files(runs: dict[str, Run], paths: list[str], size: tuple[int, int], inferencer: Any) -> dict[str, float]:
+def from_files(runs: dict[str, Run], paths: list[str], frame: Frame, inferencer: Any) -> dict[str, float]:
     """Milliseconds a PNG file: anomalib's inferencer as it ships, ours one at a time and as a folder."""
 
     def each(run: Run) -> None:
         for path in paths:
-            run(np.ascontiguousarray(read_image(Path(path), image_size=size).transpose(2, 0, 1)[None]))
+            run(np.ascontiguousarray(read_framed(Path(path), frame).pixels.transpose(2, 0, 1)[None]))
 
     def folder(run: Run) -> None:
-        for batch in decoded(paths, size, 8, []):
-            run(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
+        for batch in decoded(paths, frame, 8, []):
+            run(np.stack([seen.framed.pixels.transpose(2, 0, 1) for _, seen in batch]))
 
     def peer() -> None:
         for path in paths:
@@ -161,7 +161,7 @@ def measure(backbone: str, *, rounds: int, compiled: bool, large: int) -> dict[s
             for name in runs
         }
         shipped = made.to_openvino(folder / "as shipped")  # with its own resizing in the graph
-        files = from_files(runs, photographs(folder), size, OpenVINOInferencer(path=shipped, device="CPU"))
+        files = from_files(runs, photographs(folder), model.frame, OpenVINOInferencer(path=shipped, device="CPU"))
     return found | {name: {"file": value} for name, value in files.items()}
 
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.peers import Epochs, Step
 from fastflow.config import FastFlowConfig
 from fastflow.data import read_masks
-from fastflow.evaluation import Scored, image_metrics, mask_paths, pixel_values
+from fastflow.evaluation import image_metrics, mask_paths, pixel_values
 from fastflow.features import batches, extract_features
 from fastflow.index import list_category
 from fastflow.model import FastFlow, build_model
@@ -57,16 +57,14 @@ def fit_ours(backbone: str, folder: Path, *, batch_size: int, epochs: int, preci
     train, test = (index[index["split"] == split].reset_index(drop=True) for split in ("train", "test"))
     paths = [[folder / p for p in part["image_path"]] for part in (train, test)]
     features, test_features = (extract_features(model, p, batch_size=8, device=CPU) for p in paths)
-    masks = read_masks(mask_paths(test, folder), image_size=model.config.image_size)
+    masks = read_masks(mask_paths(test, folder), sizes=[model.config.image_size] * len(test))
     setup = time.perf_counter() - begin
 
     @torch.no_grad()
     def validate() -> None:
         made = [model.score([f[part] for f in test_features]) for part in batches(len(test), 8)]
-        scored = Scored(
-            torch.cat([p.pred_score for p in made]).numpy(), torch.cat([p.anomaly_map for p in made])[:, 0].numpy(), 0.0
-        )
-        _ = image_metrics(test, scored.pred_score) | pixel_values(test, list(scored.anomaly_maps), masks)
+        scores, maps = torch.cat([p.pred_score for p in made]), torch.cat([p.anomaly_map for p in made])
+        _ = image_metrics(test, scores.numpy()) | pixel_values(test, list(maps[:, 0].numpy()), masks)
 
     whole, training = [], []
     settings = {"batch_size": batch_size, "learning_rate": 0.001, "weight_decay": 0.00001, "precision": precision}

@@ -32,14 +32,14 @@ BARE_SECONDS = 15.0
 
 def make_export(folder: Path) -> None:
     model = build_model(preset("resnet18"), weights="random", seed=0).eval()
-    write_onnx(ScoringGraph(model, threshold=0.5), folder, image_size=model.config.image_size)
+    write_onnx(ScoringGraph(model, threshold=0.5), folder)
     write_about(
         folder,
         runtime="onnx",
         precision="fp32",
         category="noise",
         model="random",
-        image_size=model.config.image_size,
+        frame=model.frame,
         threshold={"image": 0.5, "low": 0.1, "pixel": 0.5},
     )
 

@@ -16,10 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.decode import SUFFIXES, image_files
@@ -29,12 +27,14 @@ from fastflow.features import extract_features
 from fastflow.fit import Hooks
 from fastflow.fit import fit as fit_features
 from fastflow.index import list_category
+from fastflow.maps import OwnMaps
 from fastflow.metrics.rates import error_rates
 from fastflow.model import FastFlow, build_model
 from fastflow.noise import AUTO
 from fastflow.operating import operating_point
-from fastflow.presets import DEFAULT, preset
+from fastflow.presets import DEFAULT
 from fastflow.sealed import read_config
+from fastflow.sizes import config_for
 from fastflow.train import Epoch, epochs_for
 from fastflow.weights import IMAGENET
 
@@ -68,10 +68,10 @@ class Detector(NamedTuple):
 
 class Found(NamedTuple):
     """`table`: a row an image, image_path, pred_score (higher is more anomalous), pred_label (1 above the threshold);
-    `anomaly_maps` (N, H, W), float32, of the model's input size, in the same order."""
+    `anomaly_maps` [(H_i, W_i)], float32, each in its picture's own pixels, in the same order."""
 
     table: pd.DataFrame
-    anomaly_maps: NDArray[np.float32]
+    anomaly_maps: OwnMaps
 
 
 def fit(
@@ -89,8 +89,9 @@ def fit(
 ) -> Detector:
     """Learns what good parts look like (FastFlow, section 3).
 
-    `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`), or with `config` any
-    field of `fastflow.config.FastFlowConfig`. `weights`: imagenet, random, or a .safetensors file (`fastflow.weights`).
+    `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`); `config`: image_size and
+    image_area (`fastflow.sizes.config_for`; by default the images' own shape), any field of
+    `fastflow.config.FastFlowConfig`. `weights`: imagenet, random, or a .safetensors file (`fastflow.weights`).
     `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen, for a
     threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
     `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for the fold's that comes after it.
@@ -103,7 +104,7 @@ def fit(
     paths = paths_of(images)
     if len(paths) < 2:
         raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
-    model = build_model(preset(backbone, **config), weights=weights, seed=seed).to(device)
+    model = build_model(config_for(paths, backbone, **config), weights=weights, seed=seed).to(device)
     features = extract_features(model, paths, batch_size=BATCH_SIZE, device=torch.device(device))
     fitted = fit_features(
         model,
@@ -129,7 +130,7 @@ def predict(detector: Detector, images: Images) -> Found:
     found = score_images(detector.model, paths, batch_size=BATCH_SIZE, device=detector.model.mean.device)
     label = (found.pred_score > detector.threshold["image"]).astype(int)
     table = pd.DataFrame({"image_path": list(map(str, paths)), "pred_score": found.pred_score, "pred_label": label})
-    return Found(table, found.anomaly_maps)
+    return Found(table, OwnMaps(found.anomaly_maps, found.shapes))
 
 
 def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:

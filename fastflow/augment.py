@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from fastflow.data import Pictures
 from fastflow.features import batches
 from fastflow.model import FastFlow
+from fastflow.padding import padding_of
 
 AUGMENTATIONS = ("hflip", "vflip", "rot90")
 Augmented = Callable[[Tensor, torch.Generator], list[Tensor]]
@@ -27,22 +29,28 @@ def _moved(image: Tensor, kinds: Sequence[str], across: int, down: int, quarters
     return image.rot90(quarters, (1, 2)) if "rot90" in kinds else image
 
 
-def augmented_features(model: FastFlow, images: Tensor, kinds: Sequence[str], *, batch_size: int) -> Augmented:
-    """What `Training.run` calls for features: those of freshly augmented images. `images` (N, 3, H, W), uint8.
+def augmented_features(model: FastFlow, pictures: Pictures, kinds: Sequence[str], *, batch_size: int) -> Augmented:
+    """What `Training.run` calls for features: those of freshly augmented pictures, which take their padding along.
 
     Raises:
         ValueError: an unknown kind, or quarter turns of images that are not square.
     """
     if unknown := sorted(set(kinds) - set(AUGMENTATIONS)):
         raise ValueError(f"augmentations {unknown} are unknown; allowed: {', '.join(AUGMENTATIONS)}")
+    images, sizes = pictures.images, pictures.sizes
     height, width = images.shape[2:]
     if "rot90" in kinds and height != width:
         raise ValueError(f"augmentation rot90 needs square images; the model's are {height}x{width}")
 
     def features(rows: Tensor, generator: torch.Generator) -> list[Tensor]:
-        moved = augment(images[rows], kinds, generator).to(model.mean.device)
+        inside = padding_of(sizes[rows], (height, width))
+        whole = images[rows] if inside is None else torch.cat([images[rows], inside.to(images.dtype)], dim=1)
+        moved = augment(whole, kinds, generator).to(model.mean.device)
         with torch.no_grad():
-            parts = [model.extract(moved[part]) for part in batches(len(moved), batch_size)]
+            parts = [
+                model.extract(moved[part, :3], None if inside is None else moved[part, 3:] > 0)
+                for part in batches(len(moved), batch_size)
+            ]
         return [torch.cat(scale) for scale in zip(*parts, strict=True)]
 
     return features

@@ -168,6 +168,24 @@ def reduction(body: nn.Module) -> int:
     return int(max(info.reduction() if hasattr(info, "reduction") else (stage["reduction"] for stage in info)))
 
 
+def size_multiple(name: str, *, layers: Sequence[int]) -> int:
+    """What height and width of images must be a multiple of, so that every feature at `layers` sees as much of them.
+
+    Raises:
+        ValueError: as `Backbone`.
+    """
+    check_name(name)
+    cfg = timm.get_pretrained_cfg(name)
+    native: tuple[int, int] = tuple(cfg.input_size[1:]) if cfg is not None else (224, 224)  # type: ignore[assignment]
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):  # no memory, no drawing of numbers
+                body, _ = create_body(name, layers=layers, image_size=native)
+        except (NotImplementedError, RuntimeError):
+            body, _ = create_body(name, layers=layers, image_size=native)
+    return reduction(body)
+
+
 def is_channels_last(body: nn.Module) -> bool:
     """Whether a `features_only` model answers (B, H, W, C), as Swin and its like do."""
     return Format(getattr(body, "output_fmt", Format.NCHW)) == Format.NHWC

@@ -23,7 +23,9 @@ class FastFlowConfig:
     layers: tuple[int, ...]
     """Stages (CNN) or blocks (transformer), counted from 0; one flow each."""
     image_size: tuple[int, int]
-    """(height, width) in pixels that images are resized to."""
+    """(height, width) in pixels that the backbone sees."""
+    letterbox: bool = False
+    """True: a picture of another shape is padded to image_size; False: it is stretched, as older models do."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     """Of the pixels in 0..1, per channel, as the backbone was trained."""
     std: tuple[float, float, float] = IMAGENET_STD

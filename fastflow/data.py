@@ -3,31 +3,48 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastflow.decode import read_image, read_mask
+from fastflow.decode import read_mask
+from fastflow.frame import Frame, Framed, Size, read_framed
 
 
-def read_images(paths: Sequence[Path], *, image_size: tuple[int, int], workers: int | None = None) -> Tensor:
-    """Files to one uint8 tensor (N, 3, H, W), 0..255, decoded by `workers` threads; order is that of `paths`.
+class Pictures(NamedTuple):
+    """Pictures in a frame: `images` (N, 3, H, W), uint8; `sizes` (N, 2), int64, the height and width of each, from the
+    upper left corner; `shapes` (height, width) of their files."""
+
+    images: Tensor
+    sizes: Tensor
+    shapes: list[Size]
+
+
+def read_pictures(paths: Sequence[Path], frame: Frame, *, workers: int | None = None) -> Pictures:
+    """Files as a model's input, decoded by `workers` threads; order is that of `paths`.
 
     Raises:
         BadImage: a file that cannot be used.
     """
-    images = np.empty((len(paths), *image_size, 3), np.uint8)
+    images = np.empty((len(paths), frame.height, frame.width, 3), np.uint8)
 
-    def fill(position: int) -> None:
-        images[position] = read_image(paths[position], image_size=image_size)
+    def fill(position: int) -> Framed:
+        found = read_framed(paths[position], frame)
+        images[position] = found.pixels
+        return found
 
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(fill, range(len(paths))))
-    return torch.from_numpy(images).permute(0, 3, 1, 2)
+        found = [(one.size, one.shape) for one in pool.map(fill, range(len(paths)))]
+    sizes = torch.tensor([size for size, _ in found], dtype=torch.int64).reshape(len(paths), 2)
+    return Pictures(torch.from_numpy(images).permute(0, 3, 1, 2), sizes, [shape for _, shape in found])
 
 
-def read_masks(paths: Sequence[Path | None], *, image_size: tuple[int, int]) -> list[NDArray[np.bool_]]:
-    """Masks (H, W); None stands for a good image and gives an empty mask."""
-    return [np.zeros(image_size, bool) if p is None else read_mask(p, image_size=image_size) for p in paths]
+def read_masks(paths: Sequence[Path | None], *, sizes: Sequence[Size]) -> list[NDArray[np.bool_]]:
+    """Masks, each at its size (height, width); None stands for a good image and gives an empty mask."""
+    return [
+        np.zeros(size, bool) if path is None else read_mask(path, image_size=size)
+        for path, size in zip(paths, sizes, strict=True)
+    ]

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from fastflow.data import read_masks
-from fastflow.decode import read_image, read_mask
+from fastflow.decode import read_mask
 from fastflow.features import predict
+from fastflow.frame import Size
 from fastflow.maps import resize_map
 from fastflow.metrics.aupimo import aupimo
 from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval, pixel_intervals
@@ -25,10 +26,12 @@ PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aup
 
 
 class Scored(NamedTuple):
-    """pred_score (N,), anomaly_maps (N, H, W), both float32, and the wall time per image, decoding included."""
+    """pred_score (N,) and anomaly_maps [(h_i, w_i)], both float32, the pictures' own `shapes` (height, width), and the
+    wall time per image, decoding included. A map is of the picture as the model sees it, without padding."""
 
     pred_score: NDArray[np.float32]
-    anomaly_maps: NDArray[np.float32]
+    anomaly_maps: list[NDArray[np.float32]]
+    shapes: list[Size]
     milliseconds_per_image: float
 
 
@@ -39,16 +42,10 @@ def score_images(model: FastFlow, paths: Sequence[Path], *, batch_size: int, dev
         BadImage: a file that cannot be decoded.
     """
     start = time.perf_counter()
-    size = model.config.image_size
-    if not paths:
-        return Scored(np.empty(0, np.float32), np.empty((0, *size), np.float32), 0.0)
-    predictions = list(predict(model, paths, batch_size=batch_size, device=device))
-    milliseconds = 1000 * (time.perf_counter() - start) / len(paths)
-    return Scored(
-        torch.cat([p.pred_score for p in predictions]).numpy(),
-        torch.cat([p.anomaly_map for p in predictions])[:, 0].numpy(),
-        milliseconds,
-    )
+    found = list(predict(model, paths, batch_size=batch_size, device=device))
+    milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(paths))
+    scores = np.array([one.pred_score for one in found], np.float32)
+    return Scored(scores, [one.anomaly_map.numpy() for one in found], [one.shape for one in found], milliseconds)
 
 
 def mask_paths(index: pd.DataFrame, root: Path) -> list[Path | None]:
@@ -74,21 +71,19 @@ def image_metrics(index: pd.DataFrame, pred_score: NDArray[np.float32]) -> dict[
 def pixels(
     index: pd.DataFrame, scored: Scored, root: Path, *, original_size: bool = False
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.bool_]]]:
-    """Maps and masks (H_i, W_i) for the pixel metrics: at input size, or each at its photograph's size.
+    """Maps and masks (h_i, w_i) for the pixel metrics: as the model sees the pictures, or each at its picture's size.
 
-    At input size masks are resized (`fastflow.decode.read_mask`); at the original size maps are, and masks are as
-    drawn, which costs the pixels of all photographs in memory.
+    As the model sees them, masks are resized (`fastflow.decode.read_mask`); at the original size maps are, and masks
+    are as drawn, which costs the pixels of all pictures in memory.
     """
-    maps = scored.anomaly_maps
+    maps, files = scored.anomaly_maps, mask_paths(index, root)
     if not original_size:
-        return list(maps), read_masks(mask_paths(index, root), image_size=maps.shape[1:])
-    found = []
-    masks = []
-    for anomaly_map, image_path, mask_path in zip(maps, index["image_path"], mask_paths(index, root), strict=True):
-        mask = np.zeros(read_image(root / image_path).shape[:2], bool) if mask_path is None else read_mask(mask_path)
-        found.append(resize_map(torch.from_numpy(anomaly_map)[None, None], mask.shape)[0, 0].numpy())
-        masks.append(mask)
-    return found, masks
+        return maps, read_masks(files, sizes=[(len(one), len(one[0])) for one in maps])
+    masks = [
+        np.zeros(shape, bool) if file is None else read_mask(file)
+        for file, shape in zip(files, scored.shapes, strict=True)
+    ]
+    return [resize_map(one, (len(mask), len(mask[0]))) for one, mask in zip(maps, masks, strict=True)], masks
 
 
 def pixel_values(

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastflow.data import read_images
+from fastflow.data import read_pictures
 from fastflow.files import told_with_space
-from fastflow.model import FastFlow, Prediction
+from fastflow.frame import Size
+from fastflow.model import FastFlow
+from fastflow.padding import padding_of
 
 
 class Room(NamedTuple):
@@ -36,7 +38,8 @@ def batches(count: int, batch_size: int) -> Iterator[slice]:
 def extract_features(
     model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device, room: Room | None = None
 ) -> list[Tensor]:
-    """Normalised features of all images: one tensor (N, C_s, h_s, w_s) per scale. `features_of` reads them.
+    """Normalised features of all images: one tensor (N, C_s, h_s, w_s) per scale, padding marked. `features_of` reads
+    them.
 
     Raises:
         BadImage: a file that cannot be decoded.
@@ -44,8 +47,9 @@ def extract_features(
     """
     store: list[Tensor] = []
     for part in batches(len(paths), batch_size):
-        images = read_images(paths[part], image_size=model.config.image_size).to(device)
-        features = model.extract(images)
+        pictures = read_pictures(paths[part], model.frame)
+        inside = padding_of(pictures.sizes, model.config.image_size)
+        features = model.extract(pictures.images.to(device), inside if inside is None else inside.to(device))
         if not store:
             store = _make_room([(len(paths), *f.shape[1:]) for f in features], room or Room(), device)
         for whole, piece in zip(store, features, strict=True):
@@ -80,14 +84,28 @@ def _mapped(shape: tuple[int, ...], room: Room) -> Tensor:
         return torch.from_file(file.name, shared=True, size=count, dtype=room.dtype).view(shape)
 
 
+class Found(NamedTuple):
+    """Of an image: `pred_score`, `anomaly_map` (h, w), on the CPU, where the picture lies in the model's frame, and the
+    picture's own `shape` (height, width)."""
+
+    pred_score: float
+    anomaly_map: Tensor
+    shape: Size
+
+
 @torch.no_grad()
-def predict(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Prediction]:
-    """Predictions for the images, one per batch, in order, on the CPU.
+def predict(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Found]:
+    """What the model finds in each of the images, in order.
 
     Raises:
         BadImage: a file that cannot be decoded.
     """
     for part in batches(len(paths), batch_size):
-        images = read_images(paths[part], image_size=model.config.image_size).to(device)
-        anomaly_map, pred_score = model(images)
-        yield Prediction(anomaly_map.cpu(), pred_score.cpu())
+        pictures = read_pictures(paths[part], model.frame)
+        anomaly_map, pred_score = (
+            found.cpu() for found in model(pictures.images.to(device), pictures.sizes.to(device))
+        )
+        for score, one, size, shape in zip(
+            pred_score, anomaly_map, pictures.sizes.tolist(), pictures.shapes, strict=True
+        ):
+            yield Found(float(score), one[0, : size[0], : size[1]].clone(), shape)

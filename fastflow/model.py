@@ -22,14 +22,27 @@ from torch import Tensor, nn
 from fastflow.backbone import Backbone
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
+from fastflow.frame import Frame
 from fastflow.fused.coupling import forward_positions
+from fastflow.padding import (
+    any_padding,
+    as_pixels,
+    continued,
+    inside_of,
+    inside_positions,
+    marked,
+    nll_inside,
+    normalise_inside,
+    padding_of,
+)
 from fastflow.score import SCORES, NormalRange, image_score, merge_scales, position_score, scale_weights, total_nll
 from fastflow.streams import side_by_side
 from fastflow.weights import load_weights
 
 
 class Prediction(NamedTuple):
-    """anomaly_map (B, 1, H, W) and pred_score (B,); higher is more anomalous; ranges in `fastflow.score`."""
+    """anomaly_map (B, 1, H, W) and pred_score (B,); higher is more anomalous; ranges in `fastflow.score`. A map is NaN
+    where its image is padded."""
 
     anomaly_map: Tensor
     pred_score: Tensor
@@ -73,13 +86,32 @@ class FastFlow(nn.Module):
         self.register_buffer("normal_center", torch.zeros(scales))
         self.register_buffer("normal_spread", torch.ones(scales))
 
-    def extract(self, images: Tensor) -> list[Tensor]:
-        """uint8 images (B, 3, H, W), 0..255, to normalised features [(B, C_s, h_s, w_s)], without gradient."""
+    @property
+    def frame(self) -> Frame:
+        """What pictures are laid into; `fastflow.data.read_pictures` does it."""
+        height, width = self.config.image_size
+        grid = min(height // rows for rows, _ in self.backbone.feature_sizes)
+        return Frame(height, width, grid if self.config.letterbox else None)
+
+    def extract(self, images: Tensor, inside: Tensor | None = None) -> list[Tensor]:
+        """uint8 images (B, 3, H, W), 0..255, to normalised features [(B, C_s, h_s, w_s)], without gradient.
+
+        `inside` (B, 1, H, W), bool: where they are not padding; the backbone sees zeros there, and features of padding
+        are marked (`fastflow.padding`).
+        """
         pixels = (images.to(self.mean.dtype) / 255 - self.mean) / self.std
-        return [normalise_features(f, kind=self.config.feature_norm) for f in self.backbone(pixels)]
+        kind = self.config.feature_norm
+        if inside is None:
+            return [normalise_features(f, kind=kind) for f in self.backbone(pixels)]
+        features = self.backbone(pixels * inside)
+        masks = [inside_positions(inside, (f.shape[2], f.shape[3])) for f in features]
+        return [marked(normalise_features(f, kind=kind, inside=m), m) for f, m in zip(features, masks, strict=True)]
 
     def latents(self, features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Features to (z, log_det_jacobian) per scale; the latter per position, (B, h_s, w_s), nats."""
+        """Features to (z, log_det_jacobian) per scale; the latter per position, (B, h_s, w_s), nats. What is padded is
+        the mean to the flow, and has latents without meaning."""
+        if any_padding(features):
+            features = [f.masked_fill(~inside_of(f), 0.0) for f in features]
         forward = forward_positions if self.fused else Flow.forward_positions
         calls = [
             partial(forward, flow, affine(f))  # type: ignore[arg-type]
@@ -88,12 +120,18 @@ class FastFlow(nn.Module):
         return side_by_side(calls, features[0].device)
 
     def loss(self, features: list[Tensor]) -> Tensor:
-        """Mean negative log-likelihood of the features, in bits per dimension (paper, eq. 2).
+        """Mean negative log-likelihood of the features, in bits per dimension (paper, eq. 2); of padding, none.
 
         A density's: it may be negative, and less is better.
         """
-        nats = torch.stack([total_nll(z, log_det) for z, log_det in self.latents(features)]).sum()
-        return nats / sum(f.numel() for f in features) / math.log(2)
+        latents = self.latents(features)
+        if not any_padding(features):
+            nats = torch.stack([total_nll(z, log_det) for z, log_det in latents]).sum()
+            return nats / sum(f.numel() for f in features) / math.log(2)
+        inside = [inside_of(f) for f in features]
+        parts = [nll_inside(z, log_det, m) for (z, log_det), m in zip(latents, inside, strict=True)]
+        values = torch.stack([m.sum() * f.shape[1] for f, m in zip(features, inside, strict=True)])
+        return torch.stack(parts).sum() / values.sum() / math.log(2)
 
     def score(self, features: list[Tensor]) -> Prediction:
         """Features of images to their anomaly maps, at the input size, and image scores."""
@@ -103,20 +141,40 @@ class FastFlow(nn.Module):
                 self.latents(features), self.normal_center, self.normal_spread, strict=True
             )
         ]
-        rule, size = self.rule, self.config.image_size
-        anomaly_map = merge_scales(scores, image_size=size, smoothing=rule.smoothing)
-        weights = scale_weights(self.backbone.feature_sizes, kind=rule.image_weights)
-        judged = (
-            anomaly_map
-            if weights is None
-            else merge_scales(scores, image_size=size, smoothing=rule.smoothing, weights=weights)
-        )
-        return Prediction(anomaly_map, image_score(judged, top_fraction=rule.top_fraction))
+        top = self.rule.top_fraction
+        if not any_padding(features):
+            anomaly_map, judged = self._merged(scores)
+            return Prediction(anomaly_map, image_score(judged, top_fraction=top))
+        inside = [inside_of(f) for f in features]
+        anomaly_map, judged = self._merged([continued(s, m) for s, m in zip(scores, inside, strict=True)])
+        pixels = as_pixels(max(inside, key=lambda m: m.shape[2]), self.config.image_size)
+        pred_score = image_score(judged, top_fraction=top, inside=pixels)
+        return Prediction(anomaly_map.masked_fill(~pixels, torch.nan), pred_score)
+
+    @property
+    def smoothing(self) -> float:
+        """Standard deviation of the map's Gaussian, pixels: the rule's share of the root of the area, so that lying and
+        standing parts have the same; of stretched images, of the height."""
+        height, width = self.config.image_size
+        return self.rule.smoothing * (math.sqrt(height * width) if self.config.letterbox else height)
+
+    def _merged(self, scores: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Position scores to the map (B, 1, H, W), and to the one that the image score is taken from."""
+        size = self.config.image_size
+        smoothing = self.smoothing / size[0]
+        anomaly_map = merge_scales(scores, image_size=size, smoothing=smoothing)
+        weights = scale_weights(self.backbone.feature_sizes, kind=self.rule.image_weights)
+        if weights is None:
+            return anomaly_map, anomaly_map
+        return anomaly_map, merge_scales(scores, image_size=size, smoothing=smoothing, weights=weights)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Prediction:
-        """uint8 images (B, 3, H, W), 0..255, of the configured size, to anomaly_map and pred_score."""
-        return self.score(self.extract(images))
+    def forward(self, images: Tensor, sizes: Tensor | None = None) -> Prediction:
+        """uint8 images (B, 3, H, W), 0..255, of the configured size, to anomaly_map and pred_score.
+
+        `sizes` (B, 2), whole: height and width of each picture in its image, the rest is padding; None: all of it.
+        """
+        return self.score(self.extract(images, padding_of(sizes, self.config.image_size)))
 
 
 def build_model(config: FastFlowConfig, *, weights: str, seed: int) -> FastFlow:
@@ -148,11 +206,13 @@ class FeatureAffine(nn.Module):
         return features * self.weight + self.bias
 
 
-def normalise_features(features: Tensor, *, kind: str) -> Tensor:
+def normalise_features(features: Tensor, *, kind: str, inside: Tensor | None = None) -> Tensor:
     """Features (B, C, h, w) to zero mean and unit variance: over (C, h, w) (`layer`, `layer_affine`), over C at each
-    position (`channel`), or as they are (`none`)."""
+    position (`channel`), or as they are (`none`). `inside` (B, 1, h, w): the positions that count; None: all."""
     if kind == "none":
         return features
+    if inside is not None and kind != "channel":
+        return normalise_inside(features, inside)
     dims = (1,) if kind == "channel" else (1, 2, 3)
     variance, mean = torch.var_mean(features, dim=dims, correction=0, keepdim=True)
     return (features - mean) / torch.sqrt(variance + 1e-5)

@@ -23,7 +23,7 @@ def operating_point(
         ValueError: fewer than 2 images, or a rate not between 0 and 1.
     """
     found = threshold_for(normal.pred_score.double(), false_reject_rate=false_reject_rate, bounds=bounds)
-    low, pixel = np.quantile(normal.pixels.numpy(), [0.5, PIXEL_QUANTILE])
+    low, pixel = np.nanquantile(normal.pixels.numpy(), [0.5, PIXEL_QUANTILE])  # padding is NaN
     return {
         "image": found.value,
         "pixel": float(pixel),

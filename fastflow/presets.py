@@ -12,8 +12,9 @@ from fastflow.backbone import check_name
 from fastflow.config import FastFlowConfig
 
 DEFAULT = "efficientnet_lite2"
-_CNN: dict[str, Any] = {"layers": (1, 2, 3), "image_size": (256, 256), "flow_steps": 8}
+_CNN: dict[str, Any] = {"layers": (1, 2, 3), "image_size": (256, 256), "letterbox": True, "flow_steps": 8}
 _VIT: dict[str, Any] = {
+    "letterbox": True,
     "flow_steps": 20,
     "conv3x3_only": False,
     "final_norm": True,
@@ -29,8 +30,9 @@ _CAIT: dict[str, Any] = _VIT | {"backbone": "cait_m48_448.fb_dist_in1k", "layers
 _PAPER: dict[str, Any] = {"hidden_ratio": 0.167, "couplings": 2}
 _REPRODUCTION: dict[str, Any] = {"hidden_ratio": 0.16, "couplings": 1}
 
-# As published in every respect: no bound on what a coupling sees, no log-determinant in the score, its maximum.
-_PUBLISHED: dict[str, Any] = {"score": "paper", "conditioner_clip": None}
+# As published in every respect: images become squares, no bound on what a coupling sees, no log-determinant in the
+# score, its maximum.
+_PUBLISHED: dict[str, Any] = {"score": "paper", "conditioner_clip": None, "letterbox": False}
 
 # Later transformers, trained without labels: two blocks in the middle.
 _DINO: dict[str, Any] = _VIT | {"layers": (5, 8), "flow_steps": 8}

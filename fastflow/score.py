@@ -117,8 +117,16 @@ def blur(anomaly_map: Tensor, *, sigma: float) -> Tensor:
     return functional.conv2d(vertical, kernel.view(1, 1, 1, -1))
 
 
-def image_score(anomaly_map: Tensor, *, top_fraction: float) -> Tensor:
-    """anomaly_map (B, 1, H, W) to pred_score (B,): mean of the highest pixels; 0 means the maximum (paper)."""
+def image_score(anomaly_map: Tensor, *, top_fraction: float, inside: Tensor | None = None) -> Tensor:
+    """anomaly_map (B, 1, H, W) to pred_score (B,): mean of the highest pixels; 0 means the maximum (paper).
+
+    `inside` (B, 1, H, W), bool: the pixels that count, and of which the fraction is taken; None: all.
+    """
     pixels = anomaly_map.flatten(1)
     count = max(1, round(top_fraction * pixels.shape[1]))
-    return pixels.topk(count, dim=1).values.mean(dim=1)
+    if inside is None:
+        return pixels.topk(count, dim=1).values.mean(dim=1)
+    highest = pixels.masked_fill(~inside.flatten(1), -torch.inf).topk(count, dim=1).values
+    counts = (top_fraction * inside.flatten(1).sum(dim=1)).round().clamp_min(1)[:, None]
+    counted = torch.arange(count, device=pixels.device) < counts
+    return torch.where(counted, highest, 0.0).sum(dim=1) / counts[:, 0]

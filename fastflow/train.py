@@ -15,6 +15,7 @@ from fastflow.augment import Augmented
 from fastflow.errors import NonFiniteLoss
 from fastflow.features import features_of
 from fastflow.model import FastFlow
+from fastflow.padding import inside_of
 from fastflow.score import raw_score
 from fastflow.step import OptimizerStep, adam, set_rate
 
@@ -168,12 +169,13 @@ def rate_factor(step: int, *, total: int) -> float:
 
 @torch.no_grad()
 def raw_scores(model: FastFlow, features: list[Tensor], rows: Tensor, *, batch_size: int) -> list[Tensor]:
-    """Each scale's raw scores of all positions of the images `rows`, flat, on the CPU."""
+    """Each scale's raw scores of all positions of the images `rows` that are not padding, flat, on the CPU."""
     scales: list[list[Tensor]] = [[] for _ in features]
     for chosen in rows.split(batch_size):
         part = features_of(features, chosen, device=model.mean.device)
-        for values, (z, log_det) in zip(scales, model.latents(part), strict=True):
-            values.append(raw_score(z, log_det, log_det_weight=model.rule.log_det_weight).flatten().cpu())
+        for values, f, (z, log_det) in zip(scales, part, model.latents(part), strict=True):
+            raw = raw_score(z, log_det, log_det_weight=model.rule.log_det_weight)
+            values.append(raw[inside_of(f)[:, 0]].cpu())
     return [torch.cat(values) for values in scales]
 
 

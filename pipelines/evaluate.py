@@ -14,9 +14,9 @@ import pandas as pd
 from PIL import Image
 
 from fastflow.checkpoint import load_checkpoint
-from fastflow.decode import read_image
 from fastflow.evaluation import Scored, image_metrics, intervals, pixel_values, pixels, score_images
 from fastflow.files import write_text
+from fastflow.frame import read_framed
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import read_config, read_sealed
 from pipelines.core.device import choose_device
@@ -134,12 +134,12 @@ def model_tags(folder: Path) -> dict[str, str]:
 
 
 def example_of(category: str, params: Params) -> tuple[str, float]:
-    """A training image at the model's size, as a PNG in base64, and the score that the written checkpoint gives it."""
+    """A training image as the model sees it, as a PNG in base64, and the score that the written checkpoint gives it."""
     served = load_served(model_folder(category))
     first = read_index(index_file(category), split="train")["image_path"].iloc[0]
-    pixels = read_image(Path(params.data.root) / category / first, image_size=served.model.config.image_size)
+    found = read_framed(Path(params.data.root) / category / first, served.model.frame)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(found.pixels[: found.size[0], : found.size[1]]).save(file, "PNG")
     score = served.predict(pd.DataFrame({"image": [file.getvalue()]}))["pred_score"].iloc[0]
     return base64.b64encode(file.getvalue()).decode(), float(score)
 

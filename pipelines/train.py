@@ -16,14 +16,14 @@ import pandas as pd
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.crossfit import NormalScores
-from fastflow.errors import NonFiniteLoss
+from fastflow.errors import BadData, NonFiniteLoss
 from fastflow.files import file_sha256, require_space
 from fastflow.fit import FINAL, Progress, fit
 from fastflow.index import read_index, verify_images
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
-from fastflow.presets import preset
 from fastflow.resume import training_key
+from fastflow.sizes import config_for
 from fastflow.train import Epoch
 from fastflow.weights import IMAGENET, PRETRAINED
 from pipelines.core.device import choose_device, peak_memory
@@ -44,7 +44,9 @@ def train(category: str, params: Params) -> None:
     start = time.perf_counter()
     device = choose_device(params.device)
     index = read_index(index_file(category), split="train")
-    model = build(params).to(device)
+    root = Path(params.data.root) / category
+    paths = [root / path for path in index["image_path"]]
+    model = build(params, paths).to(device)
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
@@ -53,12 +55,10 @@ def train(category: str, params: Params) -> None:
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         chosen = params.model_dump(include={"seed": True, "model": {"preset", "weights"}})  # the config has overrides
         run.log_params(flat(chosen | settings))
-        root = Path(params.data.root) / category
         verify_images(index, root)
         course = Course(STATE / category, key_of(category, params, settings | weights))
         STATE.mkdir(exist_ok=True)
         require_space(STATE, course.space(model, params.threshold.folds), f"the state and the model of {category}")
-        paths = [root / path for path in index["image_path"]]
         features, augmented = embed(model, paths, params, folder=STATE)
         log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in features])
         with deferred() as check:
@@ -80,18 +80,26 @@ def train(category: str, params: Params) -> None:
             "train_seconds": time.perf_counter() - start,
             "threshold": threshold,
         }
-        seen = appearances(paths, image_size=model.config.image_size)
+        seen = appearances(paths, model.frame)
         finish(model, category, run, epochs, about, score_table(index, normal, seen))
         course.forget()
 
 
-def build(params: Params) -> FastFlow:
-    """The model, with its backbone's weights. Raises ValueError, which names the section of the parameters at fault."""
+def build(params: Params, paths: list[Path]) -> FastFlow:
+    """The model for the pictures in `paths`, with its backbone's weights. Raises ValueError, which names the section of
+    the parameters at fault."""
     if params.model.weights in (IMAGENET, PRETRAINED):
         log.info("ImageNet weights for %s: installed, in this machine's cache, or else downloaded", params.model.preset)
     try:
-        config = preset(params.model.preset, **params.model.overrides)
+        config = config_for(
+            paths,
+            params.model.preset,
+            image_area=params.model.image_area,
+            **{"image_size": params.model.image_size} | params.model.overrides,
+        )
         return build_model(config, weights=params.model.weights, seed=params.seed)
+    except BadData:
+        raise
     except ValueError as error:
         raise ValueError(f"{PARAMS_FILE}, section model: {error}") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, write_text
+from fastflow.frame import Frame
 
 ABOUT = "export.json"
 
@@ -22,17 +23,18 @@ def write_about(
     precision: str,
     category: str,
     model: str,
-    image_size: tuple[int, int],
+    frame: Frame,
     threshold: Mapping[str, Any],
     **more: Any,
 ) -> None:
-    """Seals the files that are in `folder`. `model`: the version it was made from; `image_size`: height, width."""
+    """Seals the files that are in `folder`. `model`: the version it was made from; `frame`: what it takes."""
     about = {
         "format": runtime,
         "precision": precision,
         "category": category,
         "model": model,
-        "image_size": list(image_size),
+        "image_size": [frame.height, frame.width],
+        "grid": frame.grid,
         "threshold": dict(threshold),
         **more,
         "sha256": {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != ABOUT},

@@ -1,13 +1,12 @@
 """Whether an exported model says what the trained one says, image by image."""
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from fastflow.errors import BadData
-from fastflow.export.runner import Images, Scores
+from fastflow.export.runner import Images, Run, Sizes
 
 LEAST_IMAGES = 20
 
@@ -31,12 +30,13 @@ class NotTheSame(BadData):
 
 
 def compare(
-    reference: Callable[[Images], Scores], exported: Callable[[Images], Scores], images: Images, *, batch_size: int = 8
+    reference: Run, exported: Run, images: Images, sizes: Sizes | None = None, *, batch_size: int = 8
 ) -> pd.DataFrame:
-    """A row for each image (N, 3, H, W), uint8: pred_score and pred_label of the checkpoint and of the export, and the
-    relative difference of scores; the export is asked alone and in batches, and the worse answer counts."""
-    of_checkpoint = _in_batches(reference, images, batch_size)
-    alone, together = _in_batches(exported, images, 1), _in_batches(exported, images, batch_size)
+    """A row for each image (N, 3, H, W), uint8, with pictures of `sizes` (N, 2): pred_score and pred_label of the
+    checkpoint and of the export, and the relative difference of scores; the export is asked alone and in batches, and
+    the worse answer counts."""
+    of_checkpoint = _in_batches(reference, images, sizes, batch_size)
+    alone, together = (_in_batches(exported, images, sizes, count) for count in (1, batch_size))
     scale = np.maximum(np.abs(of_checkpoint["pred_score"]), np.finfo(np.float32).tiny)
     differences = [np.abs(found["pred_score"] - of_checkpoint["pred_score"]) / scale for found in (alone, together)]
     flipped = [found["pred_label"] != of_checkpoint["pred_label"] for found in (alone, together)]
@@ -70,6 +70,7 @@ def require_parity(table: pd.DataFrame, *, precision: str) -> None:
         )
 
 
-def _in_batches(run: Callable[[Images], Scores], images: Sequence[Images] | Images, size: int) -> dict[str, np.ndarray]:
-    parts = [run(np.asarray(images[first : first + size])) for first in range(0, len(images), size)]
+def _in_batches(run: Run, images: Images, sizes: Sizes | None, count: int) -> dict[str, np.ndarray]:
+    sizes = np.tile(images.shape[2:], (len(images), 1)) if sizes is None else sizes
+    parts = [run(images[first : first + count], sizes[first : first + count]) for first in range(0, len(images), count)]
     return {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("pred_score", "pred_label")}

@@ -2,40 +2,50 @@
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastflow.export.about import BadExport, read_about, verify
+from fastflow.frame import Frame
 
 FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch": "model.pt2"}
 PRECISIONS = {"onnx": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "torch": ("fp32",)}
-INPUT, OUTPUTS = "images", ("pred_score", "pred_label", "anomaly_map")
+INPUT, SIZES, OUTPUTS = "images", "sizes", ("pred_score", "pred_label", "anomaly_map")
 
 Images = NDArray[np.uint8]
+Sizes = NDArray[np.int64]
 
 
 class Scores(NamedTuple):
-    """pred_score (B,) float32; pred_label (B,) int64, 1 above the threshold; anomaly_map (B, 1, H, W) float32."""
+    """pred_score (B,) float32; pred_label (B,) int64, 1 above the threshold; anomaly_map (B, 1, H, W) float32, NaN in
+    padding."""
 
     pred_score: NDArray[np.float32]
     pred_label: NDArray[np.int64]
     anomaly_map: NDArray[np.float32]
 
 
-class Export(NamedTuple):
-    """An open export: `run` takes uint8 images (B, 3, H, W) of `image_size`; `about` is its export.json."""
+class Run(Protocol):
+    """Scores uint8 images (B, 3, H, W) of a model's frame; `sizes` (B, 2), the height and width of each picture in its
+    image, the rest of which is padding; None: all of it."""
 
-    run: Callable[[Images], Scores]
+    def __call__(self, images: Images, sizes: Sizes | None = None) -> Scores: ...
+
+
+class Export(NamedTuple):
+    """An open export: `run` takes images of its `frame`; `about` is its export.json."""
+
+    run: Run
     about: dict[str, Any]
 
     @property
-    def image_size(self) -> tuple[int, int]:
+    def frame(self) -> Frame:
         height, width = self.about["image_size"]
-        return height, width
+        return Frame(height, width, self.about.get("grid"))  # older exports have none
 
 
 def open_export(folder: Path, *, threads: int | None = None) -> Export:
@@ -50,7 +60,7 @@ def open_export(folder: Path, *, threads: int | None = None) -> Export:
     return Export(run, about)
 
 
-def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None = None) -> Callable[[Images], Scores]:
+def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None = None) -> Run:
     """The model file of a folder, as a function; `runtime` is its format. Raises BadExport where it is not here."""
     package = {"onnx": "onnxruntime"}.get(runtime, runtime)
     if importlib.util.find_spec(package) is None:
@@ -65,39 +75,50 @@ def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None
             return _open_torch(path)
 
 
-def _open_onnx(path: Path, threads: int) -> Callable[[Images], Scores]:
+def inputs_of(images: Images, sizes: Sizes | None, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """By name, those that a model takes: one that stretches pictures asks for no sizes."""
+    if sizes is None:
+        sizes = np.tile(images.shape[2:], (len(images), 1))
+    found: dict[str, NDArray[Any]] = {INPUT: np.ascontiguousarray(images), SIZES: np.ascontiguousarray(sizes, np.int64)}
+    return {name: found[name] for name in names}
+
+
+def _open_onnx(path: Path, threads: int) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda images: Scores(*session.run(list(OUTPUTS), {INPUT: np.ascontiguousarray(images)}))
+    names = [one.name for one in session.getinputs_of()]
+    return lambda images, sizes=None: Scores(*session.run(list(OUTPUTS), inputs_of(images, sizes, names)))
 
 
-def _open_openvino(path: Path, precision: str, threads: int) -> Callable[[Images], Scores]:
+def _open_openvino(path: Path, precision: str, threads: int) -> Run:
     import openvino
 
     core = openvino.Core()
     hint = {"bf16": "bf16"}.get(precision, "f32")  # by default OpenVINO takes bf16 where it can: other scores, unsaid
     settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(path, "CPU", settings)
-    request = compiled.create_infer_request()
+    request, names = compiled.create_infer_request(), [one.any_name for one in compiled.inputs]
 
-    def run(images: Images) -> Scores:
-        found = request.infer({INPUT: np.ascontiguousarray(images)})
+    def run(images: Images, sizes: Sizes | None = None) -> Scores:
+        found = request.infer(inputs_of(images, sizes, names))
         return Scores(*(np.array(found[name]) for name in OUTPUTS))
 
     return run
 
 
-def _open_torch(path: Path) -> Callable[[Images], Scores]:
+def _open_torch(path: Path) -> Run:
     import torch
 
-    program = torch.export.load(path).module()
+    exported = torch.export.load(path)
+    names, program = exported.graph_signature.user_inputs, exported.module()
 
-    def run(images: Images) -> Scores:
+    def run(images: Images, sizes: Sizes | None = None) -> Scores:
+        given = [torch.from_numpy(part) for part in inputs_of(images, sizes, names).values()]
         with torch.inference_mode():
-            return Scores(*(part.numpy() for part in program(torch.from_numpy(np.ascontiguousarray(images)))))
+            return Scores(*(part.numpy() for part in program(*given)))
 
     return run

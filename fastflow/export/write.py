@@ -3,33 +3,37 @@
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import openvino
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import FILES, INPUT, OUTPUTS, Images
+from fastflow.export.runner import FILES, INPUT, OUTPUTS, SIZES, Images, inputs_of
 
 
-def write_torch(graph: ScoringGraph, folder: Path, *, image_size: tuple[int, int]) -> None:
+def write_torch(graph: ScoringGraph, folder: Path) -> None:
     """`model.pt2`, a program of torch.export for any batch size."""
-    torch.export.save(_exported(graph, image_size), folder / FILES["torch"])
+    torch.export.save(
+        torch.export.export(graph, _example(graph), dynamic_shapes=_any_batch(graph)), folder / FILES["torch"]
+    )
 
 
-def write_onnx(graph: ScoringGraph, folder: Path, *, image_size: tuple[int, int]) -> None:
-    """`model.onnx`, for any batch size: input `images`, outputs `pred_score`, `pred_label`, `anomaly_map`."""
+def write_onnx(graph: ScoringGraph, folder: Path) -> None:
+    """`model.onnx`, for any batch size: inputs `images` and, with `letterbox`, `sizes`; outputs `pred_score`,
+    `pred_label`, `anomaly_map`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about PyTorch's next versions
         program = torch.onnx.export(
             graph,
-            (_example(image_size),),
-            input_names=[INPUT],
+            _example(graph),
+            input_names=list(_any_batch(graph)),
             output_names=list(OUTPUTS),
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamic_shapes=_any_batch(graph),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -58,7 +62,7 @@ def write_int8(folder: Path, images: Images) -> None:
         quantize_static(
             prepared,
             path,
-            _Calibration(images),
+            _Calibration(images, [one.name for one in onnx.load(path, load_external_data=False).graph.input]),
             quant_format=QuantFormat.QDQ,
             nodes_to_quantize=_convolutions_of_flows(prepared),
             per_channel=True,
@@ -76,19 +80,20 @@ def _convolutions_of_flows(path: Path) -> list[str]:
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
     """One image at a time, as ONNX Runtime asks for them."""
 
-    def __init__(self, images: Images) -> None:
-        self._left = iter(images)
+    def __init__(self, images: Images, names: list[str]) -> None:
+        self._left, self._names = iter(images), names
 
-    def get_next(self) -> dict[str, Images] | None:
+    def get_next(self) -> dict[str, Any] | None:
         image = next(self._left, None)
-        return None if image is None else {INPUT: image[None]}
+        return None if image is None else inputs_of(image[None], None, self._names)
 
 
-def _exported(graph: nn.Module, image_size: tuple[int, int]) -> torch.export.ExportedProgram:
-    return torch.export.export(
-        graph, (_example(image_size),), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
-    )
+def _example(graph: ScoringGraph) -> tuple[Tensor, ...]:
+    images = torch.zeros(2, 3, *graph.image_size, dtype=torch.uint8)
+    return (images, torch.tensor([graph.image_size] * 2)) if graph.letterbox else (images,)
 
 
-def _example(image_size: tuple[int, int]) -> Tensor:
-    return torch.zeros(2, 3, *image_size, dtype=torch.uint8)
+def _any_batch(graph: ScoringGraph) -> dict[str, dict[int, Any]]:
+    """The inputs' names, all of one batch, whose size is open."""
+    batch = torch.export.Dim("batch")
+    return {name: {0: batch} for name in ((INPUT, SIZES) if graph.letterbox else (INPUT,))}

@@ -53,6 +53,7 @@ class Findings(Section):
     suspicious: Policy
     odd_mode: Policy
     odd_size: Policy
+    odd_shape: Policy = "report"
     name_clash: Policy
     name_form: WithoutImage
     foreign_file: WithoutImage
@@ -70,6 +71,8 @@ class Demo(Section):
 class Model(Section):
     preset: str
     weights: str
+    image_size: Literal["auto"] | Annotated[list[Count], Field(min_length=2, max_length=2)] = "auto"
+    image_area: Count | None = None
     overrides: dict[str, Any]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fastflow.decode import fitted, open_image, to_rgb
+from fastflow.frame import Frame, Framed, read_framed
 
 
 class Appearance(NamedTuple):
@@ -25,17 +25,17 @@ class Appearance(NamedTuple):
 
 
 class Photograph(NamedTuple):
-    """RGB `pixels` (H, W, 3) at the model's size, and what the file looks like."""
+    """A file in a model's frame, and what it looks like."""
 
-    pixels: NDArray[np.uint8]
+    framed: Framed
     appearance: Appearance
 
 
-def read_photograph(path: Path, *, image_size: tuple[int, int]) -> Photograph:
-    """As `fastflow.decode.read_image`. Raises BadImage."""
-    image = to_rgb(open_image(path), path)
-    pixels = fitted(image, image_size)
-    return Photograph(pixels, Appearance(image.width, image.height, *levels_of(pixels)))
+def read_photograph(path: Path, frame: Frame) -> Photograph:
+    """As `fastflow.frame.read_framed`. Raises BadImage."""
+    found = read_framed(path, frame)
+    height, width = found.size
+    return Photograph(found, Appearance(found.shape[1], found.shape[0], *levels_of(found.pixels[:height, :width])))
 
 
 def levels_of(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:
@@ -47,11 +47,11 @@ def levels_of(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:
     return brightness, contrast, sharpness
 
 
-def appearances(paths: Sequence[Path], *, image_size: tuple[int, int]) -> list[Appearance]:
+def appearances(paths: Sequence[Path], frame: Frame) -> list[Appearance]:
     """Of each file, in order; read by several threads. Raises BadImage."""
 
     def look(path: Path) -> Appearance:
-        return read_photograph(path, image_size=image_size).appearance
+        return read_photograph(path, frame).appearance
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(look, paths))

@@ -121,7 +121,7 @@ def flipped(index: pd.DataFrame, root: Path, row: int, first: Judged, second: Ju
 def pictures_of(path: Path, mask: Path | None, one: Judged, row: int) -> Triplet:
     anomaly_map = one.scored.anomaly_maps[row]
     height, width = anomaly_map.shape
-    image, (gt_mask,) = read_image(path, image_size=(height, width)), read_masks([mask], image_size=(height, width))
+    image, (gt_mask,) = read_image(path, image_size=(height, width)), read_masks([mask], sizes=[(height, width)])
     return triplet(image, anomaly_map, gt_mask, low=one.threshold["low"], threshold=one.threshold["pixel"])
 
 

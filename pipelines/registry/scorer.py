@@ -1,13 +1,13 @@
 """Whatever a person names as a model, ready to score: an export, a checkpoint, a registered version."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from fastflow.export.about import ABOUT
-from fastflow.export.runner import Images, Scores, open_export
+from fastflow.export.runner import Images, Run, Scores, Sizes, open_export
+from fastflow.frame import Frame
 from fastflow.sealed import CONFIG, read_config
 from pipelines.core.names import unknown
 from pipelines.core.paths import model_folder
@@ -15,15 +15,16 @@ from pipelines.core.running import training_now
 
 
 class Scorer(NamedTuple):
-    """`run` takes uint8 images (B, 3, H, W) of `image_size`; scores above `threshold` are anomalous.
+    """`run` takes uint8 images (B, 3, H, W) of `frame`, and the pictures' sizes (B, 2) in them; scores above
+    `threshold` are anomalous.
 
     `low` and `pixel_threshold`: where colours of the heat map begin, and where a pixel is anomalous.
     """
 
-    run: Callable[[Images], Scores]
+    run: Run
     category: str
     version: str
-    image_size: tuple[int, int]
+    frame: Frame
     threshold: float
     low: float
     pixel_threshold: float
@@ -41,7 +42,7 @@ def open_scorer(source: str, *, threads: int | None = None) -> Scorer:
         export = open_export(Path(source), threads=threads)
         about = export.about
         version = f"{about['model']} {about['format']}-{about['precision']}"
-        return _scorer(export.run, about["category"], version, export.image_size, about["threshold"])
+        return _scorer(export.run, about["category"], version, export.frame, about["threshold"])
     from pipelines.registry.checkpoints import (
         checkpoint_of,  # imports MLflow, which takes seconds: an export does without
     )
@@ -77,20 +78,16 @@ def of_checkpoint(folder: Path, category: str, version: str) -> Scorer:
     model = load_checkpoint(folder)
     threshold = read_config(folder)["threshold"]
 
-    def run(images: Images) -> Scores:
+    def run(images: Images, sizes: Sizes | None = None) -> Scores:
         with torch.inference_mode():
-            found = model(torch.from_numpy(np.ascontiguousarray(images)))
+            found = model(
+                torch.from_numpy(np.ascontiguousarray(images)), None if sizes is None else torch.from_numpy(sizes)
+            )
         score = found.pred_score.numpy()
         return Scores(score, (score > threshold["image"]).astype(np.int64), found.anomaly_map.numpy())
 
-    return _scorer(run, category, version, model.config.image_size, threshold)
+    return _scorer(run, category, version, model.frame, threshold)
 
 
-def _scorer(
-    run: Callable[[Images], Scores],
-    category: str,
-    version: str,
-    image_size: tuple[int, int],
-    threshold: dict[str, float],
-) -> Scorer:
-    return Scorer(run, category, version, image_size, threshold["image"], threshold["low"], threshold["pixel"])
+def _scorer(run: Run, category: str, version: str, frame: Frame, threshold: dict[str, float]) -> Scorer:
+    return Scorer(run, category, version, frame, threshold["image"], threshold["low"], threshold["pixel"])

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastflow.checkpoint import load_checkpoint
-from fastflow.decode import Sent, read_image
+from fastflow.decode import Sent
+from fastflow.frame import Framed, read_framed
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config
 
@@ -40,14 +41,12 @@ class ServedModel:
         column = "image" if "image" in model_input else 0  # MLflow names the column of a plain list 0
         if column not in model_input:
             raise ValueError(f"the input needs a column 'image' (path or base64), got {list(model_input.columns)}")
-        scores = [
-            self._score(read_image(_source(v), image_size=self.model.config.image_size)) for v in model_input[column]
-        ]
+        scores = [self._score(read_framed(_source(value), self.model.frame)) for value in model_input[column]]
         return pd.DataFrame({"pred_score": scores, "pred_label": [int(s > self.threshold) for s in scores]})
 
-    def _score(self, pixels: NDArray[np.uint8]) -> float:
-        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
-        return float(self.model(image).pred_score)
+    def _score(self, framed: Framed) -> float:
+        image = torch.from_numpy(framed.pixels.copy()).permute(2, 0, 1)[None]
+        return float(self.model(image, torch.tensor([framed.size])).pred_score)
 
 
 def _source(value: object) -> Path | io.BytesIO:

@@ -26,19 +26,19 @@ def write_cases(
     folder: Path, index: pd.DataFrame, scored: Scored, root: Path, *, threshold: Mapping[str, float]
 ) -> None:
     """Pictures of chosen images in `folder`/pictures; heat on one scale a model."""
-    size = scored.anomaly_maps.shape[1:]
     masks = mask_paths(index, root)
     groups = choose_cases(index.assign(pred_score=scored.pred_score), threshold=threshold["image"])
     rows = list(dict.fromkeys(row for chosen in groups.values() for row in chosen))
+    sizes = [one.shape for one in scored.anomaly_maps]
     cases = [
         Case(
             image_path=index["image_path"][i],
             defect_type=index["defect_type"][i],
             gt_label=int(index["gt_label"][i]),
             pred_score=float(scored.pred_score[i]),
-            image=read_image(root / index["image_path"][i], image_size=size),
+            image=read_image(root / index["image_path"][i], image_size=sizes[i]),
             anomaly_map=scored.anomaly_maps[i],
-            gt_mask=read_masks([masks[i]], image_size=size)[0],
+            gt_mask=read_masks([masks[i]], sizes=[sizes[i]])[0],
         )
         for i in rows
     ]

@@ -12,7 +12,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ import pandas as pd
 import torch
 
 from fastflow.checkpoint import load_checkpoint
-from fastflow.data import read_images
+from fastflow.data import Pictures, read_pictures
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import LEAST_IMAGES, TOLERANCES, compare, require_parity
-from fastflow.export.runner import PRECISIONS, Images, Scores, open_file
+from fastflow.export.runner import PRECISIONS, Images, Run, Scores, Sizes, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
+from fastflow.frame import Frame
 from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
 from fastflow.model import FastFlow
@@ -55,20 +56,22 @@ def export(category: str, params: Params, *, model: str, formats: list[str], pre
     with checkpoint_of(model) as named:
         trained = load_checkpoint(named.folder)
         threshold = read_config(named.folder)["threshold"]
-        rows, images = comparison_images(category, params, trained.config.image_size)
-        calibration = training_images(category, params, trained.config.image_size) if precision == "int8" else None
+        rows, pictures = comparison_images(category, params, trained.frame)
+        calibration = training_images(category, params, trained.frame) if precision == "int8" else None
         for runtime in formats:
             log.info("writing %s %s, then comparing it with the checkpoint", runtime, precision)
             with written_whole(to / f"{runtime}-{precision}") as part:
                 write_model(trained, part, threshold["image"], runtime=runtime, precision=precision, images=calibration)
-                parity = compared(trained, part, threshold["image"], rows, images, runtime=runtime, precision=precision)
+                parity = compared(
+                    trained, part, threshold["image"], rows, pictures, runtime=runtime, precision=precision
+                )
                 write_about(
                     part,
                     runtime=runtime,
                     precision=precision,
                     category=named.category,
                     model=named.version,
-                    image_size=trained.config.image_size,
+                    frame=trained.frame,
                     threshold=threshold,
                     parity=parity,
                 )
@@ -94,11 +97,11 @@ def write_model(
     trained: FastFlow, folder: Path, threshold: float, *, runtime: str, precision: str, images: Images | None
 ) -> None:
     """The model's file in its format; `images` calibrate int8."""
-    graph, size = ScoringGraph(trained, threshold=threshold), trained.config.image_size
+    graph = ScoringGraph(trained, threshold=threshold)
     if runtime == "torch":
-        write_torch(graph, folder, image_size=size)
+        write_torch(graph, folder)
         return
-    write_onnx(graph, folder, image_size=size)
+    write_onnx(graph, folder)
     if images is not None:
         write_int8(folder, images)
     if runtime == "openvino":
@@ -110,7 +113,7 @@ def compared(
     folder: Path,
     threshold: float,
     rows: pd.DataFrame,
-    images: Images,
+    pictures: Pictures,
     *,
     runtime: str,
     precision: str,
@@ -121,8 +124,9 @@ def compared(
         NotTheSame: it scores otherwise.
     """
     run = open_file(folder, runtime=runtime, precision=precision)
+    images, sizes = pictures.images.numpy(), pictures.sizes.numpy()
     with progress("comparing", 3 * len(images), unit="score") as advance:  # the export is asked twice
-        table = compare(_telling(reference(trained, threshold), advance), _telling(run, advance), images)
+        table = compare(_telling(reference(trained, threshold), advance), _telling(run, advance), images, sizes)
     require_parity(table, precision=precision)
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
     table.to_csv(folder / "parity.csv", index=False)
@@ -147,44 +151,45 @@ def compared(
     return parity
 
 
-def reference(trained: FastFlow, threshold: float) -> Callable[[Images], Scores]:
+def reference(trained: FastFlow, threshold: float) -> Run:
     """The checkpoint itself, by its definition, as an export is asked."""
     trained.fused = False
 
-    def run(images: Images) -> Scores:
-        found = trained(torch.from_numpy(images))
+    def run(images: Images, sizes: Sizes | None = None) -> Scores:
+        found = trained(torch.from_numpy(images), None if sizes is None else torch.from_numpy(sizes))
         score = found.pred_score.numpy()
         return Scores(score, (score > threshold).astype(np.int64), found.anomaly_map.numpy())
 
     return run
 
 
-def _telling(run: Callable[[Images], Scores], advance: Advance) -> Callable[[Images], Scores]:
-    def and_tell(images: Images) -> Scores:
-        scores = run(images)
+def _telling(run: Run, advance: Advance) -> Run:
+    def and_tell(images: Images, sizes: Sizes | None = None) -> Scores:
+        scores = run(images, sizes)
         advance(len(images))
         return scores
 
     return and_tell
 
 
-def comparison_images(category: str, params: Params, size: tuple[int, int]) -> tuple[pd.DataFrame, Images]:
-    """The category's test images, and training images where those are too few: rows of the index, and pixels."""
+def comparison_images(category: str, params: Params, frame: Frame) -> tuple[pd.DataFrame, Pictures]:
+    """The category's test images, and training images where those are too few: rows of the index, and pictures."""
     tested = read_index(index_file(category), split="test").assign(split="test")
     more = read_index(index_file(category), split="train").assign(split="train")
     rows = pd.concat([tested, more.head(max(0, LEAST_IMAGES - len(tested)))], ignore_index=True)
-    return rows[["image_path", "split", "gt_label"]], pixels(category, params, rows["image_path"], size)
+    return rows[["image_path", "split", "gt_label"]], pictures_of(category, params, rows["image_path"], frame)
 
 
-def training_images(category: str, params: Params, size: tuple[int, int]) -> Images:
+def training_images(category: str, params: Params, frame: Frame) -> Images:
     paths = read_index(index_file(category), split="train")["image_path"]
     spread = np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_IMAGES)).astype(int)
-    return pixels(category, params, paths.iloc[spread], size)
+    return pictures_of(category, params, paths.iloc[spread], frame).images.numpy()
 
 
-def pixels(category: str, params: Params, paths: "pd.Series[str]", size: tuple[int, int]) -> Images:
+def pictures_of(category: str, params: Params, paths: "pd.Series[str]", frame: Frame) -> Pictures:
     root = Path(params.data.root) / category
-    return np.ascontiguousarray(read_images([root / path for path in paths], image_size=size).numpy())
+    found = read_pictures([root / path for path in paths], frame)
+    return found._replace(images=found.images.contiguous())
 
 
 def tell(named: Named, folder: Path) -> None:

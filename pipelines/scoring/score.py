@@ -15,13 +15,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import SUFFIXES, image_files
+from fastflow.decode import SUFFIXES, image_files, read_image
 from fastflow.errors import BadData
 from fastflow.export.runner import Scores
 from fastflow.files import printable
+from fastflow.frame import Frame
+from fastflow.maps import Map, resize_map
 from pipelines.core.progress import progress
 from pipelines.core.stage import exit_code, log
 from pipelines.data.appearance import Photograph, read_photograph
@@ -55,15 +56,17 @@ def score(
     refused: list[str] = []
     rejected = 0
     with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
-        for batch in decoded(todo, scorer.image_size, batch_size, refused):
+        for batch in decoded(todo, scorer.frame, batch_size, refused):
             start = time.perf_counter()
-            found = scorer.run(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
+            images = np.stack([seen.framed.pixels.transpose(2, 0, 1) for _, seen in batch])
+            found = scorer.run(images, np.array([seen.framed.size for _, seen in batch]))
             milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
             results.add(rows(scorer, batch, found, milliseconds))
             rejected += int(found.pred_label.sum())
             if overlays:
                 for number, (path, seen) in enumerate(batch):
-                    write_overlay(scorer, overlays, path, seen.pixels, found.anomaly_map[number, 0])
+                    height, width = seen.framed.size
+                    write_overlay(scorer, overlays, path, found.anomaly_map[number, 0, :height, :width])
             advance(len(batch))
     if todo:
         scored = len(todo) - len(refused)
@@ -82,7 +85,7 @@ def rows(scorer: Scorer, batch: Batch, found: Scores, milliseconds: float) -> li
     ]
 
 
-def decoded(paths: Sequence[str], image_size: tuple[int, int], batch_size: int, refused: list[str]) -> Iterator[Batch]:
+def decoded(paths: Sequence[str], frame: Frame, batch_size: int, refused: list[str]) -> Iterator[Batch]:
     """Batches of readable images, decoded by threads two batches ahead; messages of the others go to `refused`."""
     batch: Batch = []
     with ThreadPoolExecutor() as pool:
@@ -90,7 +93,7 @@ def decoded(paths: Sequence[str], image_size: tuple[int, int], batch_size: int, 
         left = iter(paths)
         while True:
             for path in left:
-                ahead.append((path, pool.submit(read_photograph, Path(path), image_size=image_size)))
+                ahead.append((path, pool.submit(read_photograph, Path(path), frame)))
                 if len(ahead) > 2 * batch_size:
                     break
             if not ahead:
@@ -107,11 +110,11 @@ def decoded(paths: Sequence[str], image_size: tuple[int, int], batch_size: int, 
         yield batch
 
 
-def write_overlay(
-    scorer: Scorer, folder: Path, path: str, pixels: NDArray[np.uint8], anomaly_map: NDArray[np.float32]
-) -> None:
-    """The image with its heat, on the category's own scale: the same score is the same colour in every picture."""
-    colours = heat_colours(anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
+def write_overlay(scorer: Scorer, folder: Path, path: str, anomaly_map: Map) -> None:
+    """The image with its heat, in its own pixels, on the category's own scale: the same score is the same colour in
+    every picture."""
+    pixels = read_image(Path(path))
+    colours = heat_colours(resize_map(anomaly_map, pixels.shape[:2]), low=scorer.low, threshold=scorer.pixel_threshold)
     name = "_".join(part for part in Path(path).parts if part not in ("..", "/"))
     name += "" if Path(path).suffix.lower() in (".jpg", ".jpeg") else ".jpg"
     Image.fromarray(blend(pixels, colours)).save(folder / name, quality=90)

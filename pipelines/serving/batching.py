@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastflow.frame import Framed
 from pipelines.core.stage import log
 from pipelines.registry.scorer import Scorer
 
@@ -18,7 +19,7 @@ class Busy(RuntimeError):
 
 
 class Scored(NamedTuple):
-    """One image's answer; `milliseconds` of its batch, `batch_size` of how many."""
+    """One image's answer, its map without padding; `milliseconds` of its batch, `batch_size` of how many."""
 
     pred_score: float
     pred_label: int
@@ -28,7 +29,7 @@ class Scored(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    pixels: NDArray[np.uint8]
+    framed: Framed
     scorer: Scorer
     answer: Future[Scored]
 
@@ -47,13 +48,13 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._thread.start()
 
-    def submit(self, pixels: NDArray[np.uint8], scorer: Scorer) -> Future[Scored]:
-        """The answer to come of an image (H, W, 3); cancelling it in time spares the work. Raises Busy."""
+    def submit(self, framed: Framed, scorer: Scorer) -> Future[Scored]:
+        """The answer to come of an image in the model's frame; cancelling it in time spares the work. Raises Busy."""
         answer: Future[Scored] = Future()
         with self._changed:
             if len(self._waiting) >= self.places or self._ending:
                 raise Busy(f"{len(self._waiting)} images wait already")
-            self._waiting.append(_Waiting(pixels, scorer, answer))
+            self._waiting.append(_Waiting(framed, scorer, answer))
             self._changed.notify()
         return answer
 
@@ -87,7 +88,8 @@ class Batcher:
     def _score(self, batch: list[_Waiting]) -> None:
         start = time.perf_counter()
         try:
-            found = batch[0].scorer.run(np.stack([one.pixels.transpose(2, 0, 1) for one in batch]))
+            images = np.stack([one.framed.pixels.transpose(2, 0, 1) for one in batch])
+            found = batch[0].scorer.run(images, np.array([one.framed.size for one in batch]))
         except Exception as error:  # whatever a runtime raises: these requests fail, the next ones are tried
             log.exception("scoring failed")
             for one in batch:
@@ -96,4 +98,6 @@ class Batcher:
         milliseconds = 1000 * (time.perf_counter() - start)
         for i, one in enumerate(batch):
             score, label = float(found.pred_score[i]), int(found.pred_label[i])
-            one.answer.set_result(Scored(score, label, found.anomaly_map[i, 0], milliseconds, len(batch)))
+            height, width = one.framed.size
+            anomaly_map = found.anomaly_map[i, 0, :height, :width]
+            one.answer.set_result(Scored(score, label, anomaly_map, milliseconds, len(batch)))

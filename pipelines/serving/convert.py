@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from fastflow.checkpoint import load_checkpoint
-from fastflow.decode import Sent, read_image
+from fastflow.decode import Sent
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import compare, require_parity
-from fastflow.export.runner import Images, open_file
+from fastflow.export.runner import Images, Sizes, open_file
 from fastflow.export.write import write_onnx
+from fastflow.frame import Frame, read_framed
 from fastflow.sealed import read_config
 from pipelines.core.stage import exit_code
 from pipelines.registry.checkpoints import checkpoint_of
@@ -36,11 +37,12 @@ def convert(name: str, to: Path) -> None:
     with checkpoint_of(name) as named:
         trained = load_checkpoint(named.folder)
         threshold = read_config(named.folder)["threshold"]
-        size = trained.config.image_size
         to.mkdir(parents=True)
-        write_onnx(ScoringGraph(trained, threshold=threshold["image"]), to, image_size=size)
-        images = variants(example(named.folder, size))
-        table = compare(reference(trained, threshold["image"]), open_file(to, runtime="onnx", precision="fp32"), images)
+        write_onnx(ScoringGraph(trained, threshold=threshold["image"]), to)
+        images = variants(example(named.folder, trained.frame))
+        sizes = variant_sizes(trained.frame)
+        exported = open_file(to, runtime="onnx", precision="fp32")
+        table = compare(reference(trained, threshold["image"]), exported, images, sizes)
         require_parity(table, precision="fp32")
     write_about(
         to,
@@ -48,17 +50,17 @@ def convert(name: str, to: Path) -> None:
         precision="fp32",
         category=named.category,
         model=named.version,
-        image_size=size,
+        frame=trained.frame,
         threshold=threshold,
     )
 
 
-def example(checkpoint: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def example(checkpoint: Path, frame: Frame) -> NDArray[np.uint8]:
     """The image (H, W, 3) registered with a model, which lies beside the checkpoint's folder; else noise."""
     for folder in list(checkpoint.parents)[:2]:
         if (folder / EXAMPLE).is_file():
-            return read_image(Sent(example_file(folder)), image_size=size)
-    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+            return read_framed(Sent(example_file(folder)), frame).pixels
+    return np.random.default_rng(0).integers(0, 256, (frame.height, frame.width, 3), dtype=np.uint8)
 
 
 def variants(pixels: NDArray[np.uint8]) -> Images:
@@ -69,6 +71,15 @@ def variants(pixels: NDArray[np.uint8]) -> Images:
         moved = np.roll(pixels, tuple(rng.integers(-32, 33, 2)), axis=(0, 1)).astype(np.float64)
         made.append((moved * rng.uniform(0.7, 1.3) + rng.normal(0, 5, pixels.shape)).clip(0, 255).astype(np.uint8))
     return np.ascontiguousarray(np.stack(made).transpose(0, 3, 1, 2))
+
+
+def variant_sizes(frame: Frame) -> Sizes:
+    """How much of each variant is picture: of every third one a part, where the model pads."""
+    rng = np.random.default_rng(0)
+    sizes = np.tile((frame.height, frame.width), (VARIANTS, 1))
+    for one in sizes[::3] if frame.grid else []:
+        one[rng.integers(2)] //= 2
+    return sizes
 
 
 def main() -> None:

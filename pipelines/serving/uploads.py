@@ -2,13 +2,12 @@
 
 import io
 
-import numpy as np
 from fastapi import HTTPException, Request
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from fastflow.decode import FORMATS, Sent, read_image
+from fastflow.decode import FORMATS, Sent
 from fastflow.errors import BadData
+from fastflow.frame import Frame, Framed, read_framed
 
 MAX_BYTES, MAX_PIXELS = 32 * 2**20, 50_000_000
 
@@ -29,8 +28,8 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
     return bytes(content)
 
 
-def decode(content: bytes, image_size: tuple[int, int], max_pixels: int) -> NDArray[np.uint8]:
-    """The image (H, W, 3) at a model's size. Raises HTTPException: 415 no image, 413 too many pixels, 400 damaged."""
+def decode(content: bytes, frame: Frame, max_pixels: int) -> Framed:
+    """The image in a model's frame. Raises HTTPException: 415 no image, 413 too many pixels, 400 damaged."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:  # the header alone
             width, height = image.size
@@ -45,6 +44,6 @@ def decode(content: bytes, image_size: tuple[int, int], max_pixels: int) -> NDAr
     if width * height > max_pixels:
         raise HTTPException(413, f"the image has {width}x{height} pixels; at most {max_pixels:,} are allowed")
     try:
-        return read_image(Sent(content), image_size=image_size)
+        return read_framed(Sent(content), frame)
     except BadData as error:
         raise HTTPException(400, str(error)) from error

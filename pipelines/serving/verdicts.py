@@ -38,7 +38,7 @@ class Answer(BaseModel):
     threshold: float
     model: str
     milliseconds: float = Field(description="of the model, for the batch that this image was in")
-    anomaly_map: str | None = Field(None, description="a PNG with transparency to lay over the image, in base64")
+    anomaly_map: str | None = Field(None, description="a PNG with transparency, of the image's shape, in base64")
 
 
 class Verdicts:
@@ -88,8 +88,8 @@ class Verdicts:
         async with self.room, asyncio.timeout(self.limits.seconds):
             content = await read_body(request, max_bytes=self.limits.max_bytes)
             async with self.decoding:
-                pixels = await asyncio.to_thread(decode, content, scorer.image_size, self.limits.max_pixels)
-            return await asyncio.wrap_future(self.batcher.submit(pixels, scorer))
+                framed = await asyncio.to_thread(decode, content, scorer.frame, self.limits.max_pixels)
+            return await asyncio.wrap_future(self.batcher.submit(framed, scorer))
 
 
 def scorer_of(models: Models, category: str | None) -> Scorer:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import fastflow
 from fastflow.augment import Augmented, augmented_features
-from fastflow.data import read_images
+from fastflow.data import read_pictures
 from fastflow.features import Room, extract_features
 from fastflow.files import file_sha256
 from fastflow.fit import FINAL, Hooks, Progress
@@ -58,8 +58,7 @@ def embed(
     features = extract_features(model, images, batch_size=size, device=model.mean.device, room=room)
     if not train.augment:
         return features, None
-    decoded = read_images(images, image_size=model.config.image_size)
-    return features, augmented_features(model, decoded, train.augment, batch_size=size)
+    return features, augmented_features(model, read_pictures(images, model.frame), train.augment, batch_size=size)
 
 
 class Course:

@@ -148,7 +148,7 @@ FAULTS: list[tuple[Callable[[Path], None], set[tuple[str, str]]]] = [
     (other_format, {("unreadable", "test/good/002.png")}),
     (grey_image, {("odd_mode", "train/good/002.png")}),
     (deep_image, {("odd_mode", "train/good/003.png")}),
-    (large_image, {("odd_size", "test/good/003.png")}),
+    (large_image, {("odd_size", "test/good/003.png"), ("odd_shape", "test/good/003.png")}),
     (no_mask, {("missing_mask", "test/square/001.png")}),
     (misnamed_mask, {("missing_mask", "test/square/002.png"), ("extra_mask", "ground_truth/square/2_mask.png")}),
     (small_mask, {("mask_size", "ground_truth/square/003_mask.png")}),

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from fastflow.frame import Frame
 from pipelines.data.appearance import appearances, levels_of, read_photograph
 
 
@@ -29,10 +30,10 @@ def test_light_moves_brightness_and_contrast_but_not_sharpness() -> None:
 
 def test_size_is_the_files_and_levels_are_those_of_the_models_input(tmp_path: Path) -> None:
     Image.fromarray(noise(80)).crop((0, 0, 80, 60)).save(tmp_path / "a.png")
-    seen = read_photograph(tmp_path / "a.png", image_size=(32, 40))
-    assert seen.pixels.shape == (32, 40, 3)
+    seen = read_photograph(tmp_path / "a.png", Frame(32, 40))
+    assert seen.framed.pixels.shape == (32, 40, 3)
     assert seen.appearance[:2] == (80, 60)
-    grey = np.asarray(Image.fromarray(seen.pixels).convert("L"), np.float64)
+    grey = np.asarray(Image.fromarray(seen.framed.pixels).convert("L"), np.float64)
     assert seen.appearance.brightness == pytest.approx(grey.mean(), abs=0.6)
     assert seen.appearance.contrast == pytest.approx(grey.std(), abs=0.3)
-    assert appearances([tmp_path / "a.png"] * 3, image_size=(32, 40)) == [seen.appearance] * 3
+    assert appearances([tmp_path / "a.png"] * 3, Frame(32, 40)) == [seen.appearance] * 3

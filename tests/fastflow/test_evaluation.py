@@ -15,7 +15,7 @@ def test_at_the_original_size_maps_are_enlarged_and_masks_are_as_drawn(tmp_path:
     folder = write_plates(tmp_path / "plates", num_train=2, num_test=2, size=96)
     index = list_category(folder).query("split == 'test'").reset_index(drop=True)
     small = np.random.default_rng(0).random((len(index), 24, 32), np.float32)
-    scored = Scored(np.zeros(len(index), np.float32), small, 0.0)
+    scored = Scored(np.zeros(len(index), np.float32), list(small), [(96, 96)] * len(index), 0.0)
     maps, masks = pixels(index, scored, folder, original_size=True)
     for path, anomaly_map, mask, before in zip(index["mask_path"], maps, masks, small, strict=True):
         expected = np.asarray(Image.fromarray(before).resize((96, 96), Image.Resampling.BILINEAR))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from fastflow.augment import augment, augmented_features
-from fastflow.data import read_images
+from fastflow.data import Pictures, read_pictures
 from fastflow.features import Room, extract_features, features_of
 from fastflow.model import FastFlow
 from tests.conftest import ROOT, tiny_config
@@ -36,7 +36,7 @@ def test_kept_features_are_those_of_each_image_alone(
     assert all(f.dtype == dtype for f in kept)
     assert not list(scratch.iterdir()), "the file has no name: nobody else can take it for theirs"
     for i, path in enumerate(paths_of(plates)):
-        alone = tiny_model.extract(read_images([path], image_size=tiny_model.config.image_size))
+        alone = tiny_model.extract(read_pictures([path], tiny_model.frame).images)
         for got, expected in zip(features_of(kept, torch.tensor([i]), device=CPU), alone, strict=True):
             assert got.dtype == torch.float32
             tolerance = 1e-4 if dtype == torch.float32 else 2**-7
@@ -110,17 +110,21 @@ def test_augmented_images_are_flips_and_turns_and_all_come_up() -> None:
 
 
 def test_augmented_features_are_those_of_the_augmented_images(plates: Path, tiny_model: FastFlow) -> None:
-    images = read_images(paths_of(plates), image_size=tiny_model.config.image_size)
-    features = augmented_features(tiny_model, images, ["hflip", "rot90"], batch_size=2)
+    pictures = read_pictures(paths_of(plates), tiny_model.frame)
+    features = augmented_features(tiny_model, pictures, ["hflip", "rot90"], batch_size=2)
     rows = torch.tensor([5, 0, 3])
     found = features(rows, torch.Generator().manual_seed(3))
-    expected = tiny_model.extract(augment(images[rows], ["hflip", "rot90"], torch.Generator().manual_seed(3)))
+    expected = tiny_model.extract(augment(pictures.images[rows], ["hflip", "rot90"], torch.Generator().manual_seed(3)))
     for got, wanted in zip(found, expected, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
 
+def blank(height: int, width: int) -> Pictures:
+    return Pictures(torch.zeros(1, 3, height, width), torch.tensor([[height, width]]), [(height, width)])
+
+
 def test_augmentations_that_cannot_be_are_refused(tiny_model: FastFlow) -> None:
     with pytest.raises(ValueError, match=r"\['blur'\] are unknown; allowed: hflip, vflip, rot90"):
-        augmented_features(tiny_model, torch.zeros(1, 3, 8, 8), ["blur"], batch_size=1)
+        augmented_features(tiny_model, blank(8, 8), ["blur"], batch_size=1)
     with pytest.raises(ValueError, match="needs square images; the model's are 8x6"):
-        augmented_features(tiny_model, torch.zeros(1, 3, 8, 6), ["rot90"], batch_size=1)
+        augmented_features(tiny_model, blank(8, 6), ["rot90"], batch_size=1)

@@ -15,6 +15,7 @@ from PIL import Image
 from fastflow.checkpoint import save_checkpoint
 from fastflow.errors import BadData
 from fastflow.files import file_sha256
+from fastflow.frame import Frame
 from fastflow.model import FastFlow
 from fastflow.sealed import write_threshold
 from pipelines.core.params_edit import write_values
@@ -43,7 +44,7 @@ def plates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels = np.asarray(image.convert("RGB")).astype(np.float64)
         pixels = (pixels + rng.normal(0, 4) + rng.normal(0, 3, pixels.shape)).clip(0, 255)
         Image.fromarray(pixels.astype(np.uint8)).save(photographs / f"{number:03}.png")
-    seen = pd.DataFrame(appearances(sorted(photographs.iterdir()), image_size=(SIZE, SIZE)))
+    seen = pd.DataFrame(appearances(sorted(photographs.iterdir()), Frame(SIZE, SIZE)))
     table = json.dumps(seen.assign(pred_score=scores_of(model, photographs)).to_dict("list"))
     threshold = {"image": 1.0, "pixel": 1.0, "low": 0.1}
     files = {"normal_scores.json": table.encode()}

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
-from fastflow.data import read_images
+from fastflow.data import read_pictures
 from fastflow.model import FastFlow
 from pipelines import prepare
 from pipelines.core.params import read_params
 from pipelines.promotion import compare
 from pipelines.promotion.comparison_page import Compared, Side, render, row, way
 from pipelines.reporting.pages.page import NONE, change
-from tests.conftest import SIZE, shake, tiny_config, write_plates
+from tests.conftest import shake, tiny_config, write_plates
 from tests.stages import write_tiny_params
 
 
@@ -42,7 +42,7 @@ def plates(folder: Path) -> Path:
 def own_scores(name: str, paths: list[Path]) -> NDArray[np.float32]:
     model = load_checkpoint(Path("models") / name)
     with torch.no_grad():
-        return np.asarray(model(read_images(paths, image_size=(SIZE, SIZE))).pred_score)
+        return np.asarray(model(read_pictures(paths, model.frame).images).pred_score)
 
 
 def test_figures_are_those_of_each_model_and_flips_those_of_both(plates: Path) -> None:

@@ -15,7 +15,7 @@ from fastflow.checkpoint import save_checkpoint
 from fastflow.export.about import ABOUT, BadExport
 from fastflow.export.graph import ScoringGraph, centred, enlargement
 from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
-from fastflow.export.runner import FILES, Scores, open_export, open_file
+from fastflow.export.runner import FILES, Scores, Sizes, open_export, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
@@ -35,6 +35,14 @@ VARIANTS: list[dict[str, object]] = [
     {"score": "nll", "feature_norm": "channel", "conditioner_clip": None},
     {"feature_norm": "layer_affine", "layers": (1,), "clamp": 1.5},
     {"backbone": "mobilenetv2_100", "layers": (1, 2)},
+    {"backbone": "vit_tiny_patch16_224", "layers": (1,), "image_size": (64, 96)},
+]
+PADDED: list[dict[str, object]] = [
+    {"image_size": (64, 96)},
+    {"score": "paper", "feature_norm": "none"},
+    {"score": "nll", "feature_norm": "channel"},
+    {"feature_norm": "layer_affine"},
+    {"backbone": "tf_efficientnet_lite0", "layers": (1, 2, 3)},
     {"backbone": "vit_tiny_patch16_224", "layers": (1,), "image_size": (64, 96)},
 ]
 
@@ -58,9 +66,16 @@ def images(count: int, size: tuple[int, int] = (SIZE, SIZE)) -> NDArray[np.uint8
     return np.random.default_rng(3).integers(0, 256, (count, 3, *size), dtype=np.uint8)
 
 
-def scores_of(model: FastFlow, threshold: float, pixels: NDArray[np.uint8]) -> Scores:
+def sizes_of(count: int, model: FastFlow) -> Sizes:
+    """Of pictures that fill their frame, and of such that are too wide or too high for it."""
+    height, width, step = model.frame.height, model.frame.width, model.frame.grid or 1
+    three = [(height, width), (height, step * (width // step // 3)), (step * (height // step // 2), width)]
+    return np.array([three[i % 3] for i in range(count)])
+
+
+def scores_of(model: FastFlow, threshold: float, pixels: NDArray[np.uint8], sizes: Sizes | None = None) -> Scores:
     with torch.no_grad():
-        found = model(torch.from_numpy(pixels))
+        found = model(torch.from_numpy(pixels), None if sizes is None else torch.from_numpy(sizes))
     score = found.pred_score.numpy()
     return Scores(score, (score > threshold).astype(np.int64), found.anomaly_map.numpy())
 
@@ -74,6 +89,20 @@ def test_the_folded_graph_is_the_model(changes: dict[str, object]) -> None:
     torch.testing.assert_close(anomaly_map, expected.anomaly_map, rtol=2e-5, atol=2e-6)
     torch.testing.assert_close(pred_score, expected.pred_score, rtol=2e-5, atol=2e-6)
     assert pred_label.tolist() == (expected.pred_score > 0.5).tolist()
+
+
+@pytest.mark.parametrize("changes", PADDED, ids=str)
+def test_the_folded_graph_is_the_model_for_padded_pictures(changes: dict[str, object]) -> None:
+    model = model_of(letterbox=True, **changes)
+    model.fused = False
+    pixels, sizes = images(3, model.config.image_size), sizes_of(3, model)
+    expected = model(torch.from_numpy(pixels), torch.from_numpy(sizes))
+    pred_score, _, anomaly_map = ScoringGraph(model, threshold=0.5)(torch.from_numpy(pixels), torch.from_numpy(sizes))
+    torch.testing.assert_close(anomaly_map, expected.anomaly_map, rtol=5e-5, atol=5e-6, equal_nan=True)
+    torch.testing.assert_close(pred_score, expected.pred_score, rtol=5e-5, atol=5e-6)
+    for found, (height, width) in zip(anomaly_map[:, 0], sizes, strict=True):
+        assert found[:height, :width].isfinite().all()
+        assert int(found.isfinite().sum()) == height * width, "a map ends with its picture"
 
 
 def test_batch_norms_are_folded_away() -> None:
@@ -118,11 +147,11 @@ def test_layer_norm_of_large_maps_keeps_its_digits_in_other_runtimes(tmp_path: P
 
 
 def write(folder: Path, runtime: str, precision: str, model: FastFlow, threshold: float) -> None:
-    graph, size = ScoringGraph(model, threshold=threshold), model.config.image_size
+    graph = ScoringGraph(model, threshold=threshold)
     if runtime == "torch":
-        write_torch(graph, folder, image_size=size)
+        write_torch(graph, folder)
         return
-    write_onnx(graph, folder, image_size=size)
+    write_onnx(graph, folder)
     if precision == "int8":
         write_int8(folder, images(16))
     if runtime == "openvino":
@@ -145,19 +174,22 @@ def write(folder: Path, runtime: str, precision: str, model: FastFlow, threshold
 def test_every_format_scores_as_the_checkpoint_alone_and_in_batches(
     tmp_path: Path, runtime: str, precision: str
 ) -> None:
-    model = model_of()
-    pixels = images(LEAST_IMAGES)
-    threshold = float(np.sort(scores_of(model, 0, pixels).pred_score)[[9, 10]].mean())  # half are anomalous
+    model = model_of(letterbox=True)
+    pixels, sizes = images(LEAST_IMAGES), sizes_of(LEAST_IMAGES, model)
+    threshold = float(np.sort(scores_of(model, 0, pixels, sizes).pred_score)[[9, 10]].mean())  # half are anomalous
     write(tmp_path, runtime, precision, model, threshold)
     assert [p.name for p in tmp_path.glob("model.[oxp]*")] == [FILES[runtime]]
     run = open_file(tmp_path, runtime=runtime, precision=precision, threads=1)
-    table = compare(lambda batch: scores_of(model, threshold, batch), run, pixels)
+    table = compare(lambda batch, part=None: scores_of(model, threshold, batch, part), run, pixels, sizes)
     if precision == "fp32":
         require_parity(table, precision=precision)
         assert table["export_label"].sum() == LEAST_IMAGES / 2
     else:
         assert table["relative_difference"].max() < 0.1
-    assert run(pixels[:5]).anomaly_map.shape == (5, 1, SIZE, SIZE)
+    maps = run(pixels[:5], sizes[:5]).anomaly_map
+    assert maps.shape == (5, 1, SIZE, SIZE)
+    assert np.isfinite(maps).sum(axis=(1, 2, 3)).tolist() == sizes[:5].prod(axis=1).tolist()
+    assert np.isfinite(run(pixels[:5]).anomaly_map).all(), "without sizes, all of an image is picture"
 
 
 def test_an_export_that_scores_otherwise_is_refused() -> None:
@@ -172,7 +204,7 @@ def test_an_export_that_scores_otherwise_is_refused() -> None:
         return Scores(scores.pred_score[rows], scores.pred_label[rows], scores.anomaly_map[rows])
 
     def table(other: Scores) -> object:
-        return compare(lambda b: answers(reference, b), lambda b: answers(other, b), pixels)
+        return compare(lambda b, _=None: answers(reference, b), lambda b, _=None: answers(other, b), pixels)
 
     require_parity(table(reference), precision="fp32")  # type: ignore[arg-type]
     one_off = reference.pred_score.copy()
@@ -186,7 +218,7 @@ def test_an_export_that_scores_otherwise_is_refused() -> None:
     flipped[3] = 1 - flipped[3]
     with pytest.raises(NotTheSame, match="1 of 20 images another verdict; allowed in fp32: 0%"):
         require_parity(table(reference._replace(pred_label=flipped)), precision="fp32")  # type: ignore[arg-type]
-    few = compare(lambda b: answers(reference, b), lambda b: answers(reference, b), pixels[:19])
+    few = compare(lambda b, _=None: answers(reference, b), lambda b, _=None: answers(reference, b), pixels[:19])
     with pytest.raises(NotTheSame, match="19 images are too few"):
         require_parity(few, precision="fp32")
 
@@ -240,7 +272,11 @@ def test_the_command_writes_what_scores_equally_and_nothing_else(
     assert (table["export_score"] > 0).all()
 
     before = (made / ABOUT).read_bytes()
-    monkeypatch.setattr(export, "open_file", lambda *a, **k: lambda images: opened.run(images[..., ::-1]))  # mirrored
+
+    def mirrored(images: NDArray[np.uint8], sizes: Sizes) -> Scores:
+        return opened.run(images[..., ::-1], sizes)
+
+    monkeypatch.setattr(export, "open_file", lambda *a, **k: mirrored)
     assert command() == 3
     assert "the export's scores differ by up to" in capsys.readouterr().err
     assert [path.name for path in Path("exports/plates").iterdir()] == ["onnx-fp32"]

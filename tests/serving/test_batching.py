@@ -8,10 +8,10 @@ from typing import cast
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.export.runner import Scores
+from fastflow.export.runner import Images, Scores, Sizes
+from fastflow.frame import Frame, Framed
 from pipelines.registry.scorer import Scorer
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher, Busy
@@ -27,7 +27,7 @@ class Held:
     def __init__(self) -> None:
         self.go, self.begun, self.batches = threading.Event(), threading.Event(), list[int]()
 
-    def run(self, images: NDArray[np.uint8]) -> Scores:
+    def run(self, images: Images, sizes: Sizes | None = None) -> Scores:
         self.begun.set()
         assert self.go.wait(30)
         self.batches.append(len(images))
@@ -35,11 +35,11 @@ class Held:
         return Scores(score, (score > 5).astype(np.int64), np.zeros((len(images), 1, SIZE, SIZE), np.float32))
 
     def scorer(self) -> Scorer:
-        return Scorer(self.run, "plates", "1", (SIZE, SIZE), threshold=5, low=0, pixel_threshold=1)
+        return Scorer(self.run, "plates", "1", Frame(SIZE, SIZE), threshold=5, low=0, pixel_threshold=1)
 
 
-def pixels(value: int) -> NDArray[np.uint8]:
-    return np.full((SIZE, SIZE, 3), value, np.uint8)
+def pixels(value: int) -> Framed:
+    return Framed(np.full((SIZE, SIZE, 3), value, np.uint8), (SIZE, SIZE), (SIZE, SIZE))
 
 
 def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -> None:
@@ -73,7 +73,7 @@ def test_a_full_queue_refuses_and_what_is_cancelled_costs_nothing() -> None:
 
 
 def test_a_model_that_fails_fails_its_images_alone() -> None:
-    def broken(images: NDArray[np.uint8]) -> Scores:
+    def broken(images: Images, sizes: Sizes | None = None) -> Scores:
         raise RuntimeError("no memory")
 
     held = Held()
@@ -94,7 +94,7 @@ def client_of(held: Held, *, seconds: float, at_once: int) -> TestClient:
 
 def png() -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels(3)).save(file, "PNG")
+    Image.fromarray(pixels(3).pixels).save(file, "PNG")
     return file.getvalue()
 
 

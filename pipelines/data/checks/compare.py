@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fastflow.frame import TOLERANCE
 from pipelines.data.checks.finding import Finding, finding
 from pipelines.data.checks.pictures import Seen
 
@@ -34,13 +35,21 @@ def _odd(index: pd.DataFrame, looks: Sequence[Seen]) -> Iterator[Finding]:
     sizes = np.array([look.size for look in looks], float)
     median = np.median(sizes, axis=0)
     ratio = np.maximum(sizes / median, median / sizes).max(axis=1)
-    for path, mode, size, far in zip(index["image_path"], modes, sizes, ratio, strict=True):
+    aspect = sizes[:, 0] / sizes[:, 1]
+    trained = (index["split"] == "train").to_numpy()
+    usual_aspect = float(np.median(aspect[trained] if trained.any() else aspect))
+    padded = np.abs(np.log(aspect / usual_aspect)) > TOLERANCE
+    for path, mode, size, far, pads in zip(index["image_path"], modes, sizes, ratio, padded, strict=True):
         if mode != usual:
             yield finding("odd_mode", path, f"mode {mode}, most images have {usual}", image=path)
         if far > SIZE_FACTOR:
             height, width = size.astype(int)
             message = f"{height}x{width} pixels (height x width), the median is {median[0]:.0f}x{median[1]:.0f}"
             yield finding("odd_size", path, message, image=path)
+        if pads:
+            height, width = size.astype(int)
+            message = f"{height}x{width} pixels (height x width), most are {usual_aspect:.3g} times as high as wide"
+            yield finding("odd_shape", path, f"{message}: it is padded, not squeezed", image=path)
 
 
 def _copies(index: pd.DataFrame) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ REMEDIES = {
     "unreadable": "restore the file or remove it",
     "odd_mode": "save all images of a category alike",
     "odd_size": "check that it shows the same view as the others",
+    "odd_shape": "the padding counts for nothing, but the part is smaller in it; better take all photographs alike",
     "missing_mask": "draw it, or remove the folder ground_truth to do without pixel metrics",
     "extra_mask": "rename it to <image>_mask.png, or remove it",
     "mask_size": "redraw the mask",

@@ -1,0 +1,99 @@
+"""The frame of pixels that a model looks at, and how a picture of any shape is laid into it: whole, and not squeezed.
+
+A picture lies in the frame's upper left corner, as large as it fits; what is left over is padding, which
+`fastflow.padding` keeps out of training, calibration and scores.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastflow.decode import BadImage, Source, fitted, open_image, to_rgb
+
+TOLERANCE = 0.035
+"""Aspect ratios that differ by less than this share count as equal: a picture is stretched so much, and not padded."""
+_TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+_ORIENTATION = 0x0112
+_AREA_WEIGHT = 0.25  # of a deviation from the area, against one from the aspect ratio
+_SLIMMEST = 16.0  # aspect ratio of a frame; slimmer pictures are padded
+
+Size = tuple[int, int]
+
+
+class Frame(NamedTuple):
+    """Pixels of a model's input. `grid`: a padded picture ends at a multiple of it, that of the finest features, so
+    that none of them sees both; None: pictures of any shape are stretched over the whole frame, as older models do."""
+
+    height: int
+    width: int
+    grid: int | None = None
+
+    def place(self, shape: Size) -> Size:
+        """(height, width) that a picture of that shape has in the frame."""
+        if self.grid is None or abs(math.log(shape[0] * self.width / (shape[1] * self.height))) <= TOLERANCE:
+            return self.height, self.width
+        scale = min(self.height / shape[0], self.width / shape[1])
+        height, width = (max(self.grid, round(side * scale / self.grid) * self.grid) for side in shape)
+        return min(height, self.height), min(width, self.width)
+
+
+class Framed(NamedTuple):
+    """RGB `pixels` (H, W, 3) of a whole frame, the picture's `size` (height, width) in it, and its own `shape`."""
+
+    pixels: NDArray[np.uint8]
+    size: Size
+    shape: Size
+
+
+def framed(image: Image.Image, frame: Frame) -> Framed:
+    """An RGB image in a frame; padding is black."""
+    shape = image.height, image.width
+    size = frame.place(shape)
+    pixels = fitted(image, size)
+    if size != (frame.height, frame.width):
+        whole = np.zeros((frame.height, frame.width, 3), np.uint8)
+        whole[: size[0], : size[1]] = pixels
+        pixels = whole
+    return Framed(pixels, size, shape)
+
+
+def read_framed(path: Source, frame: Frame) -> Framed:
+    """An image file in a frame. Raises BadImage as `fastflow.decode.read_image`."""
+    return framed(to_rgb(open_image(path), path), frame)
+
+
+def picture_shape(path: Source) -> Size:
+    """(height, width) of an image file, upright, from its header alone.
+
+    Raises:
+        BadImage: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION) in _TRANSPOSED
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as error:  # on damaged bytes, decoders raise whatever comes
+        raise BadImage(f"{path}: cannot be read ({error}); restore the file or remove it") from error
+
+
+def fitting_size(shapes: Sequence[Size], *, area: int, multiple: int) -> Size:
+    """(height, width) of a frame for pictures of these shapes: their median aspect ratio, about `area` pixels, both
+    multiples of `multiple`. A right aspect ratio counts more than a right area."""
+    aspect = float(np.median([height / width for height, width in shapes]))
+    aspect = min(max(aspect, 1 / _SLIMMEST), _SLIMMEST)
+
+    def cost(size: Size) -> float:
+        height, width = size
+        return abs(math.log(height / width / aspect)) + _AREA_WEIGHT * abs(math.log(height * width / area))
+
+    across = math.sqrt(area / aspect) / multiple
+    widths = [multiple * n for n in range(max(1, math.floor(across * 0.7)), math.ceil(across * 1.4) + 1)]
+    heights = [
+        {max(1, n) * multiple for n in (math.floor(w * aspect / multiple), math.ceil(w * aspect / multiple))}
+        for w in widths
+    ]
+    return min(((h, w) for w, found in zip(widths, heights, strict=True) for h in sorted(found)), key=cost)
