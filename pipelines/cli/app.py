@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import models, work
-from pipelines.cli.forward import STATE
+from pipelines.cli.runner import STATE
 
 SILENT = {  # as the Makefile does; and MLflow's bars leave their colours behind
     "DO_NOT_TRACK": "true",

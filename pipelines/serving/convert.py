@@ -4,9 +4,7 @@ Where it is served, no images of the category need be there: what was exported i
 that was registered with the model, or of noise where there is none.
 """
 
-import argparse
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,6 @@ from fastflow.export.parity import compare, require_parity
 from fastflow.export.runner import Images, open_file
 from fastflow.export.write import write_onnx
 from fastflow.sealed import read_config
-from pipelines.core.stage import exit_code
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.registry.registry import EXAMPLE, example_file
 from pipelines.scoring.export import reference
@@ -69,15 +66,3 @@ def variants(pixels: NDArray[np.uint8]) -> Images:
         moved = np.roll(pixels, tuple(rng.integers(-32, 33, 2)), axis=(0, 1)).astype(np.float64)
         made.append((moved * rng.uniform(0.7, 1.3) + rng.normal(0, 5, pixels.shape)).clip(0, 255).astype(np.uint8))
     return np.ascontiguousarray(np.stack(made).transpose(0, 3, 1, 2))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--to", type=Path, required=True)
-    args = parser.parse_args()
-    convert(args.model, args.to)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))
