@@ -139,19 +139,19 @@ def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.Ca
     plates.rename("platesgraphs")
     assert run("drift", "plates") == 0
     assert verdict_of() == "same"
-    assert "1 of 60 images could not be read" in capsys.readouterr().out
+    assert "1 of 60 images could not be read" in capsys.readouterr().err
 
 
 def test_a_threshold_that_was_changed_since_is_told(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("score", "--model", "plates", plates, "--to", "scores.csv") == 0
     scores = pd.read_csv("scores.csv")["pred_score"]
     run("drift", "plates", "scores.csv")
-    assert "plates: 60 images, 0 rejected\n" in capsys.readouterr().out
+    assert "plates: 60 images, 0 rejected\n" in capsys.readouterr().err
     new = float(scores.quantile(0.5))
     write_threshold(Path("models/plates"), {"image": new, "pixel": 1.0, "low": 0.1})
     run("drift", "plates", "scores.csv")
     told = f"60 images, {(scores > new).sum()} rejected, 0 at the threshold they were scored with"
-    assert told in capsys.readouterr().out
+    assert told in capsys.readouterr().err
 
 
 def test_only_the_newest_count(plates: Path) -> None:
