@@ -1,6 +1,7 @@
 """What `make`, the flows and other processes of this project start: python -m pipelines.cli.operations up
 
-What a person types day by day is the command `fastflow`, in app.py. Exit codes are the same.
+What a person types day by day is the command `fastflow`, in app.py. Exit codes are the same; the log is on stdout, as
+it is what these commands print.
 """
 
 from pathlib import Path

@@ -1,11 +1,10 @@
-"""What every command has in common: its log on stderr, its failure as one sentence and an exit code.
+"""What every command has in common: its failure as one sentence and an exit code.
 
 The function that does a command's work is imported in the command's body: PyTorch, MLflow and DVC take seconds, and
 `fastflow --help` has none to give.
 """
 
 import functools
-import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -28,12 +27,10 @@ def add_to(app: typer.Typer, *commands: Callable[..., None]) -> None:
 
 
 def with_exit_code(command: Callable[P, None]) -> Callable[P, None]:
-    """The command with progress and log on stderr, and where it fails, the exit code that pipelines/core/stage.py
-    lists, after one sentence."""
+    """The command, and where it fails, one sentence on stderr and the exit code that pipelines/core/stage.py lists."""
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         try:
             code = exit_code(lambda: command(*arguments, **options))
         except typer.Exit:

@@ -1,7 +1,6 @@
 """A category's retrainings on disk, `promote` as a person calls it, and what it left."""
 
 import io
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stderr
 from pathlib import Path
