@@ -43,25 +43,25 @@ demo: setup  ## draw, train, evaluate and report three small categories: minutes
 	fastflow demo
 
 retrain: setup  ## the same stages as a Prefect flow
-	python -m pipelines.orchestration.retrain
+	python -m pipelines.cli.operations retrain
 
 up: setup  ## Prefect, MLflow and a worker that retrains nightly, on 127.0.0.1; prints what to open
-	python -m pipelines.orchestration.services up
+	python -m pipelines.cli.operations up
 
 down: setup  ## end exactly what `make up` started
-	python -m pipelines.orchestration.services down
+	python -m pipelines.cli.operations down
 
 deploy: setup  ## apply prefect.yaml after a change of it
-	python -m pipelines.orchestration.services deploy
+	python -m pipelines.cli.operations deploy
 
 worker: setup  ## on another machine: train what the coordinator hands out; docs/machines.md
 	FASTFLOW_PROJECT="$(CURDIR)" prefect worker start --pool machines --type process --limit 1
 
 serve-schedule: setup  ## the deployments of prefect.yaml by this terminal's process, without work pool and worker
-	python -m pipelines.orchestration.schedule
+	python -m pipelines.cli.operations schedule
 
 ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000, until Ctrl-C; another port: make ui PORT=5050
-	@python -m pipelines.orchestration.services ui --mlflow-port $(PORT)
+	@python -m pipelines.cli.operations ui --port $(PORT)
 
 mlflow-server: setup  ## the same as a hardened server, for several writers: see docs/tracking.md
 	mkdir -p -m 700 .mlflow

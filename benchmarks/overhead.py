@@ -59,7 +59,7 @@ def prepare(folder: Path) -> None:
     values["model"]["overrides"] = {"image_size": [64, 64], "flow_steps": 2}
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     run(folder, "compileall", "-q", "fastflow", "pipelines")
-    run(folder, "pipelines.orchestration.flows")
+    run(folder, "pipelines.cli.operations", "flow")
 
 
 def run(folder: Path, *command: str, environment: Mapping[str, str] | None = None) -> str:
@@ -95,7 +95,7 @@ def measure(folder: Path) -> dict[str, float]:
     process, sent = processes(folder, sync="later"), processes(folder, sync="now")
     stages = [f"{stage}@weave" for stage in ("train", "evaluate")]
     dvc = sum(seconds(folder, "dvc", "repro", "--single-item", "--force", stage) for stage in stages)
-    whole = seconds(folder, "pipelines.orchestration.flows", "--force")
+    whole = seconds(folder, "pipelines.cli.operations", "flow", "--force")
     tasks = last_tasks(folder / ".prefect/prefect.db")
     return {
         "work": float(warm.rpartition("seconds ")[2]),
@@ -105,7 +105,7 @@ def measure(folder: Path) -> dict[str, float]:
         "flow": sum(median(tasks[f"{stage}@{c}"] for c in CATEGORIES) for stage in ("train", "evaluate")),
         "category": median(tasks[c] for c in CATEGORIES),
         "once": whole - sum(tasks[c] for c in CATEGORIES),
-        "nothing": seconds(folder, "pipelines.orchestration.flows"),
+        "nothing": seconds(folder, "pipelines.cli.operations", "flow"),
     }
 
 

@@ -120,7 +120,7 @@ def main() -> None:
         folder = Path(scratch)
         make_export(folder)
         alone = [bare(folder)]
-        command = [sys.executable, "-m", "pipelines.serving.serve", "--model", str(folder), "--port", str(PORT)]
+        command = [sys.executable, "-m", "pipelines.cli.app", "serve", "--model", str(folder), "--port", str(PORT)]
         process = subprocess.Popen([*command, "--batch-size", str(BATCH_SIZE)], env=dict(os.environ))
         try:
             wait_for_server(process)

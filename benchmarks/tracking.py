@@ -87,7 +87,7 @@ def watch(process: psutil.Popen, carrier: list[float], over: threading.Event) ->
     while not over.wait(0.1):
         with contextlib.suppress(psutil.Error):
             for child in process.children():
-                if "pipelines.tracking.sync" in child.cmdline():
+                if "follow" in child.cmdline():
                     carrier[0] = sum(child.cpu_times()[:2])
 
 

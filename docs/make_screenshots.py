@@ -65,7 +65,7 @@ def make_runs(folder: Path) -> None:
     for settings in COMPARED:
         write_params(folder, SMALL, **settings)
         run("dvc", "repro", "--single-item", f"train@{CATEGORY}", f"evaluate@{CATEGORY}")
-    run("pipelines.tracking.sync")
+    run("pipelines.cli.app", "sync")
 
 
 def write_params(folder: Path, small: dict[str, dict[str, Any]], *, flow_steps: int, seed: int = 0) -> None:

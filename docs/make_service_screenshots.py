@@ -45,9 +45,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
     own = {name: value for name, value in environment(folder).items() if name != "FASTFLOW_SYNC"}
 
     def run(*command: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "pipelines.orchestration.services", *command], cwd=folder, env=own, check=True
-        )
+        subprocess.run([sys.executable, "-m", "pipelines.cli.operations", *command], cwd=folder, env=own, check=True)
 
     run("up", "--prefect-port", str(free_port()), "--mlflow-port", str(free_port()))
     try:
@@ -114,7 +112,7 @@ def ended(client: SyncPrefectClient, run: UUID) -> bool:
 @contextmanager
 def scoring_server(folder: Path) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "pipelines.serving.serve", "--model", SERVED, "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines.cli.app", "serve", "--model", SERVED, "--port", str(port)]
     process = subprocess.Popen(command, cwd=folder, env=environment(folder))
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/readyz"))

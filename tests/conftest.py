@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 # Read by the tools at import: nothing leaves this machine, and a busy one may start slowly.
 os.environ |= {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}
@@ -24,6 +25,7 @@ from fastflow.config import FastFlowConfig
 from fastflow.files import file_sha256
 from fastflow.index import list_category
 from fastflow.model import FastFlow
+from pipelines.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 SIZE = 64
@@ -41,6 +43,13 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's seed and store are not those that the test before it left."""
     torch.manual_seed(0)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def fastflow(*words: object) -> int:
+    """The exit code of this command, run in this process; the environment is afterwards as it was."""
+    with patch.dict(os.environ), pytest.raises(SystemExit) as ended:
+        app([str(word) for word in words], prog_name="fastflow")
+    return int(str(ended.value.code))
 
 
 def of_a_user(folder: Path) -> dict[str, str]:

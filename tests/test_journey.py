@@ -99,14 +99,7 @@ def test_make_ui_prints_the_page_of_the_runs_and_leaves_no_server(
     project: Path, home: Path, number: signal.Signals
 ) -> None:
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.orchestration.services",
-        "ui",
-        "--mlflow-port",
-        str(port),
-    ]  # as the Makefile has it
+    command = [sys.executable, "-m", "pipelines.cli.operations", "ui", "--port", str(port)]  # as the Makefile has it
     environment = variables(project, home)
     with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -73,7 +73,7 @@ def test_repro_runs_all_then_nothing_and_metrics_and_plots_show(project: Path) -
 
 
 def test_the_flow_finds_nothing_to_do_after_repro(project: Path) -> None:
-    said = run(project, sys.executable, "-m", "pipelines.orchestration.flows")
+    said = run(project, sys.executable, "-m", "pipelines.cli.operations", "flow")
     assert "exit code 0" in said
     assert not ran_in_flow(said)
     assert "up to date" in dvc(project, "status")
@@ -94,16 +94,7 @@ def test_a_change_reruns_exactly_what_depends_on_it(project: Path) -> None:
 def test_a_new_threshold_evaluates_anew_and_trains_nothing(project: Path) -> None:
     model = project / "models/plates"
     before = {path.name: path.read_bytes() for path in model.iterdir()}
-    run(
-        project,
-        sys.executable,
-        "-m",
-        "pipelines.scoring.threshold",
-        "--category",
-        "plates",
-        "--max-false-reject",
-        "30%",
-    )
+    run(project, sys.executable, "-m", "pipelines.cli.app", "threshold", "plates", "--max-false-reject", "30%")
     changed = {path.name for path in model.iterdir() if path.read_bytes() != before[path.name]}
     assert changed == {"config.json"}
     assert set(status(project)) == {"evaluate@plates"}
@@ -112,7 +103,7 @@ def test_a_new_threshold_evaluates_anew_and_trains_nothing(project: Path) -> Non
     assert metrics["threshold"] == json.loads((model / "config.json").read_text())["threshold"]["image"]
     write_plates(project / "others", num_train=5, num_test=2)
     shutil.copy(project / "others/train/good/004.png", project / "images/plates/train/good")
-    command = (sys.executable, "-m", "pipelines.scoring.threshold", "--category", "plates", "--max-false-reject", "20%")
+    command = (sys.executable, "-m", "pipelines.cli.app", "threshold", "plates", "--max-false-reject", "20%")
     said = run(project, *command, check=False)
     assert "is not what its inputs would give now" in said
     assert "exit code 2" in said
@@ -145,7 +136,7 @@ def test_a_failing_category_takes_nobody_with_it_and_is_named(project: Path) -> 
     extra = write_plates(project / "further", num_train=6, num_test=2) / "train/good/005.png"
     shutil.copy(extra, project / "images/tiles/train/good/005.png")
     store = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"}  # away
-    said = run(project, sys.executable, "-m", "pipelines.orchestration.flows", check=False, **store)
+    said = run(project, sys.executable, "-m", "pipelines.cli.operations", "flow", check=False, **store)
     assert "exit code 1" in said
     (sentence,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "prepare@plates failed with exit code 3" in sentence
@@ -155,7 +146,7 @@ def test_a_failing_category_takes_nobody_with_it_and_is_named(project: Path) -> 
     image.write_bytes(whole)
     decision = project / "reports/tiles/gate.json"
     decision.unlink(missing_ok=True)
-    said = run(project, sys.executable, "-m", "pipelines.orchestration.flows")
+    said = run(project, sys.executable, "-m", "pipelines.cli.operations", "flow")
     assert not any("@tiles" in stage for stage in ran_in_flow(said))
     assert json.loads(decision.read_text())["category"] == "tiles", "the store was away then, and nobody asked since"
     assert "up to date" in dvc(project, "status")
@@ -170,7 +161,7 @@ def test_a_retraining_that_is_ended_ends_its_stages_and_goes_on_later(project: P
     log = project / "said.txt"
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.orchestration.retrain"], cwd=project, env=of_a_user(project) | own,
+            [sys.executable, "-m", "pipelines.cli.operations", "retrain"], cwd=project, env=of_a_user(project) | own,
             stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
         while "epoch 2/3000" not in log.read_text():
@@ -185,7 +176,7 @@ def test_a_retraining_that_is_ended_ends_its_stages_and_goes_on_later(project: P
     assert said.endswith("interrupted: the same command goes on where this one was\n")
     assert (project / "models/plates/config.json").is_file(), "the model of before was not put back"
     said = run(
-        project, sys.executable, "-m", "pipelines.orchestration.retrain", "--category", "plates", "--epochs", "5"
+        project, sys.executable, "-m", "pipelines.cli.operations", "retrain", "--category", "plates", "--epochs", "5"
     )
     assert "exit code 0" in said
 

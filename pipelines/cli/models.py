@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.forward import forward, refuse, require_project
+from pipelines.cli import runner
+from pipelines.cli.runner import every_category, require_project
 from pipelines.cli.work import Category
 from pipelines.core.percent import rate_of
 
@@ -28,7 +29,9 @@ def score(
     fastflow score photographs/ --model bottle --to scores.csv --overlays seen/
     find . -name '*.png' | fastflow score - --model exports/bottle/onnx-fp32
     """
-    forward("scoring.score", *images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads)
+    from pipelines.scoring.score import score
+
+    score(images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads)
 
 
 def export(
@@ -47,7 +50,10 @@ def export(
     fastflow export bottle --format openvino --precision int8
     """
     require_project(category)
-    forward("scoring.export", category=category, format=formats or [], precision=precision, model=model, to=to)
+    from pipelines.core.params import read_params
+    from pipelines.scoring.export import export
+
+    export(category, read_params(), formats=formats or (), precision=precision, model=model, to=to)
 
 
 def serve(
@@ -68,9 +74,12 @@ def serve(
     fastflow serve --model models:/fastflow-bottle@champion
     fastflow serve --model exports/bottle/onnx-fp32 --port 9000
     """
-    given = {"batch_size": batch_size, "queue": queue, "seconds": seconds, "watch": watch, "threads": threads}
-    given |= {"max_bytes": max_bytes, "max_pixels": max_pixels}
-    forward("serving.serve", model=model, host=host, port=port, **given)
+    from pipelines.serving.serve import serve
+
+    serve(
+        model, host=host, port=port, batch_size=batch_size, queue=queue, max_bytes=max_bytes, max_pixels=max_pixels,
+        seconds=seconds, watch=watch, threads=threads,
+    )  # fmt: skip
 
 
 def compare(
@@ -94,7 +103,13 @@ def compare(
     fastflow compare models:/fastflow-bottle/3 models:/fastflow-bottle/7 --category bottle
     """
     require_project(*category or ())
-    forward("promotion.compare", *models or (), category=category or [], to=to, json=json)
+    categories, named = category or [], models or []
+    if not categories and set(named) <= set(every_category()):
+        categories, named = named, []  # a model beside itself would say nothing
+    from pipelines.core.params import read_params
+    from pipelines.promotion.compare import write_comparison
+
+    write_comparison(named, read_params(), categories=categories, to=to, as_json=json)
 
 
 def drift(
@@ -111,7 +126,10 @@ def drift(
     fastflow drift bottle incoming/ --model models:/fastflow-bottle@champion
     """
     require_project(category)
-    forward("monitoring.drift", *([source] if source else []), category=category, model=model)
+    from pipelines.core.params import read_params
+    from pipelines.monitoring.drift import drift
+
+    drift(category, read_params(), source=source, model=model)
 
 
 def promote(
@@ -127,7 +145,13 @@ def promote(
     fastflow promote bottle --force --reason "new camera, the old model is blind"
     """
     require_project(category)
-    forward("promotion.promote", category=category, version=version, force=force, reason=reason)
+    why = (reason or "").strip()
+    if force != bool(why):
+        raise ValueError("--force and --reason go together: say why the rules do not count")
+    from pipelines.core.params import read_params
+    from pipelines.promotion.promote import promote
+
+    promote(category, read_params(), version=version, reason=why)
 
 
 def rollback(category: Category) -> None:
@@ -138,7 +162,9 @@ def rollback(category: Category) -> None:
     fastflow -C ~/fastflow rollback cable
     """
     require_project()
-    forward("promotion.rollback", category=category)
+    from pipelines.promotion.rollback import rollback
+
+    rollback(category)
 
 
 def threshold(
@@ -157,14 +183,12 @@ def threshold(
     """
     require_project(category)
     if max_false_reject and max_miss:
-        refuse("--max-false-reject and --max-miss are two ways to choose; give one of them")
-    try:
-        rate_of(max_false_reject or max_miss)
-    except ValueError as error:
-        refuse(str(error))
-    forward("scoring.threshold", category=category, max_false_reject=max_false_reject, max_miss=max_miss, json=json)
+        raise ValueError("--max-false-reject and --max-miss are two ways to choose; give one of them")
+    limits = {"max_false_reject": rate_of(max_false_reject), "max_miss": rate_of(max_miss)}
+    from pipelines.scoring.threshold import change
+
+    change(category, **limits, as_json=json)
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (score, export, serve, compare, drift, promote, rollback, threshold):
-        app.command()(command)
+    runner.add_to(app, score, export, serve, compare, drift, promote, rollback, threshold)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.forward import each, every_category, forward, refuse, require_project, stages
+from pipelines.cli import runner
+from pipelines.cli.runner import every_category, require_project
+from pipelines.core.stage import log
 
 Categories = Annotated[list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)]
 Category = Annotated[str, typer.Argument(help="a category of params.yaml", show_default=False)]
@@ -27,9 +29,9 @@ def demo() -> None:
     from pipelines.core.paths import DEMO
 
     if Path(read_params().data.root) != DEMO:
-        refuse("params.yaml names other images than the demo's; for those: fastflow report")
-    stages("report")
-    forward("reporting.results")
+        raise ValueError("params.yaml names other images than the demo's; for those: fastflow report")
+    bring_up_to_date("report")
+    show_results(as_json=False)
 
 
 def init(
@@ -55,7 +57,9 @@ def init(
     fastflow init mvtec_ad --name bottle
     """
     require_project()
-    forward("data.add_category", source, name=name, root=root, test_fraction=test_fraction, weights=weights)
+    from pipelines.data.add_category import init
+
+    init(source, name, root=root, test_fraction=test_fraction, weights=weights)
 
 
 def validate(
@@ -77,12 +81,15 @@ def validate(
     if category is None and folder is None and len(known := every_category()) == 1:
         category = known[0]
     if (category is None) == (folder is None):
-        refuse("name a category of params.yaml, or with --folder a folder")
-    if category and (own := refused(category)):
-        category, folder = None, own
-    if category:
+        raise ValueError("name a category of params.yaml, or with --folder a folder")
+    from pipelines.core.params import read_params
+    from pipelines.data.validate import validate
+
+    if category and (folder := refused(category)) is None:
         require_project(category)
-    forward("data.validate", category=category, folder=folder, json=json)
+        folder = Path(read_params().data.root) / category
+    assert folder is not None
+    validate(folder, read_params(), as_json=json)
 
 
 def refused(category: str) -> Path | None:
@@ -103,7 +110,7 @@ def train(categories: Categories = None, force: Force = False) -> None:
     fastflow train --force bottle cable
     """
     require_project(*categories or ())
-    stages(*each(categories, "train"), force=force)
+    bring_up_to_date(*(f"train@{category}" for category in categories or every_category()), force=force)
 
 
 def evaluate(categories: Categories = None, force: Force = False) -> None:
@@ -116,7 +123,7 @@ def evaluate(categories: Categories = None, force: Force = False) -> None:
     fastflow evaluate
     """
     require_project(*categories or ())
-    stages(*each(categories, "evaluate"), force=force)
+    bring_up_to_date(*(f"evaluate@{category}" for category in categories or every_category()), force=force)
 
 
 def report(
@@ -132,8 +139,24 @@ def report(
     """
     require_project()
     if not json:
-        stages("report")
-    forward("reporting.results", json=json)
+        bring_up_to_date("report")
+    show_results(as_json=json)
+
+
+def bring_up_to_date(*stages: str, force: bool = False) -> None:
+    """As `dvc repro` does: what has not changed is not done again. Ends with the exit code of a stage that fails."""
+    from pipelines.cli.repro import reproduce
+
+    categories = [stage.partition("@")[2] for stage in stages if "@" in stage]
+    if code := reproduce(stages, categories or every_category(), force=force):
+        raise typer.Exit(code)
+
+
+def show_results(*, as_json: bool) -> None:
+    from pipelines.core.params import read_params
+    from pipelines.reporting.results import show
+
+    show(read_params(), as_json=as_json)
 
 
 def sync() -> None:
@@ -146,7 +169,9 @@ def sync() -> None:
     MLFLOW_TRACKING_URI=http://127.0.0.1:5000 fastflow sync
     """
     require_project()
-    forward("tracking.sync")
+    from pipelines.tracking.sync import sync
+
+    log.info("MLflow has everything%s", "" if sync() else " already")
 
 
 def gc(
@@ -165,7 +190,10 @@ def gc(
     fastflow gc bottle --keep 3
     """
     require_project()
-    forward("registry.gc", category=category or [], keep=keep, dry_run=dry_run)
+    from pipelines.registry.gc import gc
+
+    for name in category or every_category():
+        gc(name, keep=keep, dry_run=dry_run)
 
 
 def doctor(
@@ -180,7 +208,9 @@ def doctor(
     fastflow doctor --fix
     """
     require_project()
-    forward("monitoring.doctor", fix=fix, json=json)
+    from pipelines.monitoring.doctor import doctor
+
+    doctor(fix=fix, as_json=json)
 
 
 def reproduce(category: Category, version: Annotated[str, typer.Argument(help="a number of the registry")]) -> None:
@@ -193,9 +223,10 @@ def reproduce(category: Category, version: Annotated[str, typer.Argument(help="a
     fastflow reproduce bottle 7 > recipe.sh
     """
     require_project()
-    forward("registry.reproduce", category=category, version=version)
+    from pipelines.registry.reproduce import recipe
+
+    print(recipe(category, version))
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (demo, init, validate, train, evaluate, report, reproduce, sync, gc, doctor):
-        app.command()(command)
+    runner.add_to(app, demo, init, validate, train, evaluate, report, reproduce, sync, gc, doctor)

@@ -6,10 +6,8 @@ Layouts: pipelines/data/layouts.py. The originals are not touched; images are co
 0 and 255. Exit code 3 if something is found that params.yaml (section findings) refuses.
 """
 
-import argparse
 import re
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,13 +24,46 @@ from pipelines.core.params import CATEGORY_NAME, read_params
 from pipelines.core.params_edit import write_values
 from pipelines.core.paths import DEMO, OWN
 from pipelines.core.progress import progress
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.data.checks.policy import POLICIES, check_and_decide, tell
 from pipelines.data.data_sets import DATA_SETS
 from pipelines.data.layouts import Found, find_layout
 
 ALL = "all"  # categories of a public data set
+TEST_FRACTION = 0.2
 NAMED = 10  # files that a line lists
+
+
+def init(
+    source: Path,
+    name: str,
+    *,
+    root: Path | None = None,
+    test_fraction: float | None = None,
+    weights: str | None = None,
+) -> None:
+    """Has params.yaml name a category of your own photographs, copied and checked, or one of a public data set.
+
+    `root`: where categories lie, by default data/own. `test_fraction`: of the good images, where none are set apart, by
+    default TEST_FRACTION. `weights`: as `take_into_use` says.
+
+    Raises:
+        BadData, ValueError: as `add_category` and `add_public` do; or the fraction is none.
+    """
+    root = root or OWN
+    fraction = TEST_FRACTION if test_fraction is None else test_fraction
+    if not 0 <= fraction < 1:
+        raise ValueError(f"--test-fraction is {fraction}; allowed: 0 to below 1")
+    if str(source) in DATA_SETS and not source.exists():
+        add_public(str(source), name, weights=weights)
+        return
+    if not source.exists() and (near := nearest(str(source), DATA_SETS)):
+        raise BadData(f"folder {source} does not exist; did you mean the data set {near}?")
+    add_category(source, name, root=root, test_fraction=fraction)
+    take_into_use([name], root=root, weights=weights)
+    folder = root / name
+    untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file())
+    log.info("next: fastflow report%s", untracked)
 
 
 def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -> None:
@@ -172,29 +203,3 @@ def copy_mask(mask: Path, target: Path) -> None:
         shutil.copyfile(mask, target)
         return
     Image.fromarray(marked.astype(np.uint8) * 255).save(target)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help=f"your folder; or {' or '.join(DATA_SETS)}, to be downloaded")
-    parser.add_argument("--name", required=True, help="the category's name")
-    parser.add_argument("--root", type=Path, default=OWN, help="where categories lie (data/own)")
-    parser.add_argument("--test-fraction", type=float, default=0.2, help="of the good images, where not split yet")
-    parser.add_argument("--weights", help="of the backbone: imagenet, random, or a file; default: as it is")
-    args = parser.parse_args()
-    if not 0 <= args.test_fraction < 1:
-        raise ValueError(f"--test-fraction is {args.test_fraction}; allowed: 0 to below 1")
-    if str(args.source) in DATA_SETS and not args.source.exists():
-        add_public(str(args.source), args.name, weights=args.weights)
-        return
-    if not args.source.exists() and (near := nearest(str(args.source), DATA_SETS)):
-        raise BadData(f"folder {args.source} does not exist; did you mean the data set {near}?")
-    add_category(args.source, args.name, root=args.root, test_fraction=args.test_fraction)
-    take_into_use([args.name], root=args.root, weights=args.weights)
-    folder = args.root / args.name
-    untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file())
-    log.info("next: fastflow report%s", untracked)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -5,14 +5,11 @@ fastflow validate --folder /data/bottle --json  any folder in MVTec AD layout; J
 Exit code 3 if anything is found that params.yaml (section findings) refuses.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 from fastflow.errors import BadData
 from pipelines.core.names import counted
-from pipelines.core.params import Params, read_params
-from pipelines.core.stage import exit_code
+from pipelines.core.params import Params
 from pipelines.data.checks.policy import POLICIES, Decided, check_and_decide, tell, to_json
 
 
@@ -29,18 +26,3 @@ def text(decided: Decided, images: int) -> str:
     parts = [f"{policy}:\n  {tell(decided[policy])}\n" for policy in POLICIES if decided[policy]]
     counts = ", ".join(f"{policy} {len(decided[policy])}" for policy in POLICIES)
     return "".join(parts) + f"{counted(images, 'image')}; findings: {counts}\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--category", help="a folder of data.root")
-    which.add_argument("--folder", type=Path, help="a category's folder, wherever it lies")
-    parser.add_argument("--json", action="store_true", help="a JSON list instead of text")
-    args = parser.parse_args()
-    params = read_params()
-    validate(args.folder or Path(params.data.root) / args.category, params, as_json=args.json)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -4,18 +4,16 @@ fastflow doctor            one line a finding, with its remedy; exit code 1 if s
 fastflow doctor --fix      cures what can be cured safely: damaged cache files, remnants, permissions
 """
 
-import argparse
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 
 from pipelines.core.dvc import DVC, stage_environment
 from pipelines.core.names import counted
 from pipelines.core.params import BadParams, Params, read_params
 from pipelines.core.paths import STORE, model_folder, model_name
-from pipelines.core.stage import Failed, ServerAway, exit_code
+from pipelines.core.stage import Failed, ServerAway
 from pipelines.monitoring import diagnosis
 from pipelines.monitoring.diagnosis import Remark
 from pipelines.registry import aliases, store
@@ -99,15 +97,3 @@ def doctor(*, fix: bool, as_json: bool) -> None:
         print(json.dumps(rows, indent=2))
     if broken:
         raise Failed(f"{counted(broken, 'finding')} to cure")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fix", action="store_true", help="cure what can be cured safely")
-    parser.add_argument("--json", action="store_true", help="a JSON list instead of text")
-    args = parser.parse_args()
-    doctor(fix=args.fix, as_json=args.json)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

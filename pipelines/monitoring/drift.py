@@ -1,6 +1,6 @@
 """Are recent photographs still like those a model was calibrated on? And if not: the camera, or the parts?
 
-Run as: fastflow drift bottle scores.csv          a file of pipelines.scoring.score
+Run as: fastflow drift bottle scores.csv          a file of fastflow score
         fastflow drift bottle photographs/        scored first
         fastflow drift bottle                     what params.yaml names, drift.recent
 
@@ -8,9 +8,7 @@ Writes drift/<category>.html and .json, and a run to MLflow. Exit code 1: someth
 drift.least say nothing, with exit code 0.
 """
 
-import argparse
 import json
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -24,17 +22,17 @@ from fastflow.decode import image_files
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.sealed import read_config, read_sealed
-from pipelines.core.params import Params, read_params
+from pipelines.core.params import Params
 from pipelines.core.paths import NORMAL_SCORES
 from pipelines.core.revision import project_version
-from pipelines.core.stage import Alarm, ServerAway, exit_code, log
+from pipelines.core.stage import Alarm, ServerAway, log
 from pipelines.data.appearance import Appearance
 from pipelines.monitoring.drift_page import render
 from pipelines.monitoring.drift_rules import Verdict, judge
 from pipelines.registry.checkpoints import checkpoint_of, who_made
 from pipelines.registry.scorer import open_scorer
 from pipelines.scoring.results_file import ResultsFile, Row
-from pipelines.scoring.score import BATCH_SIZE, Unreadable, named, score
+from pipelines.scoring.score import BATCH_SIZE, Unreadable, named, score_paths
 from pipelines.tracking import runs
 
 FOLDER = Path("drift")
@@ -107,7 +105,7 @@ def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.
             with ResultsFile(file, version=scorer.version) as results:
                 paths = sorted(named([source]), key=lambda p: (Path(p).stat().st_mtime, p))
                 try:
-                    score(scorer, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
+                    score_paths(scorer, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
                 except Unreadable as error:  # the others are scored, and speak for themselves
                     log.warning("%s", error)
             return read_scores(file, then)
@@ -117,14 +115,14 @@ def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.
 
 
 def read_scores(path: Path, then: Reference) -> pd.DataFrame:
-    """A file of pipelines.scoring.score. Raises BadData if it is none, or of another model than the reference's."""
+    """A file of `fastflow score`. Raises BadData if it is none, or of another model than the reference's."""
     try:
         lines = path.suffix == ".jsonl"
         table = pd.read_json(path, lines=True) if lines else pd.read_csv(path, keep_default_na=False)
         table = table[list(Row._fields)]
         numbers = table[[*NEEDED, "pred_label"]].to_numpy(np.float64)
     except (ValueError, KeyError, OSError) as error:
-        raise BadData(f"{path} is no file of pipelines.scoring.score ({error})") from error
+        raise BadData(f"{path} is no file of fastflow score ({error})") from error
     if not np.isfinite(numbers).all():
         raise BadData(f"{path}: a score or figure is not a number")
     known = {then.version, then.weights}
@@ -160,16 +158,3 @@ def tell(
     then_rejected = int(recent["pred_label"].sum())
     other = f", {then_rejected} at the threshold they were scored with" * (then_rejected != verdict.rejected)
     log.info("%s: %d images, %d rejected%s", category, verdict.images, verdict.rejected, other)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="?", help="a file of pipelines.scoring.score, or a folder of photographs")
-    parser.add_argument("--category", required=True)
-    parser.add_argument("--model", help="as pipelines.scoring.score takes it; default: models/<category>")
-    args = parser.parse_args()
-    drift(args.category, read_params(), source=args.source, model=args.model)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

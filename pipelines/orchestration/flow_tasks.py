@@ -69,7 +69,7 @@ def stage_task(
 @task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
 def gate_task(category: str) -> str:
     """The gate after an evaluation; a refusal, or a store that is away, keeps the champion and is no failure."""
-    command = [sys.executable, "-m", "pipelines.promotion.promote", "--category", category]
+    command = [sys.executable, "-m", "pipelines.cli.app", "--debug", "promote", category]
     refused = ""
     try:
         run_command(f"gate@{category}", command, on_line=get_run_logger().info)
@@ -86,7 +86,7 @@ def gate_task(category: str) -> str:
 @task(task_run_name="champion@{category}", cache_policy=NO_CACHE)
 def champion_task(category: str) -> None:
     """The champion on today's images."""
-    command = [sys.executable, "-m", "pipelines.promotion.champion", "--category", category]
+    command = [sys.executable, "-m", "pipelines.cli.operations", "champion", category]
     run_command(f"champion@{category}", command, on_line=get_run_logger().info)
 
 
@@ -94,7 +94,7 @@ def champion_task(category: str) -> None:
 def drift_task(category: str) -> None:
     """Recent photographs beside what the champion was calibrated on."""
     model = CHAMPION_MODEL.format(category=category)
-    command = [sys.executable, "-m", "pipelines.monitoring.drift", "--category", category, "--model", model]
+    command = [sys.executable, "-m", "pipelines.cli.app", "--debug", "drift", category, "--model", model]
     run_command(f"drift@{category}", command, on_line=get_run_logger().info)
 
 

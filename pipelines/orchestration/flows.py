@@ -1,7 +1,7 @@
 """The Prefect flows: retrain categories by the same DVC stages that `dvc repro` runs, and look at the champions.
 
-Run it with no server at all:     python -m pipelines.orchestration.flows
-Some categories, even unchanged:  python -m pipelines.orchestration.flows --category gear --force
+Run it with no server at all:     python -m pipelines.cli.operations flow
+Some categories, even unchanged:  python -m pipelines.cli.operations flow --category gear --force
 
 DVC decides what is stale; Prefect decides when (prefect.yaml), how many at once, and what happens on failure. A
 category goes through `category_task` of flow_tasks.py: its stages, then the gate (pipelines/promotion/promote.py). One
@@ -9,9 +9,7 @@ that fails takes nobody with it: the others finish, then the flow ends as failed
 after its step, state saved.
 """
 
-import argparse
 import os
-import sys
 import time
 from typing import Annotated, Any
 
@@ -34,7 +32,7 @@ from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.paths import REPORT
-from pipelines.core.stage import FAILED, Failed, exit_code
+from pipelines.core.stage import FAILED, Failed
 from pipelines.orchestration.flow_artifacts import Progress, Result, show_results, summary_of
 from pipelines.orchestration.flow_tasks import (
     Places,
@@ -88,6 +86,12 @@ def retrain_all(
     except Held as held:
         get_run_logger().warning("%s", held)
         return Completed(name=SKIPPED, message=str(held))
+
+
+def retrain_now(categories: list[str] | None, *, epochs: int | None, force: bool, promote: bool) -> None:
+    """The flow in this process. Raises ValueError where params.yaml has no such category, or what the flow raises."""
+    choose_categories(categories, read_params())  # a slip of the keyboard costs no server start
+    retrain_all(categories, epochs, force, promote)
 
 
 @flow(name="retrain")
@@ -222,18 +226,3 @@ def choose_categories(categories: list[str] | None, params: Params) -> list[str]
     known = params.data.categories
     check_categories(sorted(categories or []), known)
     return list(dict.fromkeys(categories or known))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", action="append", help="only this one; may be repeated")
-    parser.add_argument("--epochs", type=int, help="written to params.yaml first")
-    parser.add_argument("--force", action="store_true", help="train even where nothing changed")
-    parser.add_argument("--no-promote", action="store_true", help="do not ask the gate")
-    args = parser.parse_args()
-    choose_categories(args.category, read_params())  # a slip of the keyboard costs no server start
-    retrain_all(args.category, args.epochs, args.force, not args.no_promote)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

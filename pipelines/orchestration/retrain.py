@@ -7,18 +7,20 @@ ends its stages by itself, after their step, and the server is still there to be
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from pipelines.core.signals import ENDED, INTERRUPTED_TEXT, passing_on
 
 
-def main() -> int:
+def retrain(options: Sequence[str]) -> int:
+    """Runs the flow with these options of its command; returns its exit code, or that of the signal that ended it."""
     flows: list[subprocess.Popen[bytes]] = []
 
     def end() -> None:
         for flow in flows:
             flow.send_signal(signal.SIGTERM)
 
-    command = [sys.executable, "-m", "pipelines.orchestration.flows", *sys.argv[1:]]
+    command = [sys.executable, "-m", "pipelines.cli.operations", "flow", *options]
     with passing_on(end) as signals, subprocess.Popen(command, start_new_session=True) as flow:
         flows.append(flow)
         if signals:  # it came before there was whom to tell
@@ -28,7 +30,3 @@ def main() -> int:
         print(INTERRUPTED_TEXT, file=sys.stderr, flush=True)
         return ENDED[signals[0]]
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

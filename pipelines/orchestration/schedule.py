@@ -1,24 +1,21 @@
 """Serve the deployments of prefect.yaml from this process, without work pool and worker.
 
-Run as: python -m pipelines.orchestration.schedule
-
 It needs a Prefect server: that of `make up` (its settings are found by themselves), or PREFECT_API_URL.
 """
 
 import os
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.params import read_yaml
-from pipelines.core.stage import Failed, exit_code
+from pipelines.core.stage import Failed
 from pipelines.orchestration.service_settings import ENVIRONMENT, read_environment
 
 DEPLOYMENTS = Path("prefect.yaml")
 
 
-def main() -> None:
+def serve_deployments() -> None:
     """Runs until it is ended.
 
     Raises:
@@ -42,7 +39,3 @@ def deployment_of(entry: dict[str, Any]) -> Any:
     schedules = [Cron(s["cron"], timezone=s["timezone"]) for s in entry["schedules"]]
     kept = {key: entry[key] for key in ("name", "description", "parameters", "tags")}
     return flow.to_deployment(schedules=schedules, **kept)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -1,13 +1,5 @@
-"""Prefect's server, MLflow's server and a worker that runs the deployments of prefect.yaml, all on this machine.
+"""Prefect's server, MLflow's server and a worker that runs the deployments of prefect.yaml, all on this machine."""
 
-Run as: python -m pipelines.orchestration.services up          then open what it prints
-        python -m pipelines.orchestration.services down        ends exactly those
-        python -m pipelines.orchestration.services status
-        python -m pipelines.orchestration.services deploy      after a change of prefect.yaml
-        python -m pipelines.orchestration.services ui          MLflow's pages alone, until Ctrl-C
-"""
-
-import argparse
 import json
 import os
 import signal
@@ -25,7 +17,7 @@ import psutil
 from fastflow.files import write_text
 from pipelines.core.params import read_params, read_yaml
 from pipelines.core.paths import STATE
-from pipelines.core.stage import Failed, exit_code, log
+from pipelines.core.stage import Failed, log
 from pipelines.orchestration.service_settings import (
     ENVIRONMENT,
     HOST,
@@ -73,7 +65,7 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
         if port and answers(port):
             raise Failed(
                 f"port {port}, for {name}, is taken; end what has it, or choose another one: "
-                f"python -m pipelines.orchestration.services up --{name}-port {port + 100}"
+                f"python -m pipelines.cli.operations up --{name}-port {port + 100}"
             )
         log.info("starting %s", f"{name}, a quarter of a minute or more" if port else name)
         running[name] = start(name, command, environment)
@@ -215,21 +207,3 @@ def tell(environment: dict[str, str]) -> None:
         "  The end: make down                 Logs: %s/",
         page, ENVIRONMENT, environment["MLFLOW_TRACKING_URI"], ENVIRONMENT, LOGS,
     )  # fmt: skip
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["up", "down", "status", "deploy", "ui"])
-    parser.add_argument("--prefect-port", type=int, default=4200)
-    parser.add_argument("--mlflow-port", type=int, default=5000)
-    args = parser.parse_args()
-    if args.what == "up":
-        up(prefect_port=args.prefect_port, mlflow_port=args.mlflow_port)
-    elif args.what == "ui":
-        ui(port=args.mlflow_port)
-    else:
-        {"down": down, "status": status, "deploy": deploy}[args.what]()
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -1,9 +1,5 @@
-"""Score today's test images with the champion, downloaded and verified: does it still do what it did?
+"""Score today's test images with the champion, downloaded and verified: does it still do what it did?"""
 
-Run as: python -m pipelines.promotion.champion --category bottle          Exit code 1: it is worse, or cannot be loaded.
-"""
-
-import sys
 import time
 
 from fastflow.errors import BadData
@@ -11,7 +7,6 @@ from fastflow.metrics.image import image_auroc
 from pipelines.core.params import Params
 from pipelines.core.paths import model_name
 from pipelines.core.provenance import data_hash, provenance
-from pipelines.core.run import run_category_stage
 from pipelines.core.stage import Failed, log
 from pipelines.promotion.candidates import EvaluationSet
 from pipelines.promotion.gate import Measured
@@ -65,7 +60,3 @@ def numbers_of(found: Measured) -> dict[str, float]:
         "milliseconds_per_image": found.milliseconds_per_image,
     }
     return {name: value for name, value in numbers.items() if value is not None}
-
-
-if __name__ == "__main__":
-    sys.exit(run_category_stage(check_champion, doc=__doc__))

@@ -4,12 +4,11 @@ Run as: fastflow compare bottle                                  its champion, a
         fastflow compare --category bottle models:/fastflow-bottle/3 models:/fastflow-bottle/7
         fastflow compare                                         all categories
 
-Writes compare.html. Models are named as pipelines.scoring.score takes them; {category} stands for each category.
+Writes compare.html. Models are named as `fastflow score --model` takes them; {category} stands for each category.
 """
 
-import argparse
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,10 +25,10 @@ from fastflow.metrics.paired import auroc_difference
 from fastflow.metrics.rates import error_rates
 from fastflow.sealed import read_config
 from pipelines.core.device import choose_device
-from pipelines.core.params import Params, read_params
+from pipelines.core.params import Params
 from pipelines.core.paths import CHAMPION_MODEL, index_file
 from pipelines.core.revision import project_version
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.promotion.candidates import ROUNDS
 from pipelines.promotion.comparison_page import COMPARED, MILLISECONDS, SAME, Compared, Flipped, Side, render
 from pipelines.registry.checkpoints import checkpoint_of
@@ -48,6 +47,30 @@ class Judged(NamedTuple):
     scored: Scored
     threshold: dict[str, float]
     label: "pd.Series[int]"
+
+
+def write_comparison(
+    models: Sequence[str],
+    params: Params,
+    *,
+    categories: Sequence[str] = (),
+    to: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Compares two models on the test images of each category, by default all; prints a table and writes the page.
+
+    `models`: the first is by default the champion, the second models/<category>.
+
+    Raises:
+        ValueError: more than two models, or a model that is not there.
+    """
+    if len(models) > 2:
+        raise ValueError(f"two models are compared, got {len(models)}: {', '.join(models)}")
+    first, second = [*models, *[CHAMPION_MODEL, THE_TRAINED][len(models) :]]
+    found = [compare(c, params, first, second) for c in categories or params.data.categories]
+    write_text(to or PAGE, render(found, about=project_version()))
+    print(json.dumps({one.category: figures_of(one) for one in found}, indent=2) if as_json else table_of(found))
+    log.info("wrote %s", to or PAGE)
 
 
 def compare(category: str, params: Params, first: str, second: str) -> Compared:
@@ -146,27 +169,3 @@ def figures_of(one: Compared) -> dict[str, Any]:
     versions = {"first": one.first.version, "second": one.second.version}
     pairs = {name: {"first": then, "second": now} for name, then, now in one.pairs()}
     return {"versions": versions, "metrics": pairs, "flipped": one.num_flipped}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", metavar="MODEL", help="two at most; or categories alone")
-    parser.add_argument("--category", action="append", help="may be repeated; default: all of params.yaml")
-    parser.add_argument("--to", type=Path, default=PAGE)
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
-    args = parser.parse_args()
-    params = read_params()
-    categories, models = args.category or [], args.words
-    if not categories and set(models) <= set(params.data.categories):
-        categories, models = models, []  # a model beside itself would say nothing
-    if len(models) > 2:
-        raise ValueError(f"two models are compared, got {len(models)}: {', '.join(models)}")
-    first, second = models + [CHAMPION_MODEL, THE_TRAINED][len(models) :]
-    found = [compare(c, params, first, second) for c in categories or params.data.categories]
-    write_text(args.to, render(found, about=project_version()))
-    print(json.dumps({one.category: figures_of(one) for one in found}, indent=2) if args.json else table_of(found))
-    log.info("wrote %s", args.to)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -5,18 +5,16 @@ Run as: fastflow promote bottle                 what models/bottle and its repor
 Against the rules (never against a damaged artifact): ... --force --reason "new camera, the old model is blind"
 """
 
-import argparse
-import sys
 import time
 from typing import Any
 
 from fastflow.errors import BadData
 from pipelines.core.notify import notify
-from pipelines.core.params import Params, read_params
+from pipelines.core.params import Params
 from pipelines.core.paths import model_folder, model_name, report_folder
 from pipelines.core.percent import choosing
 from pipelines.core.running import training_now
-from pipelines.core.stage import Refused, exit_code, log
+from pipelines.core.stage import Refused, log
 from pipelines.promotion.candidates import EvaluationSet
 from pipelines.promotion.gate import Measured, Rule, false_rejects, first_rules, rules_against
 from pipelines.registry import aliases, registered, registry, store
@@ -203,19 +201,3 @@ def _tell(client: Client, category: str, decision: dict[str, Any], failed: list[
 
 def _stays(champion: str | None) -> str:
     return f"version {champion} stays champion" if champion else "there is no champion"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", required=True)
-    parser.add_argument("--version", help="instead of what models/<category> is")
-    parser.add_argument("--force", action="store_true", help="promote though a rule fails; needs --reason")
-    parser.add_argument("--reason", default="", help="why; it is recorded")
-    args = parser.parse_args()
-    if args.force != bool(args.reason.strip()):
-        raise ValueError("--force and --reason go together: say why the rules do not count")
-    promote(args.category, read_params(), version=args.version, reason=args.reason.strip())
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -3,11 +3,8 @@
 Run as: fastflow rollback bottle
 """
 
-import argparse
-import sys
-
 from pipelines.core.paths import report_folder
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.registry import aliases, store
 from pipelines.reporting.decision import ROLLED_BACK, write_decision
 
@@ -27,13 +24,3 @@ def rollback(category: str) -> str:
         write_decision(report_folder(category), {**about, "reason": "", "rules": []})
     log.info("%s: version %s is champion again; the next report shows it: fastflow report", category, version)
     return version
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", required=True)
-    rollback(parser.parse_args().category)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

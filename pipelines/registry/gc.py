@@ -5,18 +5,14 @@ Run as: fastflow gc bottle --keep 5 --dry-run        (without --category: all of
 The runs stay, with their figures and pictures; what goes is the version and its weights.
 """
 
-import argparse
-import sys
-
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from pipelines.core.names import counted
-from pipelines.core.params import read_params
 from pipelines.core.paths import model_name
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.registry import aliases, store
 
 DELETING = "model_being_deleted"  # tag of a run: a killed gc is finished by the next one
@@ -27,8 +23,11 @@ def gc(category: str, *, keep: int, dry_run: bool) -> int:
     """Returns the bytes freed, or that would be.
 
     Raises:
+        ValueError: fewer than no version are to be kept.
         ServerAway: the store does not answer.
     """
+    if keep < 0:
+        raise ValueError(f"--keep is {keep}; allowed: 0 or more")
     client = store.connect()
     with store.answering():
         name = model_name(category)
@@ -88,19 +87,3 @@ def _finish_deletions(client: mlflow.MlflowClient, name: str) -> None:
             client.delete_tag(run.info.run_id, DELETING)
         else:
             _delete_files(client, run.info.run_id, source)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", action="append", help="only this one; may be repeated")
-    parser.add_argument("--keep", type=int, default=5, help="newest versions to keep (5)")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
-    args = parser.parse_args()
-    if args.keep < 0:
-        raise ValueError(f"--keep is {args.keep}; allowed: 0 or more")
-    for category in args.category or read_params().data.categories:
-        gc(category, keep=args.keep, dry_run=args.dry_run)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -3,10 +3,8 @@
 Run as: fastflow reproduce bottle 7 > recipe.sh
 """
 
-import argparse
 import re
 import shlex
-import sys
 from collections.abc import Mapping
 
 import mlflow
@@ -15,7 +13,6 @@ from mlflow.exceptions import MlflowException
 from pipelines.core.params import CATEGORY_NAME
 from pipelines.core.paths import model_name
 from pipelines.core.percent import choosing
-from pipelines.core.stage import exit_code
 from pipelines.registry import aliases, store
 from pipelines.registry.registered import WEIGHTS
 
@@ -127,15 +124,3 @@ def _training(run_id: str) -> tuple[dict[str, str], str]:
         return dict(run.data.tags), str(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{PARAMS_ARTIFACT}"))
     except (MlflowException, OSError) as error:
         raise ValueError(f"run {run_id} or its {PARAMS_ARTIFACT} is not in this store") from error
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", required=True)
-    parser.add_argument("--version", required=True, help="a number, as the registry shows it")
-    args = parser.parse_args()
-    print(recipe(args.category, args.version))
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -1,17 +1,11 @@
-"""Print the table of results that the last evaluations left, and where the report is.
+"""The table of results that the last evaluations left, and where the report is."""
 
-Run as: python -m pipelines.reporting.results [--json]
-"""
-
-import argparse
 import json
-import sys
 
 import pandas as pd
 
-from pipelines.core.params import Params, read_params
+from pipelines.core.params import Params
 from pipelines.core.paths import REPORT, read_metrics
-from pipelines.core.stage import exit_code
 from pipelines.reporting.miss_warning import warning
 
 METRICS = ("image_auroc", "pixel_auroc", "aupro")
@@ -37,13 +31,3 @@ def show(params: Params, *, as_json: bool) -> None:
         if text := warning(category, read_metrics(category)):
             print(f"{category}: {text}")
     print("report:", REPORT.resolve().as_uri() if REPORT.is_file() else "not made yet; run: dvc repro report")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="all metrics, as JSON")
-    show(read_params(), as_json=parser.parse_args().json)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

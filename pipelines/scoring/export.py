@@ -8,11 +8,9 @@ Each export scores the category's images beside the checkpoint; one that says an
 3). exports/<category>/<format>-<precision>/ holds the model, export.json and parity.csv; the run in MLflow gets a copy.
 """
 
-import argparse
 import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,27 +31,38 @@ from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config
-from pipelines.core.params import Params, read_params
+from pipelines.core.names import unknown
+from pipelines.core.params import Params
 from pipelines.core.paths import RUN, index_file
 from pipelines.core.progress import Advance, progress
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.registry.checkpoints import Named, checkpoint_of
 from pipelines.tracking import runs
 
 CALIBRATION_IMAGES = 64  # good training images that int8's ranges come from
 
 
-def export(category: str, params: Params, *, model: str, formats: list[str], precision: str, to: Path) -> None:
+def export(
+    category: str,
+    params: Params,
+    *,
+    model: str | None = None,
+    formats: Sequence[str] = (),
+    precision: str,
+    to: Path | None = None,
+) -> None:
     """Writes each export, or none of a format that differs from the checkpoint.
+
+    By default models/<category>, in every format that has this precision, into exports/<category>.
 
     Raises:
         NotTheSame: an export scores otherwise; those before it are written.
-        ValueError: the format has no such precision.
+        ValueError: no such format, or the format has no such precision.
     """
+    to, formats = to or Path("exports") / category, formats or formats_in(precision)
     for runtime in formats:
-        if precision not in PRECISIONS[runtime]:
-            raise ValueError(f"{runtime} is exported in {', '.join(PRECISIONS[runtime])}, not in {precision}")
-    with checkpoint_of(model) as named:
+        check_format(runtime, precision)
+    with checkpoint_of(model or category) as named:
         trained = load_checkpoint(named.folder)
         threshold = read_config(named.folder)["threshold"]
         rows, pictures = comparison_images(category, params, trained.frame)
@@ -77,6 +86,22 @@ def export(category: str, params: Params, *, model: str, formats: list[str], pre
                 )
             tell(named, to / f"{runtime}-{precision}")
             log.info("wrote %s", to / f"{runtime}-{precision}")
+
+
+def formats_in(precision: str) -> list[str]:
+    """Every format that has this precision. Raises ValueError where none has."""
+    if found := [runtime for runtime, allowed in PRECISIONS.items() if precision in allowed]:
+        return found
+    every = dict.fromkeys(one for allowed in PRECISIONS.values() for one in allowed)
+    raise ValueError(unknown(precision, every, what="precision", where="--precision"))
+
+
+def check_format(runtime: str, precision: str) -> None:
+    """Raises ValueError where a format is not there, or not in this precision."""
+    if runtime not in PRECISIONS:
+        raise ValueError(unknown(runtime, PRECISIONS, what="format", where="--format"))
+    if precision not in PRECISIONS[runtime]:
+        raise ValueError(f"{runtime} is exported in {', '.join(PRECISIONS[runtime])}, not in {precision}")
 
 
 @contextmanager
@@ -199,22 +224,3 @@ def tell(named: Named, folder: Path) -> None:
     key = json.loads((named.folder / RUN).read_text())["run_key"]
     with runs.continued_run(key, f"{named.category} exported", tags={"category": named.category}) as run:
         run.log_files(folder, under=f"exports/{folder.name}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", required=True, help="its images are what the export is compared on")
-    parser.add_argument("--model", help="a folder, or models:/fastflow-<category>@champion; default: models/<category>")
-    parser.add_argument("--format", action="append", choices=list(PRECISIONS), help="may be repeated; default: all")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "int8"])
-    parser.add_argument("--to", type=Path, help="default: exports/<category>")
-    args = parser.parse_args()
-    formats = args.format or [name for name, allowed in PRECISIONS.items() if args.precision in allowed]
-    export(
-        args.category, read_params(), model=args.model or args.category,
-        formats=formats, precision=args.precision, to=args.to or Path("exports") / args.category,
-    )  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

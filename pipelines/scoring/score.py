@@ -6,8 +6,6 @@ without --to. A file that holds results already is gone on with. Exit code 3: so
 listed, and all others scored.
 """
 
-import argparse
-import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +22,7 @@ from fastflow.files import printable
 from fastflow.frame import Frame
 from fastflow.maps import Map, resize_map
 from pipelines.core.progress import progress
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.data.appearance import Photograph, read_photograph
 from pipelines.registry.scorer import Scorer, open_scorer
 from pipelines.reporting.pictures import blend, heat_colours
@@ -40,6 +38,34 @@ class Unreadable(BadData):
 
 
 def score(
+    images: Sequence[str],
+    *,
+    model: str,
+    to: Path | None = None,
+    overlays: Path | None = None,
+    batch_size: int | None = None,
+    threads: int | None = None,
+) -> None:
+    """Scores what `images` name into the file `to`, or as CSV on stdout; pictures with heat into the folder `overlays`.
+
+    Raises:
+        ValueError: a name that leads nowhere, no such model, or a batch of less than one image.
+        Unreadable: after all others were scored.
+        BadData: the file holds something else, or scores of another model or threshold.
+    """
+    size = BATCH_SIZE if batch_size is None else batch_size
+    if size < 1:
+        raise ValueError(f"--batch-size is {size}; allowed: 1 or more")
+    paths = named(images)
+    log.info("opening %s for %d images", model, len(paths))
+    scorer = open_scorer(model, threads=threads)
+    if overlays:
+        overlays.mkdir(parents=True, exist_ok=True)
+    with ResultsFile(to, version=scorer.version, threshold=scorer.threshold) as results:
+        score_paths(scorer, paths, results, overlays=overlays, batch_size=size)
+
+
+def score_paths(
     scorer: Scorer, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
 ) -> None:
     """Scores those of the paths that the results do not hold yet; files are read while others are scored.
@@ -139,33 +165,3 @@ def named(arguments: Sequence[str]) -> list[str]:
     if not found:
         raise ValueError(f"no image among {', '.join(arguments)}; looked for {', '.join(sorted(SUFFIXES))}")
     return list(found)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="+", help="files, folders, or - for paths on stdin")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--to", type=Path, help="a .csv or .jsonl file; default: CSV on stdout")
-    parser.add_argument("--overlays", type=Path, help="a folder for pictures with heat maps")
-    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
-    parser.add_argument("--threads", type=int, help="of the processor; default: all cores")
-    args = parser.parse_args()
-    if args.to is None:  # stdout belongs to the results
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    if args.batch_size < 1:
-        parser.error("--batch-size must be at least 1")
-
-    def work() -> None:
-        paths = named(args.images)
-        log.info("opening %s for %d images", args.model, len(paths))
-        scorer = open_scorer(args.model, threads=args.threads)
-        if args.overlays:
-            args.overlays.mkdir(parents=True, exist_ok=True)
-        with ResultsFile(args.to, version=scorer.version, threshold=scorer.threshold) as results:
-            score(scorer, paths, results, overlays=args.overlays, batch_size=args.batch_size)
-
-    sys.exit(exit_code(work))
-
-
-if __name__ == "__main__":
-    main()

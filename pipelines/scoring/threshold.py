@@ -9,10 +9,8 @@ measured on them afterwards flatters it. Either is written into models/<category
 the next `dvc repro` evaluates and reports anew, and trains nothing. A later training starts again from params.yaml.
 """
 
-import argparse
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +24,8 @@ from fastflow.sealed import read_config, write_threshold
 from fastflow.threshold import threshold_for
 from pipelines.core import dvc
 from pipelines.core.paths import model_folder, report_folder
-from pipelines.core.percent import rate_of
 from pipelines.core.running import training_now
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.reporting.miss_warning import warning
 from pipelines.reporting.tables import RATES, costs, tradeoff_table
 from pipelines.training.normal_scores import normal_scores
@@ -148,19 +145,3 @@ def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
     if tracked:
         dvc.accept(stage)
     log.info("wrote threshold %.6g to %s; guarantee: %s", threshold["image"], folder, threshold["guarantee"])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--category", required=True)
-    limit = parser.add_mutually_exclusive_group()
-    limit.add_argument("--max-false-reject", metavar="RATE", help="of good parts, such as 1%%")
-    limit.add_argument("--max-miss", metavar="RATE", help="of defective parts, such as 5%%")
-    parser.add_argument("--json", action="store_true", help="the trade-off as JSON")
-    args = parser.parse_args()
-    limits = {"max_false_reject": rate_of(args.max_false_reject), "max_miss": rate_of(args.max_miss)}
-    change(args.category, **limits, as_json=args.json)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

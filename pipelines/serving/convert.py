@@ -4,9 +4,7 @@ Where it is served, no images of the category need be there: what was exported i
 that was registered with the model, or of noise where there is none.
 """
 
-import argparse
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,6 @@ from fastflow.export.runner import Images, Sizes, open_file
 from fastflow.export.write import write_onnx
 from fastflow.frame import Frame, read_framed
 from fastflow.sealed import read_config
-from pipelines.core.stage import exit_code
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.registry.registry import EXAMPLE, example_file
 from pipelines.scoring.export import reference
@@ -80,15 +77,3 @@ def variant_sizes(frame: Frame) -> Sizes:
     for one in sizes[::3] if frame.grid else []:
         one[rng.integers(2)] //= 2
     return sizes
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--to", type=Path, required=True)
-    args = parser.parse_args()
-    convert(args.model, args.to)
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -76,7 +76,7 @@ class Models:
             return open_scorer(name, threads=self.threads)
         to = self.folder / category
         shutil.rmtree(to, ignore_errors=True)
-        command = [sys.executable, "-m", "pipelines.serving.convert", "--model", name, "--to", str(to)]
+        command = [sys.executable, "-m", "pipelines.cli.operations", "convert", name, str(to)]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=PREPARING_SECONDS, check=False, start_new_session=True
         )

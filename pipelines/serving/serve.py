@@ -5,22 +5,22 @@ an export's folder, or a category. Then open the address that it prints, or: cur
 SIGTERM has it answer what it has taken in, then end. Addresses beyond this machine need a token: FASTFLOW_TOKEN.
 """
 
-import argparse
 import ipaddress
 import os
 import socket
-import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
-from pipelines.core.stage import exit_code, log
+from pipelines.core.stage import log
 from pipelines.registry.scorer import folder_of
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
@@ -32,8 +32,20 @@ DRAINING_SECONDS = 30
 SHORTEST_TOKEN = 16
 
 
-def serve(args: argparse.Namespace) -> None:
-    """Serves until a signal ends it.
+def serve(
+    models: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    batch_size: int,
+    queue: int,
+    max_bytes: int | None,
+    max_pixels: int | None,
+    seconds: float,
+    watch: float,
+    threads: int | None,
+) -> None:
+    """Serves until a signal ends it. The options are those of `fastflow serve --help`.
 
     Raises:
         ValueError: an address beyond this machine without a token, or models that do not go together.
@@ -41,38 +53,43 @@ def serve(args: argparse.Namespace) -> None:
         ServerAway: the registry does not answer.
     """
     token = os.environ.get("FASTFLOW_TOKEN", "")
-    local = is_local(args.host)
+    local = is_local(host)
     if not local and len(token) < SHORTEST_TOKEN:
         raise ValueError(
-            f"--host {args.host} can be reached by others: set FASTFLOW_TOKEN to a secret of at least "
+            f"--host {host} can be reached by others: set FASTFLOW_TOKEN to a secret of at least "
             f"{SHORTEST_TOKEN} characters, and put a proxy with a certificate in front"
         )
-    limits = Limits(args.max_bytes, args.max_pixels, args.seconds, at_once=args.queue)
+    size = MAX_BYTES if max_bytes is None else max_bytes
+    limits = Limits(size, MAX_PIXELS if max_pixels is None else max_pixels, seconds, at_once=queue)
     ending = threading.Event()
     # bound first: that a port is taken is told before models are loaded
-    with bind(args.host, args.port) as bound, tempfile.TemporaryDirectory() as scratch:
-        log.info("opening %s; what is no export is exported first", ", ".join(args.model))
-        models = Models(sources_of(args.model, category_of), Path(scratch), threads=args.threads)
-        batcher = Batcher(batch_size=args.batch_size, places=args.queue)
+    with bind(host, port) as bound, tempfile.TemporaryDirectory() as scratch:
+        log.info("opening %s; what is no export is exported first", ", ".join(models))
+        opened = Models(sources_of(list(models), category_of), Path(scratch), threads=threads)
+        batcher = Batcher(batch_size=batch_size, places=queue)
         watcher = threading.Thread(
-            target=models.watch, kwargs={"seconds": args.watch, "ending": ending}, name="watching", daemon=True
+            target=opened.watch, kwargs={"seconds": watch, "ending": ending}, name="watching", daemon=True
         )
         watcher.start()
-        app = build_app(models, batcher, limits=limits, token=token)
+        app = build_app(opened, batcher, limits=limits, token=token)
         if local:  # a page of another site must not speak to us through a name that leads here
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
-        log.info("open http://%s:%d/   stop: Ctrl-C", args.host, args.port)
+        log.info("open http://%s:%d/   stop: Ctrl-C", host, port)
         try:
-            config = uvicorn.Config(
-                app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAINING_SECONDS,
-                server_header=False,
-            )  # fmt: skip
-            with suppress(KeyboardInterrupt):  # Ctrl-C is how a person ends it
-                uvicorn.Server(config).run(sockets=[bound])
+            answer(app, bound)
         finally:
             ending.set()
             batcher.end()
             log.info("ended")
+
+
+def answer(app: FastAPI, bound: socket.socket) -> None:
+    """Until a signal ends it; what was taken in is answered first."""
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAINING_SECONDS, server_header=False
+    )
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how a person ends it
+        uvicorn.Server(config).run(sockets=[bound])
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -101,22 +118,3 @@ def category_of(name: str) -> str:
     if (Path(name) / ABOUT).is_file():
         return str(read_about(Path(name))["category"])
     return str(read_config(folder_of(name))["category"])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", required=True)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--batch-size", type=int, default=8, help="images scored at once, where so many wait")
-    parser.add_argument("--queue", type=int, default=32, help="requests under way; further ones are answered 429")
-    parser.add_argument("--seconds", type=float, default=30, help="until a request is answered 504")
-    parser.add_argument("--max-bytes", type=int, default=MAX_BYTES)
-    parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS)
-    parser.add_argument("--watch", type=float, default=15, help="seconds between two looks for a new champion")
-    parser.add_argument("--threads", type=int, help="of the processor; default: all cores")
-    serve(parser.parse_args())
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

@@ -130,7 +130,7 @@ def _sigterm_raises() -> Iterator[None]:
 def _carry(folder: Path) -> subprocess.Popen[bytes]:
     """Starts the process that brings the journal to MLflow. Its own session: Ctrl-C is not for it."""
     said = (folder / "carrier.log").open("wb")
-    command = [sys.executable, "-m", "pipelines.tracking.sync", "--follow", str(folder)]
+    command = [sys.executable, "-m", "pipelines.cli.operations", "follow", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with said:
         return subprocess.Popen(

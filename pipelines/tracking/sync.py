@@ -4,15 +4,13 @@ Nothing is sent twice: run it as often as you like, while trainings run, too.
 Run as: fastflow sync
 """
 
-import argparse
 import os
-import sys
 import time
 from pathlib import Path
 
 import mlflow
 
-from pipelines.core.stage import Failed, ServerAway, exit_code, log
+from pipelines.core.stage import Failed, ServerAway, log
 from pipelines.registry import store
 from pipelines.tracking import journal
 from pipelines.tracking.replay import Replay
@@ -111,17 +109,3 @@ def _patiently_connect(folder: Path) -> mlflow.MlflowClient:
             if not journal.writer_lives(folder):
                 raise
             time.sleep(RETRY_SECONDS)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--follow", type=Path, help=argparse.SUPPRESS)  # how stages call it
-    followed: Path | None = parser.parse_args().follow
-    if followed:
-        follow(followed)
-    else:
-        log.info("MLflow has everything%s", "" if sync() else " already")
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code(main))

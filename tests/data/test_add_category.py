@@ -15,10 +15,10 @@ from fastflow.decode import read_mask
 from fastflow.errors import BadData
 from fastflow.index import list_category
 from pipelines.core.params import read_params
-from pipelines.data.add_category import add_category, main
+from pipelines.data.add_category import add_category, init
 from pipelines.data.data_sets import DATA_SETS
 from pipelines.data.layouts import find_layout
-from tests.conftest import ROOT, as_shipped, hashed_index, write_plates
+from tests.conftest import ROOT, as_shipped, fastflow, hashed_index, write_plates
 
 
 @pytest.fixture
@@ -126,14 +126,14 @@ def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None
     source = by_class(here / "mine")
     (source / "good/003.png").write_bytes(b"\x89PNG not really")
     (source / "masks/other.png").write_bytes((source / "scratch/000.png").read_bytes())
-    command = [sys.executable, "-m", "pipelines.data.add_category", str(source), "--name", "part"]
+    command = [sys.executable, "-m", "pipelines.cli.app", "init", str(source), "--name", "part"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 3
-    assert "layout by class" in done.stdout
-    assert "test/scratch: 4 images, 4 masks" in done.stdout
-    assert f"NOT USED: 1 file\n    {source}/masks/other.png\n" in done.stdout
-    assert "003.png" in done.stdout
-    assert "[unreadable]" in done.stdout
+    assert "layout by class" in done.stderr
+    assert "test/scratch: 4 images, 4 masks" in done.stderr
+    assert f"NOT USED: 1 file\n    {source}/masks/other.png\n" in done.stderr
+    assert "003.png" in done.stderr
+    assert "[unreadable]" in done.stderr
     assert "Traceback" not in done.stderr
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2
@@ -141,14 +141,11 @@ def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None
 
 
 @as_shipped
-def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(here: Path) -> None:
     before = (here / "params.yaml").read_text()
     source = by_class(here / "mine")
     for name in ("part", "other"):
-        monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", name, "--weights", "random"])
-        main()
+        init(source, name, weights="random")
     params = read_params()
     assert (params.data.root, params.data.categories) == ("data/own", ["part", "other"])
     assert params.model.weights == "random"
@@ -160,81 +157,66 @@ def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(
 
 
 @as_shipped
-def test_lists_that_dvc_has_written_line_by_line_are_replaced(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_that_dvc_has_written_line_by_line_are_replaced(here: Path) -> None:
     """As `dvc exp run -S` leaves params.yaml."""
     file = here / "params.yaml"
     text = file.read_text().replace("  categories: [weave, label, gear]", "  categories:\n  - weave\n  - gear", 1)
     file.write_text(text.replace("  overrides: {}", "  overrides:\n    layers:\n    - 1\n    - 2"))
     assert read_params().data.categories == ["weave", "gear"]
-    monkeypatch.setattr(sys, "argv", ["add", str(by_class(here / "mine")), "--name", "part"])
-    main()
+    init(by_class(here / "mine"), "part")
     assert read_params().data.categories == ["part"]
     assert read_params().model.overrides == {"layers": [1, 2]}
     assert "  - " not in file.read_text().partition("download:")[0]
 
 
 @as_shipped
-def test_a_public_data_set_is_named_and_your_own_images_come_back(
-    here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-
-    def init(*words: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["add", *words])
-        main()
-
-    init(str(by_class(here / "mine")), "--name", "part", "--weights", "random")
+    init(by_class(here / "mine"), "part", weights="random")
     caplog.clear()
-    init("mvtec_ad", "--name", "bottle")
+    init(Path("mvtec_ad"), "bottle")
     back = caplog.text.partition("(back: fastflow init ")[2].partition(")")[0].split()
-    init("mvtec_ad", "--name", "cable")
+    init(Path("mvtec_ad"), "cable")
     params = read_params()
     assert (params.data.root, params.data.categories) == ("data/mvtec_ad", ["bottle", "cable"])
     assert (params.download.source, params.download.categories) == ("mvtec_ad", ["bottle", "cable"])
     assert params.model.weights == "random"  # as it was
-    init("visa", "--name", "all")
+    init(Path("visa"), "all")
     params = read_params()
     assert params.data.root == "data/visa"
     assert params.data.categories == params.download.categories == list(DATA_SETS["visa"].counts)
     with pytest.raises(ValueError, match=r"no category 'botle' in MVTec AD, .*did you mean 'bottle'"):
-        init("mvtec_ad", "--name", "botle")
+        init(Path("mvtec_ad"), "botle")
     assert read_params() == params
     with pytest.raises(BadData, match="folder mvtecad does not exist; did you mean the data set mvtec_ad"):
-        init("mvtecad", "--name", "bottle")
-    init(*back)
+        init(Path("mvtecad"), "bottle")
+    assert fastflow("init", *back) == 0
     assert (read_params().data.root, read_params().data.categories) == ("data/own", ["part"])
     assert read_params().download.categories == []  # a plain dvc repro would fetch them
     assert read_params().model.weights == "random"
 
 
-def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_told(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_told(here: Path) -> None:
     source = by_class(here / "mine")
     (source / "good/003.png").write_bytes(b"\x89PNG not really")
-    monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", "part"])
     with pytest.raises(
         BadData,
         match=r"refused for 1 finding, told above; cure that there, then: fastflow init data/own/part --name part$",
     ) as told:
-        main()
+        init(source, "part")
     assert read_params().data.categories != ["part"]
     for bad in Path("data/own/part").rglob("003.png"):
         if bad.read_bytes().startswith(b"\x89PNG not"):
             bad.unlink()
-    monkeypatch.setattr(sys, "argv", ["add", *str(told.value).partition("fastflow init ")[2].split()])
-    main()
+    assert fastflow("init", *str(told.value).partition("fastflow init ")[2].split()) == 0
     assert (read_params().data.root, read_params().data.categories[-1]) == ("data/own", "part")
 
 
 @as_shipped
-def test_weights_that_are_not_named_stay_those_of_the_other_categories(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_are_not_named_stay_those_of_the_other_categories(here: Path) -> None:
     source = by_class(here / "mine")
     for name, given, expected in (
-        ("part", [], "imagenet"), ("other", ["--weights", "random"], "random"), ("third", [], "random"),
+        ("part", None, "imagenet"), ("other", "random", "random"), ("third", None, "random"),
     ):  # fmt: skip
-        monkeypatch.setattr(sys, "argv", ["add", str(source), "--name", name, "--root", "data/lines", *given])
-        main()
+        init(source, name, root=Path("data/lines"), weights=given)
         assert read_params().model.weights == expected

@@ -42,7 +42,7 @@ def test_all_faults_at_once_are_exactly_those_findings_and_exit_code_3(many: Pat
     for plant, _ in FAULTS:
         plant(many)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    command = [sys.executable, "-m", "pipelines.data.validate", "--folder", str(many)]
+    command = [sys.executable, "-m", "pipelines.cli.app", "validate", "--folder", str(many)]
     done = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
     rows = json.loads(done.stdout)

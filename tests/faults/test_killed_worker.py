@@ -38,7 +38,7 @@ sys.exit(exit_code(work))
 def carriers(folder: Path) -> list[int]:
     """The processes that carry this journal."""
     done = subprocess.run(
-        ["pgrep", "-f", f"pipelines.tracking.sync --follow .*{folder.name}"], capture_output=True, text=True
+        ["pgrep", "-f", f"pipelines.cli.operations follow .*{folder.name}"], capture_output=True, text=True
     )
     return [int(pid) for pid in done.stdout.split()]
 

@@ -3,9 +3,7 @@
 import csv
 import json
 import logging
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -19,13 +17,11 @@ from fastflow.frame import Frame
 from fastflow.model import FastFlow
 from fastflow.sealed import write_threshold
 from pipelines.core.params_edit import write_values
-from pipelines.core.stage import exit_code
 from pipelines.data.appearance import appearances
 from pipelines.monitoring import drift
 from pipelines.registry import store
 from pipelines.registry.registered import WEIGHTS
-from pipelines.scoring import score
-from tests.conftest import ROOT, SIZE, shake, tiny_config, write_plates
+from tests.conftest import ROOT, SIZE, fastflow, shake, tiny_config, write_plates
 
 
 @pytest.fixture
@@ -33,6 +29,7 @@ def plates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint whose calibration saw 60 photographs, those photographs, and parameters."""
     monkeypatch.setenv("FASTFLOW_SYNC", "later")
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    write_values({"data.root": "images", "data.categories": ["plates"]})
     plates = write_plates(folder / "plates")
     model = FastFlow(tiny_config())
     shake(model.flows, scale=0.02)
@@ -54,20 +51,15 @@ def plates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def scores_of(model: FastFlow, folder: Path) -> list[float]:
     save_checkpoint(model, Path("models/first"), category="plates", threshold={"image": 1, "pixel": 1, "low": 0})
-    assert run(score, "--model", "first", folder, "--to", "first.csv") == 0
+    assert run("score", "--model", "first", folder, "--to", "first.csv") == 0
     with Path("first.csv").open(newline="") as file:
         return [float(row["pred_score"]) for row in csv.DictReader(file)]
 
 
-def run(command: ModuleType, *arguments: object) -> int:
+def run(*words: object) -> int:
     """The command's exit code."""
     logging.getLogger().handlers.clear()  # as in a new process
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        try:
-            return exit_code(command.main)
-        except SystemExit as ended:  # score ends by itself
-            return int(str(ended.code))
+    return fastflow(*words)
 
 
 def verdict_of() -> str:
@@ -75,10 +67,10 @@ def verdict_of() -> str:
 
 
 def test_the_calibrations_own_photographs_are_the_same(plates: Path) -> None:
-    assert run(drift, "--category", "plates", plates) == 0
+    assert run("drift", "plates", plates) == 0
     assert verdict_of() == "same"
-    assert run(score, "--model", "plates", plates, "--to", "scores.jsonl") == 0
-    assert run(drift, "--category", "plates", "scores.jsonl") == 0
+    assert run("score", "--model", "plates", plates, "--to", "scores.jsonl") == 0
+    assert run("drift", "plates", "scores.jsonl") == 0
     assert "As in calibration" in Path("drift/plates.html").read_text()
 
 
@@ -86,7 +78,7 @@ def test_darker_photographs_end_with_code_1_and_a_page(plates: Path, capsys: pyt
     for path in plates.iterdir():
         with Image.open(path) as image:
             image.point(lambda level: level * 0.6).save(path)
-    assert run(drift, "--category", "plates", plates) == 1
+    assert run("drift", "plates", plates) == 1
     assert verdict_of() == "camera"
     told = "".join(capsys.readouterr())
     assert told.count("brightness fell") == 1
@@ -97,33 +89,33 @@ def test_darker_photographs_end_with_code_1_and_a_page(plates: Path, capsys: pyt
 
 
 def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(drift, "--category", "plates") == 2
-    assert run(drift, "--category", "first", "--model", "first", plates) == 3
+    assert run("drift", "plates") == 2
+    assert run("drift", "plates", plates, "--model", "first") == 3
     other = FastFlow(tiny_config())
     shake(other.flows, scale=0.03)
     save_checkpoint(other, Path("models/other"), category="plates", threshold={"image": 1, "pixel": 1, "low": 0})
-    assert run(score, "--model", "other", plates, "--to", "other.csv") == 0
-    assert run(drift, "--category", "plates", "other.csv") == 3
+    assert run("score", "--model", "other", plates, "--to", "other.csv") == 0
+    assert run("drift", "plates", "other.csv") == 3
     assert "anew: fastflow score FOLDER --model plates --to other-new.csv" in capsys.readouterr().err
     client = store.connect()
     client.create_registered_model("fastflow-plates")
     tags = {WEIGHTS: file_sha256(Path("models/other/flow.safetensors"))}
     client.create_model_version("fastflow-plates", str(Path("models/other").resolve()), tags=tags)
-    assert run(drift, "--category", "plates", "other.csv") == 3
+    assert run("drift", "plates", "other.csv") == 3
     assert "with that one, --model models:/fastflow-plates/1, or score" in capsys.readouterr().err
     Path("notes.csv").write_text("monday,rain\n")
-    assert run(drift, "--category", "plates", "notes.csv") == 3
-    assert "notes.csv is no file of pipelines.scoring.score" in capsys.readouterr().err
-    assert run(drift, "--category", "plates", "nowhere.csv") == 2
+    assert run("drift", "plates", "notes.csv") == 3
+    assert "notes.csv is no file of fastflow score" in capsys.readouterr().err
+    assert run("drift", "plates", "nowhere.csv") == 2
     set_recent("incoming/{category}")
     Path("incoming/plates").mkdir(parents=True)
-    assert run(drift, "--category", "plates") == 0  # nothing has come in yet
-    assert "nothing is recent" in capsys.readouterr().out
+    assert run("drift", "plates") == 0  # nothing has come in yet
+    assert "nothing is recent" in capsys.readouterr().err
 
 
 def test_a_version_knows_the_scores_of_its_folder_and_of_its_exports(plates: Path) -> None:
     """What models/plates scored is a registered version's tomorrow, when another model has taken its place."""
-    assert run(score, "--model", "plates", plates, "--to", "scores.csv") == 0
+    assert run("score", "--model", "plates", plates, "--to", "scores.csv") == 0
     table = pd.read_csv("scores.csv")
     weights = str(table["model"][0])
     then = drift.reference_of("plates")
@@ -146,27 +138,27 @@ def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.Ca
     (plates / "000.png").write_bytes(b"no image")
     set_recent("{category}graphs")
     plates.rename("platesgraphs")
-    assert run(drift, "--category", "plates") == 0
+    assert run("drift", "plates") == 0
     assert verdict_of() == "same"
-    assert "1 of 60 images could not be read" in capsys.readouterr().out
+    assert "1 of 60 images could not be read" in capsys.readouterr().err
 
 
 def test_a_threshold_that_was_changed_since_is_told(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(score, "--model", "plates", plates, "--to", "scores.csv") == 0
+    assert run("score", "--model", "plates", plates, "--to", "scores.csv") == 0
     scores = pd.read_csv("scores.csv")["pred_score"]
-    run(drift, "--category", "plates", "scores.csv")
-    assert "plates: 60 images, 0 rejected\n" in capsys.readouterr().out
+    run("drift", "plates", "scores.csv")
+    assert "plates: 60 images, 0 rejected\n" in capsys.readouterr().err
     new = float(scores.quantile(0.5))
     write_threshold(Path("models/plates"), {"image": new, "pixel": 1.0, "low": 0.1})
-    run(drift, "--category", "plates", "scores.csv")
+    run("drift", "plates", "scores.csv")
     told = f"60 images, {(scores > new).sum()} rejected, 0 at the threshold they were scored with"
-    assert told in capsys.readouterr().out
+    assert told in capsys.readouterr().err
 
 
 def test_only_the_newest_count(plates: Path) -> None:
     write_values({"drift.last": 55})
-    assert run(drift, "--category", "plates", plates) == 0
+    assert run("drift", "plates", plates) == 0
     assert json.loads(Path("drift/plates.json").read_text())["images"] == 55
-    assert run(score, "--model", "plates", plates, "--to", "scores.csv") == 0
-    assert run(drift, "--category", "plates", "scores.csv") == 0
+    assert run("score", "--model", "plates", plates, "--to", "scores.csv") == 0
+    assert run("drift", "plates", "scores.csv") == 0
     assert json.loads(Path("drift/plates.json").read_text())["images"] == 55

@@ -50,12 +50,12 @@ def coordinator(tmp_path: Path) -> Iterator[Path]:
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "start")
     ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
-    run(folder, sys.executable, "-m", "pipelines.orchestration.services", "up", *ports)
+    run(folder, sys.executable, "-m", "pipelines.cli.operations", "up", *ports)
     try:
         yield folder
     finally:
         print((folder / ".state/services/worker.log").read_text()[-5000:])
-        run(folder, sys.executable, "-m", "pipelines.orchestration.services", "down")
+        run(folder, sys.executable, "-m", "pipelines.cli.operations", "down")
 
 
 def start_worker(coordinator: Path, clone: Path) -> subprocess.Popen[bytes]:

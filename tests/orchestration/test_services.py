@@ -57,12 +57,12 @@ def services(project: Path) -> Iterator[tuple[Path, Callable[..., Any]]]:
     plan["deployments"][0]["schedules"][0]["cron"] = "* * * * *"
     (project / "prefect.yaml").write_text(yaml.safe_dump(plan))
     ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
-    run(project, sys.executable, "-m", "pipelines.orchestration.services", "up", *ports)
+    run(project, sys.executable, "-m", "pipelines.cli.operations", "up", *ports)
     try:
         yield project, asking(project)
     finally:
         print((project / ".state/services/worker.log").read_text()[-5000:])
-        run(project, sys.executable, "-m", "pipelines.orchestration.services", "down")
+        run(project, sys.executable, "-m", "pipelines.cli.operations", "down")
 
 
 def asking(project: Path) -> Callable[..., Any]:
@@ -151,7 +151,7 @@ def test_after_a_kill_the_next_one_goes_on_and_the_dead_one_is_closed(
     os.kill(services_of(project)["worker"], signal.SIGKILL)
     os.kill(holder, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(holder) or psutil.Process(holder).status() == psutil.STATUS_ZOMBIE, 20)
-    run(project, sys.executable, "-m", "pipelines.orchestration.services", "up")
+    run(project, sys.executable, "-m", "pipelines.cli.operations", "up")
     following = ask("run", "retrain-all/nightly", "{}")
     states = until(lambda: ended(ask, dead, following), 300)
     assert states[dead] == ("Crashed", "its process died")
@@ -170,7 +170,7 @@ def test_strangers_are_turned_away_and_down_ends_exactly_what_was_started(
     assert run(project, *curl, *host, settings["MLFLOW_TRACKING_URI"]).startswith("403")
     assert (project / ".state/services.env").stat().st_mode & 0o777 == 0o600
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    run(project, sys.executable, "-m", "pipelines.orchestration.services", "down")
+    run(project, sys.executable, "-m", "pipelines.cli.operations", "down")
     assert running.keys() == {"prefect", "mlflow", "worker"}
     assert services_of(project) == {}
     assert bystander.poll() is None

@@ -1,7 +1,6 @@
 """A category's retrainings on disk, `promote` as a person calls it, and what it left."""
 
 import io
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stderr
 from pathlib import Path
@@ -11,11 +10,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines.core.stage import exit_code
-from pipelines.promotion import promote
 from pipelines.registry import aliases, registered, store
 from pipelines.reporting.decision import in_words, read_decision
-from tests.conftest import draw_square
+from tests.conftest import draw_square, fastflow
 from tests.stages import STAGE_NAMES, run, write_tiny_params
 
 NAME = "fastflow-plates"
@@ -38,11 +35,10 @@ class Outcome(NamedTuple):
 
 
 def asked(*options: str) -> Outcome:
-    """`promote --category plates` and these options, through its command line."""
+    """`fastflow promote plates` and these options."""
     said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said):
-        patch.setattr(sys, "argv", ["promote", "--category", "plates", *options])
-        code = exit_code(promote.main)
+    with redirect_stderr(said):
+        code = fastflow("promote", "plates", *options)
     decision = read_decision(REPORT)
     told = tags(decision["challenger"]) if decision else {}
     told = {name: value for name, value in told.items() if name.startswith("gate")}

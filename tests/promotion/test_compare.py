@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from pipelines.core.params import read_params
 from pipelines.promotion import compare
 from pipelines.promotion.comparison_page import Compared, Side, render, row, way
 from pipelines.reporting.pages.page import NONE, change
-from tests.conftest import shake, tiny_config, write_plates
+from tests.conftest import fastflow, shake, tiny_config, write_plates
 from tests.stages import write_tiny_params
 
 
@@ -81,7 +80,9 @@ def test_a_model_beside_itself_has_changed_in_nothing(plates: Path) -> None:
     assert all("+0.0000" in line for line in compare.table_of([found]).splitlines()[2:5])
 
 
-def test_categories_alone_are_compared_with_their_champions(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_categories_alone_are_compared_with_their_champions(
+    plates: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     asked: list[tuple[str, ...]] = []
     monkeypatch.setattr(compare, "compare", lambda category, _, first, second: asked.append((category, first, second)))
     monkeypatch.setattr(compare, "render", lambda *_, **__: "")
@@ -93,13 +94,11 @@ def test_categories_alone_are_compared_with_their_champions(plates: Path, monkey
         ("models/before",): ("plates", "models/before", trained),
         ("models/before", "plates", "--category", "plates"): ("plates", "models/before", "plates"),
     }.items():
-        monkeypatch.setattr(sys, "argv", ["compare", *words])
-        compare.main()
+        assert fastflow("compare", *words) == 0
         assert asked.pop() == wanted
         assert not asked
-    monkeypatch.setattr(sys, "argv", ["compare", "a", "b", "c"])
-    with pytest.raises(ValueError, match="two models are compared, got 3: a, b, c"):
-        compare.main()
+    assert fastflow("compare", "a", "b", "c") == 2
+    assert capfd.readouterr().err == "error: two models are compared, got 3: a, b, c\n"
 
 
 def test_better_is_higher_or_lower_by_what_it_is() -> None:

@@ -13,6 +13,7 @@ from pipelines.registry import aliases, store
 from pipelines.tracking.sync import sync
 from tests.promotion.kit import removed, standing
 from tests.registry.kit import checkpoint, register
+from tests.stages import write_tiny_params
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
 ROLLBACK_CPU_SECONDS = 5
@@ -21,6 +22,7 @@ ROLLBACK_CPU_SECONDS = 5
 @pytest.fixture
 def two_versions(folder: Path) -> None:
     """Version 2 is champion, version 1 was it before."""
+    write_tiny_params(folder)
     for number in (1, 2):
         register(checkpoint(folder / str(number), number))
         sync()
@@ -40,9 +42,9 @@ def python(*arguments: str) -> tuple[float, subprocess.CompletedProcess[str]]:
 
 @pytest.mark.slow
 def test_a_rollback_gives_the_champion_back_in_seconds(two_versions: None) -> None:
-    spent, done = python("-m", "pipelines.promotion.rollback", "--category", "plates")
+    spent, done = python("-m", "pipelines.cli.app", "rollback", "plates")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "plates: version 1 is champion again" in done.stdout
+    assert "plates: version 1 is champion again" in done.stderr
     assert standing() == {"champion": "1", "previous": "2", "challenger": None}
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "mlflow" in imported

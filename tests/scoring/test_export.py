@@ -23,9 +23,8 @@ from fastflow.score import merge_scales
 from pipelines import prepare
 from pipelines.core import progress
 from pipelines.core.params import read_params
-from pipelines.core.stage import exit_code
 from pipelines.scoring import export
-from tests.conftest import SIZE, shake, tiny_config, write_plates
+from tests.conftest import SIZE, fastflow, shake, tiny_config, write_plates
 from tests.stages import write_tiny_params
 
 VARIANTS: list[dict[str, object]] = [
@@ -253,14 +252,12 @@ def test_the_command_writes_what_scores_equally_and_nothing_else(
     write_plates(folder / "images/plates", num_train=18, num_test=4)
     params = read_params(folder / "params.yaml")
     params = params.model_copy(update={"data": params.data.model_copy(update={"root": "images"})})
-    monkeypatch.setattr(export, "read_params", lambda: params)
     prepare.prepare("plates", params)
     threshold = {"image": 0.5, "pixel": 0.6, "low": 0.1}
     save_checkpoint(model_of(), Path("models/plates"), category="plates", threshold=threshold)
 
     def command() -> int:
-        monkeypatch.setattr("sys.argv", ["export", "--category", "plates", "--format", "onnx"])
-        return exit_code(export.main)
+        return fastflow("export", "plates", "--format", "onnx")
 
     assert command() == 0
     assert "comparing: 100% 60/60" in caplog.text  # 20 images: the checkpoint, and the export in two ways

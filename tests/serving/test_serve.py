@@ -146,14 +146,14 @@ def test_no_request_whatever_ends_in_an_error_of_ours(plates: Path) -> None:
 
 def test_strangers_need_a_token_and_a_port_is_ours_alone(plates: Path) -> None:
     refused = subprocess.run(
-        [sys.executable, "-m", "pipelines.serving.serve", "--model", "plates", "--host", "0.0.0.0"],
+        [sys.executable, "-m", "pipelines.cli.app", "serve", "--model", "plates", "--host", "0.0.0.0"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (refused.returncode, "set FASTFLOW_TOKEN" in refused.stderr) == (2, True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         refused = subprocess.run(
-            [sys.executable, "-m", "pipelines.serving.serve", "--model", "no model is opened", "--port", port],
+            [sys.executable, "-m", "pipelines.cli.app", "serve", "--model", "no model is opened", "--port", port],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert refused.returncode == 2
