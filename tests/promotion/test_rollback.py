@@ -13,7 +13,7 @@ from pipelines.registry import aliases, store
 from pipelines.tracking.sync import sync
 from tests.promotion.kit import removed, standing
 from tests.registry.kit import checkpoint, register
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
 ROLLBACK_CPU_SECONDS = 5

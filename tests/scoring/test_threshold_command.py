@@ -17,7 +17,7 @@ from fastflow.threshold import threshold_for
 from pipelines.core.stage import BAD_DATA, USAGE
 from pipelines.scoring import threshold
 from tests.conftest import fastflow
-from tests.test_stages import write_tiny_params
+from tests.stages import write_tiny_params
 
 NORMAL = np.linspace(0.1, 0.4, 120)
 
