@@ -65,7 +65,7 @@ def test_an_old_version_is_made_again_from_its_number(tmp_path: Path, monkeypatc
     start, params = commit(project), (project / "params.yaml").read_text()
     dvc(project, "repro", "train@plates")
     first = weights_sha256(project)
-    threshold = [sys.executable, "-m", "pipelines.scoring.threshold", "--category", "plates"]
+    threshold = [sys.executable, "-m", "pipelines.cli.app", "threshold", "plates"]
     run(project, *threshold, "--max-false-reject", "30%")
     chosen = read_config(project / "models/plates")["threshold"]
     commit(project)

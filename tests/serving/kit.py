@@ -33,7 +33,7 @@ def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Serve
     own = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/.mlflow/mlflow.db"} | environment
     with (folder / "serve.log").open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.serving.serve", "--port", str(port), *arguments],
+            [sys.executable, "-m", "pipelines.cli.app", "serve", "--port", str(port), *arguments],
             env=os.environ | own, stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", process)
