@@ -123,12 +123,22 @@ def test_functions_are_short() -> None:
     assert not long, f"more than 50 lines, so perhaps two jobs: {long}"
 
 
+def contracts() -> list[dict[str, Any]]:
+    return list(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"])
+
+
 def test_readme_tree_and_commands_exist() -> None:
     readme = (ROOT / "README.md").read_text()
     tree = re.search(r"```text\n(.*?)```", readme, flags=re.DOTALL)
     assert tree
-    for name in re.findall(r"^([\w./-]+)", tree[1], flags=re.MULTILINE):
+    names = re.findall(r"^([\w./-]+)", tree[1].replace("\n  ", "\npipelines/"), flags=re.MULTILINE)
+    for name in names:
         assert (ROOT / name).exists(), f"README's tree names {name}, which is not there"
+    rooms = [
+        name.strip("/").removeprefix("pipelines/") for name in names if name.startswith("pipelines/") and len(name) > 10
+    ]
+    (layers,) = (c["layers"] for c in contracts() if c["type"] == "layers")
+    assert rooms == [layer for layer in reversed(layers) if "|" not in layer], "the README's rooms, lowest first"
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert targets >= set(re.findall(r"\bmake ([a-z-]+)", readme))
     for module in re.findall(r"python -m ((?:pipelines|benchmarks)\.\w+)", readme):
