@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from fastflow.decode import LOSSY_DEFECT, open_image, to_rgb
+from fastflow.decode import DEFECT, IGNORED, LOSSY_DEFECT, open_image, to_rgb
 
-DEFECT, IGNORED = 255, 128
 SOFT_WIDTH = 5  # pixels: an edge's greys lie within so much of both its sides
 SOFT_SHARE = 0.95
 VALUE = re.compile(r"\d{1,5}|#[0-9a-f]{6}", re.IGNORECASE)
