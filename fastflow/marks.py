@@ -18,6 +18,7 @@ from fastflow.decode import DEFECT, IGNORED, LOSSY_DEFECT, open_image, to_rgb
 
 SOFT_WIDTH = 5  # pixels: an edge's greys lie within so much of both its sides
 SOFT_SHARE = 0.95
+ORIENTATION, TURNED = 0x0112, 5  # EXIF's tag, and its lowest value that swaps width and height
 VALUE = re.compile(r"\d{1,5}|#[0-9a-f]{6}", re.IGNORECASE)
 Marks = NDArray[np.uint8]
 
@@ -71,7 +72,8 @@ def at_size(marks: Marks, width: int, height: int) -> Marks:
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of an image as it is shown; only its header is read. Raises OSError, UnidentifiedImageError."""
     with Image.open(path) as image:
-        turned = image.getexif().get(0x0112, 1) >= 5
+        told = image.format != "PNG" or "exif" in image.info  # to look for more, a PNG would be decoded
+        turned = told and image.getexif().get(ORIENTATION, 1) >= TURNED
         return (image.height, image.width) if turned else (image.width, image.height)
 
 

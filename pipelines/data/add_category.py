@@ -12,12 +12,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fastflow.errors import BadData
+from fastflow.files import write_text
 from pipelines.core.names import counted, nearest, unknown
 from pipelines.core.params import CATEGORY_NAME, read_params
 from pipelines.core.params_edit import write_values
-from pipelines.core.paths import DEMO, OWN
+from pipelines.core.paths import DEMO, OWN, STATE
 from pipelines.core.stage import log
-from pipelines.data.checks.policy import POLICIES, check_and_decide, tell
+from pipelines.data.checks.policy import POLICIES, check_and_decide, tell, to_json
 from pipelines.data.data_sets import DATA_SETS
 from pipelines.data.layouts.reading import AS_FOUND, How
 from pipelines.data.layouts.stored import as_source, how_of, same_place
@@ -83,9 +84,11 @@ def add_category(
     if not there:
         bring(source, target, how, yes=yes, again=again)
     _, decided = check_and_decide(target, read_params().findings)
+    everything = STATE / "init" / name / "findings.json"
+    write_text(everything, to_json(decided))
     for policy in POLICIES:
         if decided[policy]:
-            log.info("%s:\n  %s", policy, tell(decided[policy]))
+            log.info("%s:\n  %s", policy, tell(decided[policy], all_in=everything.as_posix()))
     if decided["refuse"]:
         raise BadData(
             f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, told above; cure that there, then: "

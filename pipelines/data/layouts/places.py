@@ -29,12 +29,17 @@ class Places:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: dict[Path, Place] = {}
+        self._of_files: dict[Path, Place] = {}
+        self._of_folders: dict[Path, Place] = {}
 
     def __getitem__(self, file: Path) -> Place:
-        if file.parent not in self._known:
-            self._known[file.parent] = _place(file.parent.relative_to(self.folder))
-        return self._known[file.parent]
+        if (known := self._of_files.get(file)) is not None:
+            return known
+        folder = file.parent
+        if folder not in self._of_folders:
+            self._of_folders[folder] = _place(folder.relative_to(self.folder))
+        self._of_files[file] = self._of_folders[folder]
+        return self._of_files[file]
 
 
 def _place(where: Path) -> Place:
