@@ -1,9 +1,13 @@
-"""How much longer checking a category takes than decoding it: python -m benchmarks.validate [images]
+"""How much longer a category takes to check, and a folder to init, than to decode once:
 
-Draws photographs-like PNG images of 1024x1024 into a temporary folder, then times both with all cores.
+    python -m benchmarks.validate [images] [size]
+
+Draws photographs-like PNG images into a temporary folder, then times all with all cores, and says the peak of memory.
 """
 
 import os
+import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -15,6 +19,7 @@ from benchmarks.photographs import draw_category
 from fastflow.decode import read_image
 from fastflow.index import list_category
 from pipelines.core.params import read_params
+from pipelines.data.add_category import add_category
 from pipelines.data.checks.policy import check_and_decide
 
 
@@ -24,22 +29,26 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def main(count: int) -> None:
+def main(count: int, size: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         good = {"train": count - count // 5, "test": count // 5}
-        folder = draw_category(Path(temporary) / "drawn", size=1024, good=good, defective=0)
+        folder = draw_category(Path(temporary) / "drawn", size=size, good=good, defective=0)
         paths = [folder / path for path in list_category(folder)["image_path"]]
-        findings = read_params().findings
+        findings, own = read_params().findings, Path(temporary) / "own"
         for turn in range(3):
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                decoding = seconds(lambda: list(pool.map(read_image, paths)))
+                decoding = seconds(lambda: list(pool.map(lambda path: bool(read_image(path).size), paths)))
             checking = seconds(lambda: check_and_decide(folder, findings))
-            ratio = checking / decoding
+            whole = seconds(lambda: add_category(folder, "part", root=own, yes=True))
+            shutil.rmtree(own)
             print(
-                f"{turn}: {count} images, decode {decoding:.1f} s, check {checking:.1f} s, ratio {ratio:.2f}",
+                f"{turn}: {count} images of {size}x{size}, decode {decoding:.1f} s; check {checking / decoding:.2f}, "
+                f"init {whole / decoding:.2f} times that; at most "
+                f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB",
                 flush=True,
             )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    words = [int(word) for word in sys.argv[1:]]
+    main(*(words + [1000, 1024][len(words) :]))

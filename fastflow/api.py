@@ -1,7 +1,8 @@
 """The library in a few lines, for notebooks and other programs.
 
-    from fastflow.api import evaluate, fit, predict
+    from fastflow.api import arrange, evaluate, fit, predict
 
+    arrange("photos", "bottle", good="ok/**", defects="ng/*/**", masks="*_gt.png")
     detector = fit("bottle/train/good")
     found = predict(detector, "bottle/test")
     found.table.sort_values("pred_score")
@@ -26,8 +27,10 @@ from fastflow.evaluation import measure, score_images
 from fastflow.features import extract_features
 from fastflow.fit import Hooks
 from fastflow.fit import fit as fit_features
+from fastflow.folder import arrange as arrange_folder
 from fastflow.index import list_category
 from fastflow.maps import OwnMaps
+from fastflow.marks import MaskRule
 from fastflow.metrics.rates import error_rates
 from fastflow.model import FastFlow, build_model
 from fastflow.noise import AUTO
@@ -35,10 +38,12 @@ from fastflow.operating import operating_point
 from fastflow.presets import DEFAULT
 from fastflow.sealed import read_config
 from fastflow.sizes import config_for
+from fastflow.sources import Sources
 from fastflow.train import Epoch, epochs_for
 from fastflow.weights import IMAGENET
 
 Images = str | Path | Sequence[str | Path]
+Globs = str | Sequence[str]
 BATCH_SIZE = 16  # of inference: it changes no result
 LEARNING: dict[str, Any] = {  # as params.yaml has it
     "batch_size": 8,
@@ -72,6 +77,40 @@ class Found(NamedTuple):
 
     table: pd.DataFrame
     anomaly_maps: OwnMaps
+
+
+def arrange(
+    folder: str | Path,
+    to: str | Path,
+    *,
+    good: Globs,
+    defects: Globs = (),
+    masks: Globs = (),
+    test_good: Globs = (),
+    ignore: Globs = (),
+    masks_inverted: bool = False,
+    mask_values: Globs = (),
+    ignore_value: str | None = None,
+    test_fraction: float = 0.2,
+) -> Path:
+    """Copies your own folder to a new one in MVTec AD's layout: `evaluate` takes it, and `fit` its train/good.
+
+    The globs say what each image is (`fastflow.sources`); a mask belongs to the image of its stem (`fastflow.pairing`).
+    Where no `test_good` are named, `test_fraction` of the good ones are set apart. `mask_values` are numbers or #rrggbb
+    that mean defect, `ignore_value` one that is kept out of the evaluation (`fastflow.marks`).
+
+    Raises:
+        BadData: a glob names nothing, an image is named by none, a mask belongs to no image or to several.
+        FileExistsError: `to` is there already.
+    """
+    said = Sources(*map(_globs, (good, test_good, defects, masks, ignore)))
+    rule = MaskRule(masks_inverted, _globs(mask_values), ignore_value)
+    arrange_folder(Path(folder), Path(to), said, rule, test_fraction=test_fraction)
+    return Path(to)
+
+
+def _globs(globs: Globs) -> tuple[str, ...]:
+    return (globs,) if isinstance(globs, str) else tuple(globs)
 
 
 def fit(
@@ -138,7 +177,7 @@ def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
     name; None where one is undefined. false_reject_rate and miss_rate are those of the detector's threshold; metrics
     named `_oracle` choose one on these very images.
 
-    `fastflow init` makes such a folder of any other; its train/good is then what to fit on.
+    `arrange`, or `fastflow init`, makes such a folder of any other; its train/good is then what to fit on.
 
     Raises:
         BadData: no such folder, or no test image.

@@ -6,7 +6,8 @@ in 0..1 times 255. Values outside these ranges are refused, not clipped. EXIF ro
 decides its format, not its name. A damaged file is refused, never filled up.
 
 A mask's pixel is defect where any channel of that meaning is above 0 (of a palette, its colour's; of integers and
-floats, the number itself: label numbers are masks); in a lossy file, whose zeros are not exact, from 128.
+floats, the number itself: label numbers are masks); in a lossy file, whose zeros are not exact, from 128. In a mask of
+0, 128 and 255 alone, as `fastflow.arrange` writes them, 128 is left out of the evaluation.
 """
 
 import io
@@ -24,6 +25,7 @@ from fastflow.files import walk
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000
+IGNORED, DEFECT = 128, 255  # of a mask that leaves pixels out
 LOSSY_DEFECT = 128  # the lowest defective level of a mask in a lossy file
 Source = Path | IO[bytes]
 
@@ -64,14 +66,19 @@ def fitted(image: Image.Image, image_size: tuple[int, int]) -> NDArray[np.uint8]
 
 
 def read_mask(path: Source, *, image_size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
-    """Defect mask (H, W) by `is_defect`; resized by `resize_mask` if `image_size` is given.
+    """Defect mask (H, W) by `is_defect`; resized by `resize_mask` if `image_size` is given. Where pixels are left out
+    (`is_ignored`) it is a masked array, which hides them.
 
     Raises:
         BadImage: as `read_image`, and a mask with NaN or a number below 0.
     """
     image = open_image(path)
-    mask = is_defect(image, mask_levels(image, path))
-    return mask if image_size is None else resize_mask(mask, image_size)
+    levels = mask_levels(image, path)
+    defect, ignored = is_defect(image, levels), is_ignored(image, levels)
+    if image_size is not None:
+        size, defect = defect.shape, resize_mask(defect, image_size)
+        ignored = ignored if size == image_size else _coverage(ignored, image_size) >= 0.5
+    return np.ma.array(defect, mask=ignored & ~defect) if ignored.any() else defect
 
 
 def resize_mask(mask: NDArray[np.bool_], image_size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -176,7 +183,18 @@ def mask_levels(image: Image.Image, name: object) -> NDArray[Any]:
 
 def is_defect(image: Image.Image, levels: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a decoded mask with these levels marks a defect."""
-    return np.asarray(levels >= LOSSY_DEFECT if image.info["lossy"] else levels > 0)
+    defect = np.asarray(levels >= LOSSY_DEFECT if image.info["lossy"] else levels > 0)
+    ignored = is_ignored(image, levels)
+    return defect & ~ignored if ignored.any() else defect
+
+
+def is_ignored(image: Image.Image, levels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a decoded mask with these levels leaves pixels out of the evaluation."""
+    middle = np.asarray(levels == IGNORED)
+    if image.info["lossy"] or image.mode != "L" or not middle.any():
+        return np.zeros(levels.shape, bool)
+    alone = middle | (levels == 0) | (levels == DEFECT)
+    return middle if alone.all() else np.zeros(levels.shape, bool)
 
 
 def _is_lossy(image: Image.Image, source: Source) -> bool:

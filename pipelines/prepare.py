@@ -22,17 +22,17 @@ def prepare(category: str, params: Params) -> None:
     folder = Path(params.data.root) / category
     index, decided = check_and_decide(folder, params.findings)
     if decided["refuse"]:
-        raise BadData(f"{folder} is refused, nothing was written:\n  {tell(decided['refuse'])}")
+        told = tell(decided["refuse"], all_in=f"fastflow validate {category} --json")
+        raise BadData(f"{folder} is refused, nothing was written:\n  {told}")
     index = leave_out(index, decided["quarantine"])
     if int((index["split"] == "train").sum()) < 2:
-        raise BadData(
-            f"{folder}: fewer than 2 training images are left after quarantine:\n  {tell(decided['quarantine'])}"
-        )
+        told = tell(decided["quarantine"], all_in=f"fastflow validate {category} --json")
+        raise BadData(f"{folder}: fewer than 2 training images are left after quarantine:\n  {told}")
     write_index(index, index_file(category))
     write_text(findings_file(category), to_json(decided))
     for policy, word in (("quarantine", "left out"), ("report", "noted")):
         if decided[policy]:
-            log.info("%s, %s:\n  %s", category, word, tell(decided[policy]))
+            log.info("%s, %s:\n  %s", category, word, tell(decided[policy], all_in=str(findings_file(category))))
     counts = (index["split"] + "/" + index["defect_type"]).value_counts(sort=False)
     log.info("%s: %s", category, ", ".join(f"{kind} {n}" for kind, n in counts.items()))
 

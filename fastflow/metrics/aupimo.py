@@ -67,11 +67,12 @@ def _mean_recalls(defects: Sequence[Scores], normal: Sequence[Part], lower: floa
 
 
 def _shared_fpr(normal: Sequence[Part], score: Scores) -> NDArray[np.float64]:
-    by_size = defaultdict(list)  # images of one size can be pooled
+    by_size = defaultdict(list)  # images with as many pixels can be pooled
     for part in normal:
-        by_size[part.scores.size].append(part)
+        by_size[part.scores.size - (0 if part.defect is None else np.count_nonzero(part.defect))].append(part)
+    by_size.pop(0, None)  # all of it is hidden
     fpr = np.zeros(len(score))
     for parts in by_size.values():
         counts = count_above(parts, score)
-        fpr += counts.at_least / counts.total * (len(parts) / len(normal))
+        fpr += counts.at_least / counts.total * (len(parts) / sum(map(len, by_size.values())))
     return fpr

@@ -4,7 +4,8 @@ AUPRO is the area under the mean per-region overlap as a function of the false p
 The MVTec Anomaly Detection Dataset, IJCV 2021, section 5), up to a limit and divided by it. All are exact.
 
 `anomaly_maps` is a sequence of arrays (H_i, W_i), sizes may differ, higher is more anomalous; `gt_masks`
-holds for each the mask (H_i, W_i), > 0 is defect, or None for no defect. Every function raises ValueError,
+holds for each the mask (H_i, W_i), > 0 is defect, or None for no defect; what a masked array (`numpy.ma`) hides does
+not count. Every function raises ValueError,
 naming the image (its path, else its index), for a NaN or infinite score and for shapes that do not fit.
 """
 

@@ -17,7 +17,7 @@ EIGHT_CONNECTED = np.ones((3, 3), int)
 class ImagePixels(NamedTuple):
     """The pixels of one image. A region is an 8-connected component of the ground-truth mask."""
 
-    part: Part  # all scores, with the mask that takes the defects out (None without a defect)
+    part: Part  # all scores, with the mask that takes out the defects and what is hidden (None for nothing)
     defect: Scores  # (D,) scores of the defect pixels
     region_size: NDArray[np.int32]  # (D,) pixels in the region of each
     n_regions: int
@@ -26,7 +26,8 @@ class ImagePixels(NamedTuple):
 def split_images(
     anomaly_maps: Sequence[ArrayLike], gt_masks: Masks, *, image_paths: Sequence[object] | None = None
 ) -> list[ImagePixels]:
-    """Check and split maps (H_i, W_i) with masks (H_i, W_i), > 0 is defect, or None for no defect.
+    """Check and split maps (H_i, W_i) with masks (H_i, W_i), > 0 is defect, or None for no defect. What a masked array
+    (`numpy.ma`) hides is neither defect nor background.
 
     Raises ValueError that names the image (its path, else its index) for a score that is NaN or infinite
     or for shapes that do not fit, and for sequences of unequal length.
@@ -49,10 +50,13 @@ def split_image(anomaly_map: ArrayLike, gt_mask: ArrayLike | None, name: str) ->
         raise ValueError(
             f"{name}: the anomaly map is {scores.shape} and its mask {mask.shape}; resize the map to the mask"
         )
+    hidden = np.ma.getmaskarray(gt_mask) if np.ma.is_masked(gt_mask) else None
+    if mask is not None and hidden is not None:
+        mask = mask & ~hidden
     if mask is None or not mask.any():
-        return ImagePixels(Part(scores), np.empty(0, scores.dtype), np.empty(0, np.int32), 0)
+        return ImagePixels(Part(scores, hidden), np.empty(0, scores.dtype), np.empty(0, np.int32), 0)
     size, n_regions = _region_sizes(mask)
-    return ImagePixels(Part(scores, mask), scores[mask], size, n_regions)
+    return ImagePixels(Part(scores, mask if hidden is None else mask | hidden), scores[mask], size, n_regions)
 
 
 def as_scores(scores: ArrayLike) -> Scores:

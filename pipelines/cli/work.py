@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import runner
+from pipelines.cli.init import init
 from pipelines.cli.runner import every_category, require_project
 from pipelines.core.stage import log
 
@@ -32,34 +33,6 @@ def demo() -> None:
         raise ValueError("params.yaml names other images than the demo's; for those: fastflow report")
     bring_up_to_date("report")
     show_results(as_json=False)
-
-
-def init(
-    source: Annotated[
-        Path, typer.Argument(help="photographs in any usual layout; or mvtec_ad, visa: downloaded", show_default=False)
-    ],
-    name: Annotated[
-        str, typer.Option("--name", help="the category's name; of a public data set, also: all", show_default=False)
-    ],
-    root: Annotated[Path | None, typer.Option(help="where categories lie; default: data/own")] = None,
-    test_fraction: Annotated[
-        float | None, typer.Option(help="of the good images, where none are set apart; default: 0.2")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="imagenet, random, or a file; default: as it is")] = None,
-) -> None:
-    """Make a folder of your own photographs a category.
-
-    They are copied and checked, and params.yaml then names them. Or a
-    public data set's, which the next report downloads.
-
-    \b
-    fastflow init ~/photos/bracket --name bracket --test-fraction 0.3
-    fastflow init mvtec_ad --name bottle
-    """
-    require_project()
-    from pipelines.data.add_category import init
-
-    init(source, name, root=root, test_fraction=test_fraction, weights=weights)
 
 
 def validate(

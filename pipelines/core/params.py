@@ -39,6 +39,21 @@ class Download(Section):
     visa: Source
 
 
+class OwnFolder(Section):
+    """How `fastflow init` reads a person's folder: those of its options that were given."""
+
+    folder: str
+    good: list[str] = []
+    test_good: list[str] = []
+    defects: list[str] = []
+    masks: list[str] = []
+    ignore: list[str] = []
+    masks_inverted: bool = False
+    mask_values: list[str] = []
+    ignore_value: str | None = None
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+
 class Findings(Section):
     unreadable: Policy
     missing_mask: Policy
@@ -132,6 +147,7 @@ class Params(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     data: Data
     download: Download
+    sources: dict[Category, OwnFolder]
     findings: Findings
     demo: Demo
     model: Model

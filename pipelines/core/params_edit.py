@@ -37,6 +37,7 @@ def write_values(values: Mapping[str, object], path: Path = PARAMS_FILE) -> None
             raise BadParams(f"{path}: there is no line for {key}; write it there by hand: {value}")
         _keep_comments_below(section, name)
         section[name] = _in_one_line(value)
+        _move_comments_below(section, name)
     text = io.StringIO()
     editor.dump(content, text)
     write_text(path, text.getvalue())
@@ -62,10 +63,13 @@ def _editor() -> YAML:
 
 
 def _in_one_line(value: object) -> object:
-    """Lists and maps as [a, b] and {a: b}; where these hold a colon in a text, libyaml wants quotes, which DVC uses."""
+    """Lists and maps as [a, b] and {a: b}, maps of maps in a line each; where a text holds a colon, libyaml wants
+    quotes, which DVC uses."""
     if isinstance(value, Mapping):
+        nested = bool(value) and all(isinstance(item, Mapping) for item in value.values())
         value = CommentedMap({key: _in_one_line(item) for key, item in value.items()})
-        value.fa.set_flow_style()
+        if not nested:
+            value.fa.set_flow_style()
     elif isinstance(value, list):
         value = CommentedSeq([_in_one_line(item) for item in value])
         value.fa.set_flow_style()
@@ -87,3 +91,13 @@ def _keep_comments_below(section: CommentedMap, name: str) -> None:
     beside = (section.ca.items.get(name) or [None] * 3)[2] or CommentToken("", CommentMark(0))
     text = beside.value.rstrip("\n") + "\n" + below
     section.ca.items[name] = [None, None, CommentToken(text, beside.start_mark), None]
+
+
+def _move_comments_below(section: CommentedMap, name: str) -> None:
+    """Of a value in lines of its own: what stood below its key goes below its last line."""
+    token, value = (section.ca.items.get(name) or [None] * 3)[2], section[name]
+    if token is None or not isinstance(value, CommentedMap) or value.fa.flow_style() or not value:
+        return
+    beside, _, below = token.value.partition("\n")
+    section.ca.items[name] = [None, None, CommentToken(f"{beside}\n", token.start_mark), None]
+    value.ca.items[next(reversed(value))] = [None, None, CommentToken(f"\n{below}", CommentMark(0)), None]

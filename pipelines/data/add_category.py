@@ -2,36 +2,29 @@
 
 fastflow init /photos/bracket --name bracket       params.yaml then names it, and ImageNet weights
 fastflow init mvtec_ad --name bottle               of a public data set, or --name all: fetched by fastflow report
-Layouts: pipelines/data/layouts.py. The originals are not touched; images are copied byte for byte, masks become PNG of
-0 and 255. Exit code 3 if something is found that params.yaml (section findings) refuses.
+How folders are read: pipelines/data/layouts. The originals are not touched; images are copied byte for byte, masks
+become PNG of 0 and 255. Exit code 3 where a doubt is left, or something is found that params.yaml (findings) refuses.
 """
 
 import re
-import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-from PIL import Image
-
-from fastflow.decode import BadImage, read_mask
 from fastflow.errors import BadData
-from pipelines.core.lock import locked
+from fastflow.files import write_text
 from pipelines.core.names import counted, nearest, unknown
 from pipelines.core.params import CATEGORY_NAME, read_params
 from pipelines.core.params_edit import write_values
-from pipelines.core.paths import DEMO, OWN
-from pipelines.core.progress import progress
+from pipelines.core.paths import DEMO, OWN, STATE
 from pipelines.core.stage import log
-from pipelines.data.checks.policy import POLICIES, check_and_decide, tell
+from pipelines.data.checks.policy import POLICIES, check_and_decide, tell, to_json
 from pipelines.data.data_sets import DATA_SETS
-from pipelines.data.layouts import Found, find_layout
+from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.stored import as_source, how_of, same_place
+from pipelines.data.own_folder import bring
 
 ALL = "all"  # categories of a public data set
-TEST_FRACTION = 0.2
-NAMED = 10  # files that a line lists
 
 
 def init(
@@ -39,82 +32,69 @@ def init(
     name: str,
     *,
     root: Path | None = None,
-    test_fraction: float | None = None,
+    how: How = AS_FOUND,
     weights: str | None = None,
+    yes: bool = False,
+    again: bool = False,
 ) -> None:
     """Has params.yaml name a category of your own photographs, copied and checked, or one of a public data set.
 
-    `root`: where categories lie, by default data/own. `test_fraction`: of the good images, where none are set apart, by
-    default TEST_FRACTION. `weights`: as `take_into_use` says.
+    `root`: where categories lie, by default data/own. `how`: what a person says of the folder; where nothing is said,
+    it is read as params.yaml (sources) says, which then has it. `weights`: as `take_into_use` says. `yes`: whatever is
+    doubtful is as the table shows it. `again`: the folder is read anew, in the place of what is there.
 
     Raises:
         BadData, ValueError: as `add_category` and `add_public` do; or the fraction is none.
     """
     root = root or OWN
-    fraction = TEST_FRACTION if test_fraction is None else test_fraction
-    if not 0 <= fraction < 1:
-        raise ValueError(f"--test-fraction is {fraction}; allowed: 0 to below 1")
+    if not 0 <= how.test_fraction < 1:
+        raise ValueError(f"--test-fraction is {how.test_fraction}; allowed: 0 to below 1")
     if str(source) in DATA_SETS and not source.exists():
         add_public(str(source), name, weights=weights)
         return
     if not source.exists() and (near := nearest(str(source), DATA_SETS)):
         raise BadData(f"folder {source} does not exist; did you mean the data set {near}?")
-    add_category(source, name, root=root, test_fraction=fraction)
-    take_into_use([name], root=root, weights=weights)
     folder = root / name
-    untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file())
+    sources = dict(read_params().sources)
+    if how == AS_FOUND and name in sources and same_place(source, sources[name]):
+        how = how_of(sources[name])
+        log.info("read as params.yaml says, sources.%s", name)
+    add_category(source, name, root=root, how=how, yes=yes, again=again)
+    kept = {key: value.model_dump(exclude_defaults=True) for key, value in sources.items()}
+    if source.resolve() != folder.resolve():
+        kept[name] = as_source(source, how).model_dump(exclude_defaults=True)
+    take_into_use([name], root=root, weights=weights, more={"sources": kept} if kept else {})
+    untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file() or again)
     log.info("next: fastflow report%s", untracked)
 
 
-def add_category(source: Path, name: str, *, root: Path, test_fraction: float) -> None:
+def add_category(
+    source: Path, name: str, *, root: Path, how: How = AS_FOUND, yes: bool = False, again: bool = False
+) -> None:
     """Copies and checks; a category that is in its place already is only checked.
 
     Raises:
-        BadData: nothing can be made of the folder, or a finding is refused; its copy stays, to be cured there.
+        BadData: nothing can be made of the folder, a doubt is left, or a finding is refused; a copy that is refused
+            stays, to be cured there.
     """
     if not re.fullmatch(CATEGORY_NAME, name):
         raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
     target = root / name
     there = source.resolve() == target.resolve()
     if not there:
-        copy_from(source, target, test_fraction=test_fraction)
+        bring(source, target, how, yes=yes, again=again)
     _, decided = check_and_decide(target, read_params().findings)
+    everything = STATE / "init" / name / "findings.json"
+    write_text(everything, to_json(decided))
     for policy in POLICIES:
         if decided[policy]:
-            log.info("%s:\n  %s", policy, tell(decided[policy]))
+            log.info("%s:\n  %s", policy, tell(decided[policy], all_in=everything.as_posix()))
     if decided["refuse"]:
         raise BadData(
             f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, told above; cure that there, then: "
             f"fastflow init {target} --name {name}"
         )
     log.info("%s is fit for use" if there else "added %s", target)
-
-
-def copy_from(source: Path, target: Path, *, test_fraction: float) -> None:
-    """The folder in MVTec AD's layout, all of it or nothing. Raises BadData, ValueError."""
-    root, name = target.parent, target.name
-    if target.exists():
-        raise there_already(target)
-    found = find_layout(source, test_fraction=test_fraction)
-    log.info("%s", summary(source, found))
-    root.mkdir(parents=True, exist_ok=True)
-    with locked(root / f".{name}.lock"):  # of two calls the second finds the first one's category
-        if target.exists():
-            raise there_already(target)
-        staging = target.with_name(f".{name}.part")
-        shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
-        try:
-            copy(found, staging)
-            staging.rename(target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def there_already(target: Path) -> ValueError:
-    return ValueError(
-        f"{target} exists; to check it again: fastflow init {target} --name {target.name}, with --weights where those "
-        "are to change; for other images choose another --name, or remove it"
-    )
 
 
 def add_public(data_set: str, name: str, *, weights: str | None) -> None:
@@ -158,48 +138,4 @@ def take_into_use(
         own, first = params.data.root, params.data.categories[0]
         back = f" (back: fastflow init {own}/{first} --name {first})" if Path(own) == OWN else ""
         log.info("%s is no longer looked at; report.html will be of %s%s", own, root, back)
-    log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items()))
-
-
-def summary(source: Path, found: Found) -> str:
-    """What was found, a line a class."""
-    counts = Counter((item.split, item.defect_type) for item in found.items)
-    masks = Counter((item.split, item.defect_type) for item in found.items if item.mask)
-    lines = [f"{source}: layout {found.layout}"]
-    lines += [
-        f"  {split}/{kind}: {counted(n, 'image')}, {counted(masks[split, kind], 'mask')}"
-        for (split, kind), n in sorted(counts.items())
-    ]
-    if found.set_apart:
-        names = ", ".join(path.name for path in found.set_apart[:NAMED])
-        more = f" and {len(found.set_apart) - NAMED} more" if len(found.set_apart) > NAMED else ""
-        lines.append(f"  set apart for the test, by their content's hash: {names}{more}")
-    if not any(item.defect_type != "good" for item in found.items):
-        lines.append("  no defect: training, threshold and report work; metrics that need defects will be null")
-    if found.unused:
-        lines += [f"  NOT USED: {counted(len(found.unused), 'file')}", *(f"    {path}" for path in found.unused)]
-    return "\n".join(lines)
-
-
-def copy(found: Found, folder: Path) -> None:
-    """Writes the MVTec AD layout."""
-    with progress("copying", len(found.items), unit="image") as advance:
-        for item in found.items:
-            target = folder / item.targets()[0]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with item.image.open("rb") as source, target.open("xb") as file:  # x: never over another
-                shutil.copyfileobj(source, file)
-            if item.mask:
-                copy_mask(item.mask, folder / item.targets()[1])
-            advance()
-
-
-def copy_mask(mask: Path, target: Path) -> None:
-    """As PNG of 0 and 255, read as `fastflow.decode` says. What is unreadable is copied as it is, for the check."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        marked = read_mask(mask)
-    except BadImage:
-        shutil.copyfile(mask, target)
-        return
-    Image.fromarray(marked.astype(np.uint8) * 255).save(target)
+    log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items() if key != "sources"))

@@ -1,6 +1,6 @@
 """A person's own folder becomes a category, whatever its layout; the originals stay as they are."""
 
-import re
+import csv
 import shutil
 import subprocess
 import sys
@@ -15,9 +15,11 @@ from fastflow.decode import read_mask
 from fastflow.errors import BadData
 from fastflow.index import list_category
 from pipelines.core.params import read_params
+from pipelines.core.params_edit import write_values
 from pipelines.data.add_category import add_category, init
 from pipelines.data.data_sets import DATA_SETS
-from pipelines.data.layouts import find_layout
+from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.recognise import read_folder
 from tests.conftest import ROOT, as_shipped, fastflow, hashed_index, write_plates
 
 
@@ -55,7 +57,7 @@ MASKS += ["mask/{}.jpg", ""]
 def test_good_and_bad_folders_with_masks_anywhere_or_nowhere(here: Path, masks: str) -> None:
     source = by_class(here / "mine", good="OK", masks=masks)
     before = {p: p.read_bytes() for p in source.rglob("*.*")}
-    add_category(source, "part", root=Path("data/own"), test_fraction=0.2)
+    add_category(source, "part", root=Path("data/own"))
     assert {p: p.read_bytes() for p in source.rglob("*.*")} == before
     placed = Path("data/own/part")
     assert counts(placed) == {("train", "good"): 16, ("test", "good"): 4, ("test", "scratch"): 4}
@@ -71,7 +73,7 @@ def test_good_and_bad_folders_with_masks_anywhere_or_nowhere(here: Path, masks: 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff", ".webp", ".JPG"])
 def test_every_allowed_format_is_copied_byte_for_byte(here: Path, suffix: str) -> None:
     source = by_class(here / "mine", suffix=suffix, masks="")
-    add_category(source, "part", root=Path("data/own"), test_fraction=0.2)
+    add_category(source, "part", root=Path("data/own"))
     placed = {p.name: p.read_bytes() for p in Path("data/own/part").rglob(f"good/*{suffix}")}
     assert placed == {p.name: p.read_bytes() for p in (source / "good").iterdir()}
 
@@ -80,18 +82,18 @@ def test_images_alone_are_all_good(here: Path, caplog: pytest.LogCaptureFixture)
     caplog.set_level("INFO")
     source = by_class(here / "mine") / "good"
     source.rename(here / "flat")
-    add_category(here / "flat", "part", root=Path("data/own"), test_fraction=0.25)
+    add_category(here / "flat", "part", root=Path("data/own"), how=How(test_fraction=0.25))
     assert counts(Path("data/own/part")) == {("train", "good"): 15, ("test", "good"): 5}
     assert "layout flat" in caplog.text
     assert "no defect" in caplog.text
     apart = {path.name for path in Path("data/own/part/test/good").iterdir()}
-    (told,) = re.findall("set apart for the test.*: (.*)", caplog.text)
-    assert set(told.split(", ")) == apart
+    with Path(".state/init/part/files.csv").open() as file:
+        assert {row["file"] for row in csv.DictReader(file) if row["goes_to"].startswith("test/")} == apart
 
 
 def test_mvtec_layout_keeps_its_split(here: Path) -> None:
     source = write_plates(here / "mvtec")
-    add_category(source, "part", root=Path("data/own"), test_fraction=0.5)
+    add_category(source, "part", root=Path("data/own"), how=How(test_fraction=0.5))
     assert hashed_index(Path("data/own/part")).equals(hashed_index(source))
 
 
@@ -105,33 +107,33 @@ def test_the_split_does_not_depend_on_names(here: Path) -> None:
 
 def held_out(source: Path) -> list[Path]:
     """Good images that are held out."""
-    found = find_layout(source, test_fraction=0.2).items
+    found = read_folder(source, AS_FOUND).items
     return [item.image for item in found if item.split == "test" and item.defect_type == "good"]
 
 
 def test_what_cannot_be_meant_is_refused_and_leaves_nothing(here: Path) -> None:
     (here / "empty").mkdir()
     with pytest.raises(BadData, match="empty holds no good image"):
-        add_category(here / "empty", "part", root=Path("data/own"), test_fraction=0.2)
+        add_category(here / "empty", "part", root=Path("data/own"))
     source = by_class(here / "mine")
     shutil.copy(source / "masks/scratch/000.png", source / "scratch/000_mask.png")
-    with pytest.raises(BadData, match="several files could be its mask"):
-        add_category(source, "part", root=Path("data/own"), test_fraction=0.2)
+    with pytest.raises(BadData, match="1 doubt to be settled"):
+        add_category(source, "part", root=Path("data/own"))
     with pytest.raises(ValueError, match="cannot be a category's"):
-        add_category(source, "../part", root=Path("data/own"), test_fraction=0.2)
+        add_category(source, "../part", root=Path("data/own"))
     assert not list(Path().glob("data/own/*"))
 
 
 def test_the_command_shows_what_it_found_and_names_bad_files(here: Path) -> None:
     source = by_class(here / "mine")
     (source / "good/003.png").write_bytes(b"\x89PNG not really")
-    (source / "masks/other.png").write_bytes((source / "scratch/000.png").read_bytes())
+    (source / "good/film.mp4").write_bytes(b"x")
     command = [sys.executable, "-m", "pipelines.cli.app", "init", str(source), "--name", "part"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 3
     assert "layout by class" in done.stderr
-    assert "test/scratch: 4 images, 4 masks" in done.stderr
-    assert f"NOT USED: 1 file\n    {source}/masks/other.png\n" in done.stderr
+    assert "defect scratch 4 4 64x64 scratch/000.png" in " ".join(done.stderr.split())
+    assert "left out: other files 1 good/film.mp4" in " ".join(done.stderr.split())
     assert "003.png" in done.stderr
     assert "[unreadable]" in done.stderr
     assert "Traceback" not in done.stderr
@@ -149,6 +151,8 @@ def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(he
     params = read_params()
     assert (params.data.root, params.data.categories) == ("data/own", ["part", "other"])
     assert params.model.weights == "random"
+    assert read_params().sources.keys() == {"part", "other"}
+    write_values({"sources": {}})
     after = (here / "params.yaml").read_text()
     changed = [(a, b) for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
     assert len(changed) == 3  # root, categories, weights

@@ -37,7 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     dvc(folder, "init", "-q")
     for number, category in enumerate(OWN):
         source = write_plates(tmp_path / category, num_train=4 + number, num_test=2)
-        add_category(source, category, root=Path("data/own"), test_fraction=0.2)
+        add_category(source, category, root=Path("data/own"))
     dvc(folder, "add", *(f"data/own/{category}" for category in OWN))
     dvc(folder, "remote", "add", "--default", "store", str(tmp_path / "store"))
     dvc(folder, "repro", *(f"prepare@{category}" for category in OWN))

@@ -1,167 +1,223 @@
-"""What a person's folder means: each way to say the same, what is told as not used, and what is refused as unclear."""
+"""The command's way with a person's folder: shown first, asked where in doubt, copied whole, kept in params.yaml."""
 
+import csv
+import html
 import os
+import pty
+import shutil
+import subprocess
+import sys
 import time
-import zlib
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from fastflow.arrange import copy
 from fastflow.decode import read_mask
 from fastflow.errors import BadData
-from pipelines.data import add_category as command
-from pipelines.data.add_category import add_category, copy, summary
-from pipelines.data.layouts import find_layout
-from tests.conftest import draw_square
+from fastflow.marks import MaskRule
+from fastflow.sources import Sources
+from pipelines.core.params import read_params
+from pipelines.data import own_folder as command
+from pipelines.data.add_category import add_category, init
+from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.recognise import read_folder
+from tests.conftest import fastflow
+from tests.data.folders import bad, good, photograph, save, truth
 from tests.data.test_add_category import counts, here
 
 __all__ = ["here"]  # the fixture
-
-
-def images(*folders: Path, count: int = 6, suffix: str = ".png") -> None:
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        for number in range(count):
-            seed = zlib.crc32(f"{folder.name}{number}".encode())
-            Image.fromarray(draw_square(seed=seed, defect=False)[0]).save(folder / f"{number:03}{suffix}")
-
-
-def mask(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(draw_square(seed=0, defect=True)[1]).save(path)
-    return path
-
-
-def kinds(folder: Path) -> dict[str, int]:
-    """Images by class, and masks."""
-    items = find_layout(folder, test_fraction=0).items
-    return dict(Counter(item.defect_type for item in items)) | {"masks": sum(bool(item.mask) for item in items)}
-
-
-def test_every_file_that_is_not_taken_is_told(tmp_path: Path) -> None:
-    source = tmp_path / "mine"
-    images(source / "good", source / "bad", source / "good/deeper")
-    images(source / "bad", count=2, suffix=".gif")
-    other = [mask(source / "masks/none.png")]
-    for name in ("good/photo.heic", "good/000", "bad/marks.xml", "notes.txt"):
-        (source / name).write_bytes(b"x")
-        other.append(source / name)
-    for name in (".hidden.png", "bad/Thumbs.db", "good/.DS_Store", "desktop.ini"):
-        (source / name).write_bytes(b"x")
-    found = find_layout(source, test_fraction=0.2)
-    expected = {*other, *(source / "good/deeper").iterdir(), *source.glob("bad/*.gif")}
-    assert set(found.unused) == expected
-    lines = summary(source, found).splitlines()
-    assert f"  NOT USED: {len(expected)} files" in lines
-    assert {line.strip() for line in lines} >= {str(path) for path in expected}
-
-
+NEAREST = Image.Resampling.NEAREST
+OWN = Path("data/own")
 LINKS = {"bad": "../elsewhere", "loop": "..", "good/p.png": "/etc/hostname", "good/self.png": "self.png"}
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_links_are_refused_and_each_is_named(here: Path, name: str) -> None:
-    images(here / "mine/good", here / "elsewhere")
+    good(here / "mine/good")
+    good(here / "elsewhere")
     (here / "mine" / name).symlink_to(LINKS[name])
     (here / "mine/gone.png").symlink_to("nowhere.png")
     with pytest.raises(BadData, match="holds 2 links, which are not followed") as raised:
-        add_category(here / "mine", "part", root=Path("data/own"), test_fraction=0.2)
+        add_category(here / "mine", "part", root=OWN)
     assert f"mine/{name} -> {LINKS[name]}" in str(raised.value)
     assert "mine/gone.png -> nowhere.png" in str(raised.value)
     assert not Path("data").exists()
 
 
-@pytest.mark.parametrize("good", ["good", "OK", "Normal", "images"])
-@pytest.mark.parametrize(
-    "place", ["Masks/{}", "GT/{}", "gt/SCRATCH/{}_Mask", "Ground_Truth/{}_mask", "scratch/{}_MASK"]
-)
-def test_names_of_folders_mean_the_same_in_any_case(tmp_path: Path, good: str, place: str) -> None:
-    source = tmp_path / "mine"
-    images(source / good, source / "scratch")
-    for number in range(4):
-        mask(source / f"{place.format(f'{number:03}')}.png")
-    if good == "images" and not place.startswith("scratch"):
-        with pytest.raises(BadData, match="which images are good"):
-            kinds(source)
-    else:
-        assert kinds(source) == {"good": 6, "scratch": 6, "masks": 4}
-
-
-@pytest.mark.parametrize(
-    ("train", "test"), [("train/good", "test/ok"), ("Train/OK", "Test/Good"), ("train/normal", "test/good")]
-)
-def test_good_is_good_in_mvtec_layout_however_it_is_called(here: Path, train: str, test: str) -> None:
-    images(
-        here / "mine" / train, here / "mine" / test, here / "mine/test/ng" if "test/" in test else here / "mine/Test/ng"
-    )
-    add_category(here / "mine", "part", root=Path("data/own"), test_fraction=0.2)
-    assert counts(Path("data/own/part")) == {("train", "good"): 6, ("test", "good"): 6, ("test", "ng"): 6}
-
-
-UNCLEAR = {
-    "two good folders": (["Good", "good"], [], "several folders mean the same"),
-    "two good folders by other names": (["ok", "normal"], [], "several folders mean the same"),
-    "two good folders in test": (["train/good", "test/good", "test/OK"], [], "several folders mean the same"),
-    "images beside ok": (["images", "ok"], [], "images: good images, or a defect type, beside"),
-    "labels": (["good", "bad", "labels"], [], "labels: masks, or a defect type"),
-    "annotations by defect": (["good", "bad", "Annotations/bad"], [], "Annotations: masks, or a defect type"),
-    "one mask for two": (["good", "dent", "scratch"], ["masks/000.png"], "mask of .*dent/000.png and of .*scratch/000"),
-    "one mask for two, MVTec": (
-        ["train/good", "test/dent", "test/scratch"], ["ground_truth/000_mask.png"], "mask of .*dent/000.* and of"
-    ),
-    "two masks for one": (["good", "bad"], ["masks/000.png", "GT/000.png"], "several files could be its mask"),
-    "classes alike": (["good", "bad", "Bad"], [], "both become test/bad/000.png|differ in case alone"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", UNCLEAR)
-def test_what_can_be_meant_in_two_ways_is_refused(here: Path, case: str) -> None:
-    folders, masks, message = UNCLEAR[case]
-    images(*(here / "mine" / folder for folder in folders))
-    for path in masks:
-        mask(here / "mine" / path)
-    with pytest.raises(BadData, match=message):
-        add_category(here / "mine", "part", root=Path("data/own"), test_fraction=0.2)
-    assert not Path("data").exists()
-
-
-def test_images_alike_but_for_case_are_refused_and_none_is_ever_written_over(tmp_path: Path) -> None:
-    images(tmp_path / "mine/good")
-    found = find_layout(tmp_path / "mine", test_fraction=0)
+def test_images_alike_are_renamed_and_none_is_ever_written_over(tmp_path: Path) -> None:
+    good(tmp_path / "mine/good")
+    reading = read_folder(tmp_path / "mine", How(test_fraction=0))
     (tmp_path / "made/train/good").mkdir(parents=True)
     (tmp_path / "made/train/good/000.png").write_bytes(b"another")
     with pytest.raises(FileExistsError, match=r"000\.png"):
-        copy(found, tmp_path / "made")
+        copy(reading.items, tmp_path / "made", rule=MaskRule(), on_image=lambda: None)
     assert (tmp_path / "made/train/good/000.png").read_bytes() == b"another"
-    (tmp_path / "mine/good/000.PNG").write_bytes(b"another")
-    with pytest.raises(BadData, match=r"000\.PNG and .*000\.png would both become"):
-        find_layout(tmp_path / "mine", test_fraction=0)
+    save(photograph("more"), tmp_path / "mine/good/000.PNG")
+    items = read_folder(tmp_path / "mine", How(test_fraction=0)).items
+    assert len({item.target.casefold() for item in items}) == len(items) == 7
 
 
-def test_masks_are_found_at_any_place_and_copied_as_they_mark(here: Path) -> None:
-    images(here / "mine/good", here / "mine/bad", count=5)
-    for number in range(5):
-        grey = Image.open(mask(here / f"truth/{number:03}.png")).convert("L")
-        (here / "mine/masks").mkdir(exist_ok=True)
-        white = Image.new("L", grey.size, 255)
-        Image.merge("LA", (white, grey)).save(here / f"mine/masks/{number:03}.png")
-    add_category(here / "mine", "part", root=Path("data/own"), test_fraction=0)
-    copied = read_mask(Path("data/own/part/ground_truth/bad/003_mask.png"))
-    assert (copied == read_mask(here / "truth/003.png")).all()
+def test_masks_are_copied_as_they_mark_at_the_size_of_their_image(here: Path) -> None:
+    good(here / "mine/good")
+    bad(here / "mine/bad", masks="../masks/{:03}.png", change=lambda mask: mask.resize((48, 48), NEAREST))
+    add_category(here / "mine", "part", root=OWN)
+    for number in range(3):
+        with Image.open(f"data/own/part/ground_truth/bad/{number:03}_mask.png") as copied:
+            assert (copied.mode, copied.size) == ("L", (24, 24))
+        assert (read_mask(OWN / f"part/ground_truth/bad/{number:03}_mask.png") == truth(f"{number:03}")).all()
+
+
+def doubtful(folder: Path) -> Path:
+    good(folder / "good", 5)
+    good(folder / "good_2024", 2)
+    bad(folder / "ng", 1)
+    return folder
+
+
+def test_a_doubt_ends_with_code_3_where_nobody_can_be_asked(here: Path) -> None:
+    words = [sys.executable, "-m", "pipelines.cli.app", "init", str(doubtful(here / "mine")), "--name", "part"]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 3
+    assert "TO BE SETTLED:\n  1. more than one folder could be the good one" in done.stderr
+    assert "--good 'good/**' --good 'good_2024/**' or --defects 'good_2024/**'" in done.stderr
+    assert "1 doubt to be settled, listed above, and nothing was copied" in done.stderr
+    assert not Path("data").exists()
+    assert Path(".state/init/part/contact_sheet.html").is_file()
+    done = subprocess.run([*words, "--yes", "--weights", "random"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert sum(counts(OWN / "part").values()) == 8
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 3), ("", 3)])
+def test_a_person_at_the_terminal_is_asked(here: Path, answer: str, code: int) -> None:
+    doubtful(here / "mine")
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "pipelines.cli.app", "init", "mine", "--name", "part", "--weights", "random"]
+    process = subprocess.Popen(words, stdin=theirs, stderr=theirs, stdout=theirs)
+    os.close(theirs)
+    told = b""
+    while b"[y/N]" not in told:
+        told += os.read(ours, 4096)
+    os.write(ours, answer.encode() + b"\n")
+    while process.poll() is None:
+        try:
+            told += os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            process.wait(60)
+    assert process.returncode == code, told.decode()
+    assert (OWN / "part").is_dir() == (code == 0)
+
+
+def test_the_table_counts_and_the_list_has_every_file(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    good(here / "mine/good", 10)
+    bad(here / "mine/scratch", masks="{:03}_gt.png")
+    (here / "mine/notes.txt").write_text("x")
+    (here / "mine/good/Thumbs.db").write_bytes(b"x")
+    add_category(here / "mine", "part", root=OWN)
+    rows = [" ".join(line.split()) for line in caplog.text.splitlines()]
+    assert "good, to train on 8 24x24" in " ".join(rows)
+    assert "good, set apart for the test 2 24x24" in " ".join(rows)
+    assert "defect scratch 3 3 24x24 scratch/000.png, scratch/001.png, scratch/002.png" in rows
+    assert "left out: other files 1 notes.txt" in rows
+    assert "left out: hidden, or left by a system 1 good/Thumbs.db" in rows
+    with Path(".state/init/part/files.csv").open() as file:
+        listed = {row["file"]: row for row in csv.DictReader(file)}
+    assert set(listed) | {f"scratch/{n:03}_gt.png" for n in range(3)} == {
+        path.relative_to(here / "mine").as_posix() for path in (here / "mine").rglob("*.*")
+    }
+    assert listed["scratch/001.png"]["masks"] == "scratch/001_gt.png"
+    assert listed["scratch/001.png"]["goes_to"] == "test/scratch/001.png"
+    assert all((OWN / "part" / row["goes_to"]).is_file() for row in listed.values() if row["goes_to"])
+
+
+def test_the_contact_sheet_shows_each_class_with_its_masks(here: Path) -> None:
+    good(here / "mine/good", 10)
+    bad(here / "mine/<b>x", masks="../masks/{:03}.png")
+    add_category(here / "mine", "part", root=OWN)
+    page = Path(".state/init/part/contact_sheet.html").read_text()
+    assert page.count("<section") == 3
+    assert page.count("data:image/jpeg;base64,") == 6 + 2 + 3 * 2  # six of eight, those set apart, defects twice
+    assert "<b>x" not in page
+    assert html.escape("<b>x") in page
+    assert page.count("% marked") == 3
+
+
+def test_a_reading_is_kept_and_used_again(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    doubtful(here / "mine")
+    how = How(Sources(defects=("good_2024/**",)), MaskRule(values=("1", "#ff0000"), ignore="255"), 0.4)
+    init(here / "mine", "4711", how=how, weights="random")
+    kept = read_params().sources["4711"]
+    assert kept.model_dump(exclude_defaults=True) == {
+        "folder": "mine", "defects": ["good_2024/**"], "mask_values": ["1", "#ff0000"], "ignore_value": "255",
+        "test_fraction": 0.4,
+    }  # fmt: skip
+    before = counts(OWN / "4711")
+    assert before == {("train", "good"): 3, ("test", "good"): 2, ("test", "defect"): 2, ("test", "ng"): 1}
+    bad(here / "mine/ng", 2)
+    with pytest.raises(ValueError, match=r"4711 exists; .*--again"):
+        init(here / "mine", "4711")
+    caplog.clear()
+    init(here / "mine", "4711", again=True)
+    assert "read as params.yaml says, sources.4711" in caplog.text
+    assert counts(OWN / "4711") == before | {("test", "ng"): 2}
+    shutil.rmtree(OWN / "4711")
+    init(here / "mine", "4711")
+    assert counts(OWN / "4711") == before | {("test", "ng"): 2}
+    assert not list(OWN.glob(".*.old"))
+
+
+def test_options_of_the_command_say_what_is_what(here: Path) -> None:
+    good(here / "mine/a b", 5)
+    good(here / "mine/held", 2)
+    bad(here / "mine/x", masks="{:03}#1.png")
+    save(photograph("no"), here / "mine/junk/what?.png")
+    words = ["--good", "a b/**", "--test-good", "held", "--defects", "x/*", "--masks", "*#1.png", "--ignore", "junk"]
+    assert fastflow("init", "mine", "--name", "part", "--weights", "random", *words) == 0
+    found = {("train", "good"): 5, ("test", "good"): 2, ("test", "x"): 3}
+    assert counts(OWN / "part") == found
+    assert len(list((OWN / "part/ground_truth/x").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        (How(Sources(good=("god/**",))), "--good 'god/\\*\\*' names none of the 8 files"),
+        (How(Sources(good=("good",), defects=("*",))), "named by --good and by --defects"),
+        (How(rule=MaskRule(values=("red",))), "'red' is neither a number from 0 to 65535 nor a colour"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(here: Path, how: How, told: str) -> None:
+    doubtful(here / "mine")
+    with pytest.raises(ValueError, match=told):
+        add_category(here / "mine", "part", root=OWN, how=how)
+    assert not Path("data").exists()
+
+
+def test_a_folder_that_holds_no_good_image_says_what_is_there(here: Path) -> None:
+    for kind in ("cat", "dog"):
+        bad(here / "mine" / kind)
+    with pytest.raises(BadData, match=r"holds no good image; .*it has cat/, dog/, 6 images; .*--good 'cat/\*\*'"):
+        read_folder(here / "mine", AS_FOUND)
+    (here / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(BadData, match=r"photos\.zip is a file; if it is an archive, unpack it"):
+        read_folder(here / "photos.zip", AS_FOUND)
 
 
 def test_two_calls_with_one_name_make_one_whole_category(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second starts while the first copies; it waits, and finds the name taken."""
     for number in (0, 1):
-        images(here / f"mine{number}", count=5 + number)
+        good(here / f"mine{number}", count=5 + number)
     reading, writing = os.pipe()
 
-    def slow_copy(found: object, folder: Path) -> None:
+    def slow_copy(items: Sequence[object], folder: Path, **options: object) -> None:
         os.write(writing, b".")
         time.sleep(0.5)
-        copy(found, folder)  # type: ignore[arg-type]
+        copy(items, folder, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(command, "copy", slow_copy)
     children = []
@@ -170,7 +226,7 @@ def test_two_calls_with_one_name_make_one_whole_category(here: Path, monkeypatch
         if not child:
             code = 1
             try:
-                add_category(here / f"mine{number}", "part", root=Path("data/own"), test_fraction=0)
+                add_category(here / f"mine{number}", "part", root=OWN, how=How(test_fraction=0))
                 code = 0
             except ValueError as error:
                 code = 2 if "exists; to check it again" in str(error) else 3
@@ -180,5 +236,5 @@ def test_two_calls_with_one_name_make_one_whole_category(here: Path, monkeypatch
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert sorted(codes) == [0, 2]
     assert os.read(reading, 9) == b"."
-    assert counts(Path("data/own/part")) == {("train", "good"): 5 + codes.index(0)}
-    assert not list(Path("data/own").glob(".*.part"))
+    assert counts(OWN / "part") == {("train", "good"): 5 + codes.index(0)}
+    assert not list(OWN.glob(".*.part"))

@@ -15,6 +15,7 @@ SIZE_FACTOR = 1.25  # height or width beyond this many times the median, or belo
 # Root mean square of the difference of two 32x32 thumbnails, in grey levels. The same shot saved again as JPEG of
 # quality 75 differs by 0.4; MVTec's bottles, all alike, by at least 2.1 within train and 4.6 from train to test.
 NEAR_RMS = 1.0
+AT_ONCE = 1000  # images whose distances from others are in memory together
 SUSPICIOUS = 8.0  # robust standard deviations from the usual distance to the median image; MVTec's bottles reach 5.9
 
 
@@ -54,7 +55,7 @@ def _odd(index: pd.DataFrame, looks: Sequence[Seen]) -> Iterator[Finding]:
 
 def _copies(index: pd.DataFrame) -> Iterator[Finding]:
     """Byte-identical images: leakage where train and test share one, else duplicates."""
-    for _, group in index.groupby("sha256", sort=False):
+    for _, group in index[index.duplicated("sha256", keep=False)].groupby("sha256", sort=False):
         train = group.loc[group["split"] == "train", "image_path"].tolist()
         test = group.loc[group["split"] == "test", "image_path"].tolist()
         if train and test:
@@ -71,14 +72,16 @@ def _near(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding]:
     train, test = (np.flatnonzero(index["split"] == split) for split in ("train", "test"))
     if len(train) < 2 or not len(test):
         return
-    among = rms(thumbnails[train], thumbnails[train])[np.triu_indices(len(train), 1)]
+    some = thumbnails[train[:: -(-len(train) // AT_ONCE)]]
+    among = rms(some, some)[np.triu_indices(len(some), 1)]
     limit = min(NEAR_RMS, float(np.median(among)) / 3)
-    across = rms(thumbnails[train], thumbnails[test])
-    for row, column in zip(*np.nonzero(across < limit), strict=True):
-        one, other = index.iloc[int(train[row])], index.iloc[int(test[column])]
-        if one["sha256"] != other["sha256"]:
-            path = str(one["image_path"])
-            yield finding("near_identical", path, f"looks like {other['image_path']}", image=path)
+    for start in range(0, len(train), AT_ONCE):
+        rows = train[start : start + AT_ONCE]
+        for row, column in zip(*np.nonzero(rms(thumbnails[rows], thumbnails[test]) < limit), strict=True):
+            one, other = index.iloc[int(rows[row])], index.iloc[int(test[column])]
+            if one["sha256"] != other["sha256"]:
+                path = str(one["image_path"])
+                yield finding("near_identical", path, f"looks like {other['image_path']}", image=path)
 
 
 def rms(a: Thumbnails, b: Thumbnails) -> NDArray[np.float64]:

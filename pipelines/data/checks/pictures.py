@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import BadImage, is_defect, mask_levels, open_image, to_rgb
+from fastflow.decode import BadImage, is_defect, is_ignored, mask_levels, open_image, to_rgb
 from pipelines.data.checks.finding import Finding, finding
 
 THUMBNAIL = 32
@@ -51,13 +51,13 @@ def look_at_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int,
         levels = mask_levels(mask, mask_path)
     except BadImage as error:
         return [unreadable(mask_path, error, image_path)]
-    marked = is_defect(mask, levels)
+    marked, ignored = is_defect(mask, levels), is_ignored(mask, levels).any()
     values = len(np.unique(levels)) if levels.dtype != np.uint8 else int((np.bincount(levels.ravel()) > 0).sum())
     faults = {
         "mask_size": (size not in (None, levels.shape), f"{levels.shape} pixels, its image has {size}"),
         "empty_mask": (not marked.any(), "the mask marks no pixel"),
         "full_mask": (bool(marked.all()), "the mask marks every pixel"),
-        "non_binary_mask": (values > 2, f"the mask has {values} values"),
+        "non_binary_mask": (values > 2 + ignored, f"the mask has {values} values"),
     }
     return [finding(kind, mask_path, text, image=image_path) for kind, (found, text) in faults.items() if found]
 

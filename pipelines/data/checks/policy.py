@@ -12,6 +12,7 @@ from pipelines.core.progress import progress
 from pipelines.data.checks.category import check_category
 from pipelines.data.checks.finding import Finding
 
+TOLD = 3  # findings of a kind that are written out
 POLICIES = ("refuse", "quarantine", "report")
 Decided = Mapping[str, Sequence[Finding]]
 
@@ -39,9 +40,17 @@ def decide(findings: Iterable[Finding], policy: Findings) -> Decided:
     return decided
 
 
-def tell(findings: Iterable[Finding]) -> str:
-    """One line a finding, its kind behind it."""
-    return "\n  ".join(f"{finding} [{finding.kind}]" for finding in findings)
+def tell(findings: Iterable[Finding], *, all_in: str) -> str:
+    """One line a finding, its kind behind it; of many of a kind some, and how many more: `all_in` has them."""
+    by_kind: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_kind.setdefault(finding.kind, []).append(finding)
+    lines = []
+    for kind, several in by_kind.items():
+        lines += [f"{finding} [{kind}]" for finding in several[:TOLD]]
+        if len(several) > TOLD:
+            lines.append(f"and {len(several) - TOLD:,} more [{kind}]; all of them: {all_in}")
+    return "\n  ".join(lines)
 
 
 def to_json(decided: Decided) -> str:

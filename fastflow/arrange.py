@@ -1,0 +1,166 @@
+"""A folder of images in MVTec AD's layout (Bergmann et al., CVPR 2019), made of the files of any other.
+
+Images are copied byte for byte; their masks become one PNG each, of 0 and 255, at the image's size.
+"""
+
+import hashlib
+import re
+import shutil
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastflow.decode import SUFFIXES, BadImage
+from fastflow.files import file_sha256, printable
+from fastflow.index import GOOD, mask_path
+from fastflow.marks import DEFECT, MaskRule, at_size, read_marks, united, upright_size
+from fastflow.sources import plain
+
+LONGEST_STEM = 200  # bytes: what is made of an image is called after it, and a name holds 255
+BY_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "MPO": ".jpg"}
+
+
+class Drawing(Protocol):
+    """A mask that is no file: polygons and the like."""
+
+    def drawn(self, width: int, height: int) -> NDArray[np.bool_]: ...
+
+
+class Item(NamedTuple):
+    """One image and where it goes: `split` train or test, `defect_type` a folder's name; `name` is its file's."""
+
+    image: Path
+    split: str
+    defect_type: str
+    masks: tuple[Path | Drawing, ...] = ()
+    name: str = ""
+
+    @property
+    def target(self) -> str:
+        """Relative to the category's folder."""
+        return f"{self.split}/{self.defect_type}/{self.name or self.image.name}"
+
+    @property
+    def mask_target(self) -> str:
+        return mask_path(self.defect_type, Path(self.target))
+
+
+def split_good(images: Iterable[Path], test_fraction: float) -> list[Item]:
+    """Good images into train and test by their content's hash: no order of names counts, the same at every call, and
+    copies of one image stay together."""
+    by_content: dict[str, list[Path]] = defaultdict(list)
+    for path in images:
+        by_content[file_sha256(path)].append(path)
+    count = sum(map(len, by_content.values()))
+    wanted = round(count * test_fraction) if count >= 5 else 0
+    items: list[Item] = []
+    for key in sorted(by_content):
+        copies = sorted(by_content[key])
+        split = "test" if len(copies) <= wanted else "train"
+        wanted -= len(copies) if split == "test" else 0
+        items += [Item(path, split, GOOD) for path in copies]
+    return items
+
+
+def named(items: Sequence[Item], folder: Path) -> list[Item]:
+    """The items with names that hold anywhere: in composed Unicode, printable, short enough, with a suffix of their
+    format; where several would be one but for case or suffix, their folders' names come before."""
+    items = [item._replace(defect_type=_plain_name(item.defect_type)) for item in items]
+    first = [_file_name(item.image, item.image.name) for item in items]
+    clashing = _several(items, first)
+    names = [
+        _file_name(item.image, "_".join(item.image.relative_to(folder).parts)) if clash else name
+        for item, name, clash in zip(items, first, clashing, strict=True)
+    ]
+    names = [
+        f"{Path(name).stem}_{Path(name).suffix[1:].lower()}{Path(name).suffix}" if clash else name
+        for name, clash in zip(names, _several(items, names), strict=True)
+    ]
+    again = _several(items, names)
+    return [
+        item._replace(name=_shortened(name, item.image.as_posix(), always=clash))
+        for item, name, clash in zip(items, names, again, strict=True)
+    ]
+
+
+def _several(items: Sequence[Item], names: Sequence[str]) -> list[bool]:
+    """Which names are not the only one of their place but for case and suffix."""
+    places = [(item.split, plain(item.defect_type), plain(Path(n).stem)) for item, n in zip(items, names, strict=True)]
+    count: dict[tuple[str, ...], int] = defaultdict(int)
+    for place in places:
+        count[place] += 1
+    return [count[place] > 1 for place in places]
+
+
+def _file_name(path: Path, name: str) -> str:
+    name = _plain_name(name)
+    if Path(name).suffix.lower() in SUFFIXES:
+        return _shortened(name, path.as_posix())
+    try:
+        with Image.open(path) as image:
+            suffix = BY_FORMAT.get(image.format or "", "")
+    except Exception:  # what is unreadable is copied as it is, for the check
+        suffix = ""
+    return _shortened(Path(name).stem + suffix if suffix else name, path.as_posix())
+
+
+def _plain_name(name: str) -> str:
+    composed = unicodedata.normalize("NFC", printable(name))
+    return re.sub(r"^\.", "_", "".join(c if c.isprintable() else "_" for c in composed).strip()) or "_"
+
+
+def _shortened(name: str, of: str, *, always: bool = False) -> str:
+    stem, suffix = Path(name).stem, Path(name).suffix
+    if len(stem.encode()) <= LONGEST_STEM and not always:
+        return name
+    mark = hashlib.sha256(of.encode(errors="backslashreplace")).hexdigest()[:8]
+    kept = stem.encode()[: LONGEST_STEM - 9].decode(errors="ignore")
+    return f"{kept}-{mark}{suffix}"
+
+
+def copy(items: Sequence[Item], folder: Path, *, rule: MaskRule, on_image: Callable[[], None]) -> None:
+    """Writes the layout; `on_image` is called once an image. Raises FileExistsError, never writes over a file."""
+    for item in items:
+        target = folder / item.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with item.image.open("rb") as source, target.open("xb") as file:  # x: never over another
+            shutil.copyfileobj(source, file)
+        if item.masks:
+            copy_masks(item, folder / item.mask_target, rule)
+        on_image()
+
+
+def copy_masks(item: Item, target: Path, rule: MaskRule) -> None:
+    """One PNG of all masks of an image. An unreadable one is copied as it is, for the check."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Image.fromarray(marks_of(item, rule)).save(target)
+    except BadImage:
+        lost = next(mask for mask in item.masks if isinstance(mask, Path))
+        shutil.copyfile(lost, target)
+
+
+def marks_of(item: Item, rule: MaskRule) -> NDArray[np.uint8]:
+    """All masks of an image in one, at its size: 0, IGNORED, DEFECT (`fastflow.marks`).
+
+    Raises:
+        BadImage: a mask that cannot be read.
+    """
+    try:
+        width, height = upright_size(item.image)
+    except OSError:  # the check names it
+        width, height = 0, 0
+    several = []
+    for mask in item.masks:
+        if isinstance(mask, Path):
+            marks = read_marks(mask, rule)
+            several.append(at_size(marks, width, height) if width else marks)
+        else:
+            several.append(mask.drawn(width or 1, height or 1).astype(np.uint8) * DEFECT)
+    return united(several)

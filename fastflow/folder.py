@@ -1,0 +1,74 @@
+"""A person's own folder, read as globs say, into MVTec AD's layout."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fastflow.arrange import Item, copy, named, split_good
+from fastflow.decode import SUFFIXES, image_files
+from fastflow.errors import BadData
+from fastflow.index import GOOD
+from fastflow.marks import DEFECT, MaskRule, check_rule, read_marks
+from fastflow.pairing import pair
+from fastflow.sources import Sources, assign
+
+NAMELESS = "defect"  # the kind of defects that lie in the folder itself
+MOST = 3  # names that a message lists
+
+
+def read_sources(folder: Path, sources: Sources, rule: MaskRule, *, test_fraction: float) -> list[Item]:
+    """Each image of a folder as the globs say; a defect's kind is the folder it lies in.
+
+    Raises:
+        BadData: an image or a mask of which nothing is said, a mask that could be of several images or marks a good
+            one, no good image.
+    """
+    files = image_files(folder)
+    roles = assign(files, folder, sources)
+    if unsaid := [path for path in files if path not in roles]:
+        raise BadData(f"{folder}: no glob names {_some(unsaid, folder)}; good, defects, masks, or ignore?")
+    images = [path for path in files if roles[path] in ("good", "test_good", "defects")]
+    masks = [path for path in files if roles[path] == "masks"]
+    pairs = pair(images, masks, folder, likely=lambda path: roles[path] == "defects")
+    if pairs.orphans or pairs.shared:
+        of = "no image" if pairs.orphans else "any of several images"
+        raise BadData(f"{folder}: masks of {of}: {_some([*pairs.orphans, *pairs.shared], folder)}")
+    marked = {path: several for path, several in pairs.masks.items() if roles[path] != "defects"}
+    if wrong := [mask for several in marked.values() for mask in several if (read_marks(mask, rule) == DEFECT).any()]:
+        raise BadData(f"{folder}: masks that mark a defect of a good image: {_some(wrong, folder)}")
+    good = [path for path in images if roles[path] == "good"]
+    held = [Item(path, "test", GOOD) for path in images if roles[path] == "test_good"]
+    if not good:
+        raise BadData(f"{folder}: no image is good; looked for {', '.join(SUFFIXES)}")
+    trained = [Item(path, "train", GOOD) for path in good] if held else split_good(good, test_fraction)
+    bad = [
+        Item(path, "test", NAMELESS if path.parent == folder else path.parent.name, tuple(pairs.masks.get(path, ())))
+        for path in images
+        if roles[path] == "defects"
+    ]
+    return named([*trained, *held, *bad], folder)
+
+
+def arrange(
+    folder: Path,
+    to: Path,
+    sources: Sources,
+    rule: MaskRule,
+    *,
+    test_fraction: float,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[Item]:
+    """Copies what `read_sources` finds to a new folder `to`.
+
+    Raises:
+        BadData, ValueError: as `read_sources` and `check_rule` do. FileExistsError: `to` is there already.
+    """
+    check_rule(rule)
+    items = read_sources(folder, sources, rule, test_fraction=test_fraction)
+    to.mkdir(parents=True)
+    copy(items, to, rule=rule, on_image=on_image)
+    return items
+
+
+def _some(paths: list[Path], folder: Path) -> str:
+    more = f" and {len(paths) - MOST:,} more" if len(paths) > MOST else ""
+    return ", ".join(path.relative_to(folder).as_posix() for path in paths[:MOST]) + more

@@ -1,0 +1,49 @@
+"""All annotations in a folder that can be read, and those that cannot, which would otherwise be missed in silence."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from fastflow.sources import plain
+from pipelines.core.names import counted
+from pipelines.data.annotations.coco import add_coco, is_coco, read_json
+from pipelines.data.annotations.labelme import add_labelme, is_labelme
+from pipelines.data.annotations.outline import Annotated
+
+YOLO_LINE = re.compile(r"\d+( -?[\d.]+(e-?\d+)?){4,}\s*")
+
+
+def read_annotations(images: Sequence[Path], others: Iterable[Path]) -> Annotated:
+    """`others`: the files that are no images."""
+    found = Annotated({}, {}, set(), [])
+    by_stem = {(path.parent, plain(path.stem)): path for path in images}
+    for file in (path for path in others if path.suffix.lower() == ".json"):
+        content = read_json(file)
+        if is_coco(content):
+            add_coco(file, content, images, found)
+        elif is_labelme(content):
+            add_labelme(file, content, by_stem, found)
+    return found
+
+
+def not_read(images: Sequence[Path], others: Iterable[Path], read: set[Path]) -> Mapping[str, list[Path]]:
+    """Files that are called as images and seem to annotate them, by what they are; in no form that is read."""
+    stems = {plain(path.stem) for path in images}
+    found: dict[str, list[Path]] = {}
+    for path in others:
+        if path in read or plain(path.stem) not in stems:
+            continue
+        match path.suffix.lower():
+            case ".xml":
+                found.setdefault("XML (Pascal VOC)", []).append(path)
+            case ".json":
+                found.setdefault("JSON without outlines", []).append(path)
+            case ".txt" if YOLO_LINE.match(path.read_text(errors="replace")[:200]):
+                found.setdefault("text (YOLO)", []).append(path)
+    return found
+
+
+def remarks(found: Annotated) -> str:
+    """The first of what is to be said of annotations, in one line."""
+    more = f", and {counted(len(found.remarks) - 1, 'remark')} more" if len(found.remarks) > 1 else ""
+    return found.remarks[0] + more

@@ -1,0 +1,80 @@
+"""labelme's JSON, a file an image beside it: polygons, rectangles, circles, painted masks."""
+
+import base64
+import binascii
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from pycocotools import mask as coco_mask
+
+from fastflow.sources import plain
+from pipelines.data.annotations.outline import Annotated, Outline
+from pipelines.data.layouts.words import word_of
+
+CORNERS = 64  # of the polygon that stands for a circle
+Shape = Mapping[str, Any]
+
+
+def is_labelme(content: object) -> bool:
+    return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
+
+
+def add_labelme(file: Path, content: Shape, by_stem: Mapping[tuple[Path, str], Path], found: Annotated) -> None:
+    """The outlines of one image, found by the file's stem, or by the name that stands in it."""
+    names = (file.stem, Path(str(content["imagePath"]).replace("\\", "/")).stem)
+    image = next((by_stem[file.parent, plain(name)] for name in names if (file.parent, plain(name)) in by_stem), None)
+    if image is None:
+        found.remarks.append(f"{file.name} is of {content['imagePath']}, which is not beside it")
+        return
+    width, height = int(content.get("imageWidth") or 0), int(content.get("imageHeight") or 0)
+    if not (width and height):
+        with Image.open(image) as opened:
+            width, height = opened.size
+    outlines, labels = [], set()
+    for shape in content["shapes"]:
+        if word_of(str(shape.get("label", ""))).meaning == "good":
+            continue
+        outline = _outline(shape, width, height)
+        if outline is None:
+            found.remarks.append(f"{file.name} has a {shape.get('shape_type')}, which marks no area")
+        else:
+            outlines.append(outline)
+            labels.add(str(shape.get("label") or "defect").replace("/", "_"))
+    found.add(image, outlines, labels)
+    found.read.add(file)
+
+
+def _outline(shape: Shape, width: int, height: int) -> Outline | None:
+    points = [(float(x), float(y)) for x, y in shape.get("points", [])]
+    match shape.get("shape_type") or "polygon", len(points):
+        case "polygon", count if count >= 3:
+            return Outline(width, height, (tuple(value for point in points for value in point),))
+        case "rectangle", 2:
+            (x0, y0), (x1, y1) = points
+            return Outline(width, height, ((x0, y0, x1, y0, x1, y1, x0, y1),))
+        case "circle", 2:
+            (x, y), rim = points[0], math.dist(*points)
+            angles = (2 * math.pi * k / CORNERS for k in range(CORNERS))
+            around = (value for a in angles for value in (x + rim * math.cos(a), y + rim * math.sin(a)))
+            return Outline(width, height, (tuple(around),))
+        case "mask", 2 if shape.get("mask"):
+            return _painted(shape["mask"], points[0], width, height)
+    return None
+
+
+def _painted(text: str, corner: tuple[float, float], width: int, height: int) -> Outline | None:
+    """A mask in base64 of PNG, whose upper left corner lies at `corner`."""
+    try:
+        piece = np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("L")) > 0
+    except (binascii.Error, UnidentifiedImageError):
+        return None
+    whole = np.zeros((height, width), np.uint8, order="F")
+    x, y = (round(value) for value in corner)
+    part = whole[y : y + piece.shape[0], x : x + piece.shape[1]]
+    part[:] = piece[: part.shape[0], : part.shape[1]]
+    return Outline(width, height, rle=coco_mask.encode(whole))

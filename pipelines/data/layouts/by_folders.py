@@ -1,0 +1,77 @@
+"""A folder is read by its folders' and files' names, by its masks and annotations, and by what a person said of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fastflow.arrange import Drawing, Item, named, split_good
+from fastflow.errors import BadData
+from fastflow.index import GOOD
+from fastflow.pairing import pair
+from pipelines.core.names import counted
+from pipelines.data.annotations.outline import Annotated
+from pipelines.data.layouts.classes import classify
+from pipelines.data.layouts.marked import Masks, pair_doubts, refuse_shared
+from pipelines.data.layouts.mask_files import find_masks
+from pipelines.data.layouts.places import Places
+from pipelines.data.layouts.reading import How, Reading, glob_of
+from pipelines.data.layouts.tree import Tree
+from pipelines.data.layouts.unsaid import Evidence, say_unsaid
+
+
+def read_folders(tree: Tree, how: How, roles: Mapping[Path, str], said: Annotated) -> tuple[Reading, Places]:
+    """What a folder holds, without the files that `roles` ignore.
+
+    Raises:
+        BadData: no good image, several data sets, or a mask that could be of several images.
+    """
+    folder, places = tree.folder, Places(tree.folder)
+    files = [path for path in tree.images if roles.get(path) != "ignore"]
+    found = find_masks(files, places, roles)
+    images = sorted(path for path in files if path not in found.files | found.unsure)
+    private = [path for path in images if places[path].split == "private" and path not in roles]
+    images = sorted(set(images) - set(private))
+    classes = classify(images, places, roles)
+    pairs = pair(images, sorted(found.files), folder, likely=lambda path: classes.of.get(path) != GOOD)
+    of_good = [mask for mask, several in pairs.shared.items() if all(classes.of.get(p) == GOOD for p in several)]
+    refuse_shared({mask: several for mask, several in pairs.shared.items() if mask not in of_good}, folder)
+    masks: dict[Path, tuple[Path | Drawing, ...]] = {path: tuple(several) for path, several in pairs.masks.items()}
+    masks |= {path: (*masks.get(path, ()), *outlines) for path, outlines in said.outlines.items() if outlines}
+    classes = say_unsaid(classes, Evidence(masks, said, how.rule, folder))
+    if GOOD not in classes.of.values():
+        raise BadData(_no_good(tree, images))
+    doubts = [*found.doubts, *classes.doubts, *pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)]
+    items = _split(classes.of, masks, places, roles, how.test_fraction)
+    test = {item.image for item in items if item.split == "test" and item.defect_type == GOOD}
+    apart = sorted(path for path in test if places[path].split != "test" and roles.get(path) != "test_good")
+    left_out = {
+        "private test, without labels": private,
+        "masks, overlays or photographs?": sorted(found.unsure),
+        "good or not?": classes.unsaid,
+        "masks called as no image": pairs.orphans,
+        "masks of good images": of_good,
+    }
+    return Reading("", named(items, folder), doubts, left_out, apart), places
+
+
+def _split(
+    of: Mapping[Path, str], masks: Masks, places: Places, roles: Mapping[Path, str], test_fraction: float
+) -> list[Item]:
+    """Defects and what is said to be for the test to the test; good ones are set apart where none of them is."""
+    bad = [Item(path, "test", kind, masks.get(path, ())) for path, kind in sorted(of.items()) if kind != GOOD]
+    good = sorted(path for path, kind in of.items() if kind == GOOD)
+    by_place = {path for path in good if places[path].split == "test" and path not in roles}
+    test = by_place | {path for path in good if roles.get(path) == "test_good"}
+    if not test:
+        return [*split_good(good, test_fraction), *bad]
+    return [*(Item(path, "test" if path in test else "train", GOOD) for path in good), *bad]
+
+
+def _no_good(tree: Tree, images: Sequence[Path]) -> str:
+    there = sorted({path.parent for path in images} - {tree.folder})
+    listed = ", ".join(f"{place.relative_to(tree.folder)}/" for place in there[:5]) or "no folder of images"
+    more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+    say = f"; say which are good: --good {glob_of(tree.folder, there[0])}" if there else ""
+    return (
+        f"{tree.folder} holds no good image; expected images in it, in good/ or in train/good; it has {listed}{more}, "
+        f"{counted(len(images), 'image')}{say}"
+    )

@@ -1,0 +1,121 @@
+"""Of each image: good, a kind of defect, or not said, by what the folders above it are called."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fastflow.errors import BadData
+from fastflow.index import GOOD
+from fastflow.sources import plain
+from pipelines.data.layouts.places import Place, Places
+from pipelines.data.layouts.reading import Doubt, quoted
+
+DEFECT = "defect"  # a kind of defect without a name
+
+
+class Classes(NamedTuple):
+    """`of`: good or the kind of defect of each image that is said; `unsaid` the others."""
+
+    of: dict[Path, str]
+    unsaid: list[Path]
+    doubts: list[Doubt]
+
+
+def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) -> Classes:
+    """Classes by folders' names; `roles` are what a person said of some images.
+
+    Raises:
+        BadData: the folder holds several data sets.
+    """
+    _refuse_several_sets(images, places)
+    said = "good" in roles.values()  # then no other folder is good for its name
+    good = [path for path in images if path not in roles and places[path].good_at and not said]
+    level = min((places[path].good_at[0] for path in good), default=0)
+    shared = _shared([places[path].names for path in images])
+    classes = Classes({}, [], _doubts_of_good(good, places))
+    for path in images:
+        place, role = places[path], roles.get(path)
+        if role in ("good", "test_good"):
+            classes.of[path] = GOOD
+        elif role == "defects":
+            classes.of[path] = kind_of(place, level) or DEFECT
+        elif place.good_at and (said or _contradicts(place, shared)):
+            classes.unsaid.append(path)
+        elif place.good_at:
+            classes.of[path] = GOOD
+        elif kind := kind_of(place, level):
+            classes.of[path] = kind
+        else:
+            classes.unsaid.append(path)
+    return _one_spelling(classes)
+
+
+def kind_of(place: Place, level: int) -> str:
+    """The name of the folder at the depth where others say good, or "": a number only where nothing else is."""
+    own = [(name, word) for name, word in zip(place.names, place.words, strict=True) if word.meaning != "good"]
+    if level < len(place.names) and place.words[level].meaning not in ("number", "good"):
+        return place.names[level]
+    names = [name for name, word in own if word.meaning != "number"]
+    return names[0] if names else place.names[level] if level < len(own) else ""
+
+
+def _shared(names: Sequence[tuple[str, ...]]) -> int:
+    """How many names all begin with."""
+    lowest, highest = min(names, default=()), max(names, default=())
+    return next(
+        (n for n, (a, b) in enumerate(zip(lowest, highest, strict=False)) if a != b), min(len(lowest), len(highest))
+    )
+
+
+def _contradicts(place: Place, shared: int) -> bool:
+    """Whether a folder of good images lies in one of bad ones, or has one in it, as good/rejected."""
+    return any(word.meaning in ("bad", "defect") for word in place.words[shared:])
+
+
+def _refuse_several_sets(images: Sequence[Path], places: Places) -> None:
+    """Data sets of several products lie side by side, each with its train and test."""
+    above = {place.before for place in map(places.__getitem__, images) if place.split}
+    unlike = {names for names in above if names}
+    if len(unlike) > 1:
+        first = sorted("/".join(names) for names in unlike)
+        raise BadData(
+            f"{places.folder} holds {len(first)} data sets, each with its own train or test: {', '.join(first[:3])}"
+            f"{', ...' if len(first) > 3 else ''}; read one: fastflow init {places.folder / first[0]} --name ..."
+        )
+
+
+def _doubts_of_good(good: Sequence[Path], places: Places) -> list[Doubt]:
+    """More than one folder beside one another that could be the good ones, and good ones of several products."""
+    count: dict[tuple[str, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for path in good:
+        place = places[path]
+        at = place.good_at[0]
+        count[place.split, *place.names[:at]][place.names[at]] += 1
+    doubts = []
+    for names in (names for names in count.values() if len(names) > 1):
+        told = ", ".join(f"{name} ({number:,})" for name, number in names.items())
+        every = " ".join(f"--good {quoted(f'{name}/**')}" for name in names)
+        other = quoted(f"{max(names, key=len)}/**")
+        options = (every, f"--defects {other}", f"--ignore {other}")
+        doubts.append(Doubt(f"more than one folder could be the good one, all taken as good: {told}", options))
+    products = sorted({key[1:] for key in count if any(part.strip("0123456789-_. ") for part in key[1:])})
+    if len(products) > 1:
+        told = ", ".join("/".join(names) for names in products[:3])
+        one = f"fastflow init {places.folder / Path(*products[0])} --name ..."
+        doubts.append(Doubt(f"good images lie in {len(products)} folders ({told}), taken as one product", (one,)))
+    return doubts
+
+
+def _one_spelling(classes: Classes) -> Classes:
+    """Kinds that differ in case or Unicode form alone become one, which is a doubt where it was case."""
+    spellings: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for kind in classes.of.values():
+        spellings[plain(kind)][kind] += 1
+    for names in spellings.values():
+        if len({unicodedata.normalize("NFC", name) for name in names}) > 1:
+            told = " and ".join(sorted(names))
+            classes.doubts.append(Doubt(f"{told} differ in case alone; taken as one kind of defect", ("rename one",)))
+    first = {key: max(sorted(names), key=lambda name: names[name]) for key, names in spellings.items()}
+    return classes._replace(of={path: first[plain(kind)] for path, kind in classes.of.items()})

@@ -1,0 +1,144 @@
+"""Which image files are masks: what names say is held against what the files show."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fastflow.decode import BadImage, open_image, to_rgb
+from fastflow.pairing import beginnings, beside, keys
+from fastflow.sources import plain
+from pipelines.core.names import counted
+from pipelines.data.layouts.places import Places
+from pipelines.data.layouts.reading import Doubt, glob_of, quoted
+
+SAMPLE = 5  # files of a group that are opened
+FEW_COLOURS, COVERED = 4, 0.98  # so many colours cover so much of a mask
+NEAR = 12  # grey levels from black or white: what JPEG makes of them
+MOST_PLACES = 100  # folders without a mask's word that are looked into
+
+
+class MaskFiles(NamedTuple):
+    """`files` are masks; `unsure` are neither masks nor images, until a person says so."""
+
+    files: set[Path]
+    unsure: set[Path]
+    doubts: list[Doubt]
+
+
+def find_masks(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) -> MaskFiles:
+    """Masks among image files; `roles` are what a person said of some of them."""
+    found = MaskFiles({path for path in images if roles.get(path) == "masks"}, set(), [])
+    free = [path for path in images if path not in roles]
+    _in_mask_folders([path for path in free if places[path].masks], images, places, found)
+    rest = [path for path in free if not places[path].masks]
+    _beside_images(rest, images, places.folder, found)
+    _in_other_folders([p for p in rest if p not in found.files | found.unsure], places, found)
+    return found
+
+
+def _in_mask_folders(files: Iterable[Path], images: Sequence[Path], places: Places, found: MaskFiles) -> None:
+    """Folders whose name says masks; one that may say so and shows photographs is left out."""
+    groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in files:
+        groups[places[path].mask_root, places[path].masks].append(path)
+    outside = {plain(path.stem) for path in images if not places[path].masks}
+    for (root, word), group in groups.items():
+        glob = quoted(f"{root.as_posix()}/**")
+        told = f"{counted(len(group), 'file')} in {root}/"
+        paired = sum(any(key in outside for key in keys(path.stem)) for path in group)
+        options = (f"--masks {glob}", f"--defects {glob}", f"--ignore {glob}")
+        if look_like_masks(group):
+            found.files.update(group)
+            if word == "maybe_masks" and paired < len(group) / 2:
+                found.doubts.append(Doubt(f"{told} look like masks, but are not called as images", options))
+        elif word == "masks":
+            found.files.update(group)
+            found.doubts.append(Doubt(f"{told} look like photographs; taken as masks", options))
+        else:
+            found.unsure.update(group)
+            found.doubts.append(Doubt(f"{told} look like photographs; left out", options))
+
+
+def _beside_images(files: Sequence[Path], images: Sequence[Path], folder: Path, found: MaskFiles) -> None:
+    """Files called as another one of their folder: with a mask's word, of another format, or with more behind."""
+    stems: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for path in images:
+        stems[path.parent][plain(path.stem)].append(path)
+    groups: dict[tuple[str, str, str], list[tuple[Path, Path]]] = defaultdict(list)
+    for path in files:
+        if partner := beside(path, stems[path.parent]):
+            same = plain(partner.stem) == plain(path.stem)
+            more = re.sub(r"\d+$", "", plain(path.stem).replace(plain(partner.stem), "", 1))
+            groups["format" if same else "word", more, path.suffix.lower()].append((path, partner))
+        elif partner := _longer(path, stems[path.parent]):
+            groups["longer", plain(path.stem)[len(partner.stem) :], path.suffix.lower()].append((path, partner))
+    for (manner, more, suffix), pairs in groups.items():
+        masks = [path for path, _ in pairs]
+        glob = quoted(f"*{more if manner != 'format' else ''}{suffix}")
+        told = f"{counted(len(masks), 'file')} called <image>{more}{suffix}"
+        options = (f"--masks {glob}", f"--defects {glob}", f"--ignore {glob}")
+        if look_like_masks(masks) and not look_like_masks([partner for _, partner in pairs]):
+            found.files.update(masks)
+            if manner == "longer":
+                found.doubts.append(Doubt(f"{told} look like masks; taken as such", options))
+        elif manner == "word":
+            found.unsure.update(masks)
+            found.doubts.append(Doubt(f"{told} could be masks, but look like photographs; left out", options))
+
+
+def _longer(path: Path, stems: Mapping[str, Sequence[Path]]) -> Path | None:
+    """The file of the same folder whose name this one begins with: 000-x.png of 000.png."""
+    return next((stems[stem][0] for stem in beginnings(path.stem) if stem in stems), None)
+
+
+def _in_other_folders(files: Sequence[Path], places: Places, found: MaskFiles) -> None:
+    """Folders whose name says nothing of masks, but whose files look like some and are called as others' images."""
+    by_place: dict[Path, list[Path]] = defaultdict(list)
+    stems: dict[str, set[Path]] = defaultdict(set)
+    for path in files:
+        by_place[path.parent].append(path)
+        stems[plain(path.stem)].add(path.parent)
+    alike = {place: look_like_masks(group) for place, group in list(by_place.items())[:MOST_PLACES]}
+    for place, group in by_place.items():
+        photographs = {other for other in by_place if other != place and not alike.get(other, False)}
+        if alike.get(place) and _paired(group, stems, photographs) > len(group) / 2:
+            glob = glob_of(places.folder, place)
+            found.files.update(group)
+            found.doubts.append(
+                Doubt(
+                    f"{counted(len(group), 'file')} in {place.relative_to(places.folder)}/ look like masks, and are "
+                    "called as images are; taken as masks",
+                    (f"--masks {glob}", f"--defects {glob}", f"--ignore {glob}"),
+                )
+            )
+
+
+def _paired(group: Sequence[Path], stems: Mapping[str, set[Path]], places: set[Path]) -> int:
+    return sum(any(stems.get(key, set()) & places for key in keys(path.stem)) for path in group)
+
+
+def look_like_masks(paths: Sequence[Path]) -> bool:
+    """Whether most of a few of the files do."""
+    step = max(1, len(paths) // SAMPLE)
+    sample = sorted(paths)[::step][:SAMPLE]
+    return sum(map(looks_like_mask, sample)) > len(sample) / 2
+
+
+def looks_like_mask(path: Path) -> bool:
+    """Few colours and nothing between them, where photographs have noise. False where it cannot be read."""
+    try:
+        image = open_image(path)
+        if image.info["lossy"]:
+            pixels = np.asarray(image.convert("L"))
+            return bool((np.minimum(pixels, 255 - pixels) <= NEAR).mean() >= COVERED)
+        if image.mode.startswith("I;"):
+            image = image.convert("I")
+        colours = (image if image.mode in ("P", "I", "F") else to_rgb(image, path)).getcolors()
+    except BadImage:
+        return False
+    most = sorted(count for count, _ in colours or [])[-FEW_COLOURS:]
+    return sum(most) >= COVERED * image.width * image.height

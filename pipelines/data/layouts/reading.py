@@ -1,0 +1,59 @@
+"""What a folder is read as, before anything is copied: its images, its doubts, and what is left out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fastflow.arrange import Item
+from fastflow.marks import MaskRule
+from fastflow.sources import Sources
+
+ANNOTATIONS = "annotations, read"  # what `Reading.left_out` calls files that are no images, and have had their say
+
+
+class Doubt(NamedTuple):
+    """What could be meant otherwise, in one line, and the options that settle it; `stops` where it changes the result
+    so much that nobody should find out later."""
+
+    text: str
+    options: tuple[str, ...]
+    stops: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.text}: {' or '.join(self.options)}" if self.options else self.text
+
+
+class How(NamedTuple):
+    """What a person said of a folder: globs, the meaning of masks, the share of good images for the test."""
+
+    sources: Sources = Sources()
+    rule: MaskRule = MaskRule()
+    test_fraction: float = 0.2
+
+
+AS_FOUND = How()  # where a person says nothing
+
+
+class Reading(NamedTuple):
+    """`layout` is what it was recognised as; `left_out` files by the reason; `set_apart` good images for the test."""
+
+    layout: str
+    items: Sequence[Item]
+    doubts: Sequence[Doubt]
+    left_out: Mapping[str, Sequence[Path]]
+    set_apart: Sequence[Path] = ()
+
+
+def some(paths: Sequence[Path], folder: Path, *, most: int = 3) -> str:
+    """Such as: a.png, b.png, c.png and 7 more; relative to the folder."""
+    names = [path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path) for path in paths[:most]]
+    return ", ".join(names) + (f" and {len(paths) - most:,} more" if len(paths) > most else "")
+
+
+def glob_of(folder: Path, place: Path) -> str:
+    """A glob, quoted for the shell, of all that lies in a place of the folder."""
+    return quoted(f"{place.relative_to(folder).as_posix()}/**" if place != folder else "/*")
+
+
+def quoted(glob: str) -> str:
+    return "'" + glob.replace("'", "'\\''") + "'"

@@ -1,0 +1,127 @@
+"""What a folder of images is: its layout by name, and how each of its files is read. Nothing is copied or changed.
+
+Recognised are MVTec AD, AD 2 and LOCO, VisA, BTAD, KolektorSDD and SDD2, DAGM, the magnetic tiles, exports of
+Roboflow, CVAT and labelme, a table of one's own, folders by class, and images alone.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fastflow.arrange import Item
+from fastflow.files import is_leftover
+from fastflow.index import GOOD
+from fastflow.sources import assign
+from pipelines.core.names import counted
+from pipelines.data.annotations.find import not_read, read_annotations, remarks
+from pipelines.data.layouts.by_folders import read_folders
+from pipelines.data.layouts.mask_doubts import mask_doubts
+from pipelines.data.layouts.names import layout_name
+from pipelines.data.layouts.places import Places
+from pipelines.data.layouts.reading import ANNOTATIONS, Doubt, How, Reading, quoted, some
+from pipelines.data.layouts.tables import find_table, read_table, read_visa
+from pipelines.data.layouts.tree import Tree, look
+
+
+def read_folder(source: Path, how: How) -> Reading:
+    """`source` is a folder, or a table that names images.
+
+    Raises:
+        BadData: no such folder, no good image in it, a link, or what cannot be read in one way.
+    """
+    globs = any(how.sources)
+    table = None if globs else find_table(source)
+    folder = source.parent if table == source else source
+    tree = look(folder)
+    roles = assign([*tree.images, *tree.foreign, *tree.odd, *tree.others], folder, how.sources)
+    reading = read_table(table, how) if table else None if globs else read_visa(folder, how)
+    if reading:
+        taken = {path for item in reading.items for path in (item.image, *item.masks)}
+        reading = reading._replace(left_out={"not in the table": [p for p in tree.images if p not in taken]})
+    else:
+        reading = _by_folders(tree, how, roles)
+    return reading._replace(
+        doubts=[*reading.doubts, *mask_doubts(reading.items, folder, how.rule), *_doubts_of_files(tree, roles)],
+        left_out={reason: files for reason, files in _left_out(tree, roles, reading).items() if files},
+    )
+
+
+def _by_folders(tree: Tree, how: How, roles: Mapping[Path, str]) -> Reading:
+    others = [path for path in tree.others if roles.get(path) != "ignore"]
+    said = read_annotations(tree.images, others)
+    reading, places = read_folders(tree, how, roles, said)
+    name = layout_name(tree, places, said=any(how.sources))
+    if said.read:
+        tool = "Roboflow, " if any(path.name == "_annotations.coco.json" for path in said.read) else ""
+        name = f"{tool}{name} with the outlines of {counted(len(said.read), 'JSON file')}"
+    doubts = [*reading.doubts, *_notes(reading.items, places, roles)]
+    if said.remarks:
+        doubts.append(Doubt(remarks(said), (), stops=False))
+    bare = [item.image for item in reading.items if item.defect_type == GOOD and _only_by_default(item, places, roles)]
+    unsaid = {path for path in bare if path not in said.kinds}
+    for form, files in not_read(tree.images, others, said.read).items():
+        ignore = f"--ignore {quoted(f'*{files[0].suffix}')}"
+        told = f"{counted(len(files), 'file')} of {form} called as images, not read: {some(files, tree.folder)}"
+        doubts.append(Doubt(told, ("export them as COCO JSON", ignore), stops=bool(unsaid)))
+    left_out = {**reading.left_out, ANNOTATIONS: sorted(said.read)}
+    return reading._replace(layout=name, doubts=doubts, left_out=left_out)
+
+
+def _only_by_default(item: Item, places: Places, roles: Mapping[Path, str]) -> bool:
+    """Whether an image is good only as nothing says otherwise."""
+    return item.image not in roles and not places[item.image].good_at
+
+
+def _notes(items: Sequence[Item], places: Places, roles: Mapping[Path, str]) -> Iterator[Doubt]:
+    """What a person may want to know, and need not decide."""
+    held = [i.image for i in items if i.defect_type == GOOD and places[i.image].split == "validation"]
+    if held and not set(held) & set(roles):
+        told = f"{counted(len(held), 'good image')} set apart for validation, trained on as the others are"
+        yield Doubt(told, (f"--ignore {quoted(f'{_split_folder(held[0], places)}/**')}",), stops=False)
+    bad = [i.image for i in items if i.defect_type != GOOD and places[i.image].split in ("train", "validation")]
+    if bad:
+        told = f"{counted(len(bad), 'defective image')} in a folder of training, used for the test"
+        yield Doubt(told, (), stops=False)
+
+
+def _split_folder(path: Path, places: Places) -> str:
+    parts = path.relative_to(places.folder).parts[:-1]
+    return next((part for part in parts if places[places.folder / part / "x"].split), parts[0])
+
+
+def _doubts_of_files(tree: Tree, roles: Mapping[Path, str]) -> list[Doubt]:
+    foreign = [path for path in tree.foreign if roles.get(path) != "ignore"]
+    doubts = []
+    for suffix in sorted({path.suffix.lower() for path in foreign}):
+        files = [path for path in foreign if path.suffix.lower() == suffix]
+        told = f"{counted(len(files), f'{suffix} file')} of a format that is not read: {some(files, tree.folder)}"
+        doubts.append(Doubt(told, ("convert to PNG", f"--ignore {quoted(f'*{suffix}')}")))
+    if empty := _empty(tree.folder):
+        told = f"{counted(len(empty), 'folder')} without a file: {some(empty, tree.folder)}"
+        doubts.append(Doubt(told, (), stops=False))
+    return doubts
+
+
+def _empty(folder: Path) -> list[Path]:
+    return sorted(Path(place) for place, names, files in os.walk(folder) if not names and not files)
+
+
+def _left_out(tree: Tree, roles: Mapping[Path, str], reading: Reading) -> dict[str, list[Path]]:
+    ignored = sorted(path for path, role in roles.items() if role == "ignore")
+    gone = set(ignored)
+    rest = {reason: [path for path in files if path not in gone] for reason, files in reading.left_out.items()}
+    rest["formats that are not read"] = [path for path in tree.foreign if path not in gone]
+    rest["no plain files"] = [path for path in tree.odd if path not in gone]
+    read = set(rest.get(ANNOTATIONS, ()))
+    rest["other files"] = [path for path in tree.others if path not in gone | read]
+    rest["by --ignore"] = ignored
+    rest["hidden, or left by a system"] = _hidden(tree.folder)
+    return rest
+
+
+def _hidden(folder: Path) -> list[Path]:
+    found = []
+    for place, _, files in os.walk(folder):
+        inside = any(is_leftover(part) for part in Path(place).relative_to(folder).parts)
+        found += [Path(place, name) for name in files if inside or is_leftover(name)]
+    return sorted(found)

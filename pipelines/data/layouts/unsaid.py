@@ -1,0 +1,97 @@
+"""Classes of images of which their folders say nothing: by annotations, masks, their own names, or as the rest."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fastflow.index import GOOD
+from fastflow.marks import MaskRule
+from pipelines.core.names import counted
+from pipelines.data.annotations.outline import Annotated
+from pipelines.data.layouts.classes import DEFECT, Classes
+from pipelines.data.layouts.marked import Masks, marks_defect
+from pipelines.data.layouts.reading import Doubt, glob_of, quoted, some
+from pipelines.data.layouts.words import label_of
+
+NEARLY_ALL = 0.9
+
+
+class Evidence(NamedTuple):
+    """What can be known of images beside their folders."""
+
+    masks: Masks
+    said: Annotated
+    rule: MaskRule
+    folder: Path
+
+
+def say_unsaid(classes: Classes, evidence: Evidence) -> Classes:
+    """All images with a class, but those that lie beside a folder of good ones and could be anything."""
+    of, doubts = dict(classes.of), list(classes.doubts)
+    unsaid = sorted(classes.unsaid)
+    if of and not unsaid and GOOD not in of.values() and _items_in_folders(of, evidence):
+        unsaid, of = sorted(of), {}  # kos01, kos02: a folder an item, none a class
+    said_good = GOOD in of.values()
+    kinds = sorted(set(of.values()) - {GOOD})
+    listed = [path for path in unsaid if path in evidence.said.kinds]
+    marked = [path for path in unsaid if path in evidence.masks and path not in evidence.said.kinds]
+    of |= {path: evidence.said.kinds[path] or GOOD for path in listed}
+    defects = marks_defect(marked, evidence.masks, evidence.rule)
+    of |= {path: DEFECT if defect else GOOD for path, defect in zip(marked, defects, strict=True)}
+    rest = [path for path in unsaid if path not in of]
+    labels = {path: label_of(path.stem) for path in rest}
+    if len(set(labels.values())) > 1 and set(labels.values()) - {"", "good"}:
+        of |= {path: label if label not in ("", "good") else GOOD for path, label in labels.items()}
+        return Classes(of, [], [*doubts, *_nameless(labels, evidence.folder)])
+    if rest and said_good:
+        told = f"{counted(len(rest), 'image')} beside the good ones' folder, left out: {some(rest, evidence.folder)}"
+        return Classes(of, rest, [*doubts, Doubt(told, _options(rest, of, evidence.folder))])
+    why = _why_doubtful(kinds, len(listed) + len(marked), labels)
+    if rest and why:
+        told = f"{counted(len(rest), 'image')} {why}, taken as good: {some(rest, evidence.folder)}"
+        doubts.append(Doubt(told, _options(rest, of, evidence.folder)))
+    return Classes(of | dict.fromkeys(rest, GOOD), [], doubts)
+
+
+def _items_in_folders(of: Mapping[Path, str], evidence: Evidence) -> bool:
+    """Whether nearly all images have a mask or are annotated, and no folder is called after defects."""
+    known = sum(path in evidence.masks or path in evidence.said.kinds for path in of)
+    return known >= NEARLY_ALL * len(of) and not any(map(label_of, set(of.values())))
+
+
+def _why_doubtful(kinds: Sequence[str], others: int, labels: Mapping[Path, str]) -> str:
+    """Why images of which nothing is said may be no good ones; "" where they are alone, or beside defects."""
+    if others:
+        return "without a mask, where others have one"
+    if unclear := [kind for kind in kinds if not label_of(kind)]:
+        return f"beside {', '.join(unclear[:3])}"
+    return "all called after a defect" if set(labels.values()) - {"", "good"} else ""
+
+
+def _nameless(labels: Mapping[Path, str], folder: Path) -> list[Doubt]:
+    """A doubt where some names speak of defects and others say nothing."""
+    rest = [path for path, label in labels.items() if not label]
+    bad = sorted(set(labels.values()) - {"", "good"})
+    if not rest:
+        return []
+    told = f"file names speak of {', '.join(bad[:3])}, those of others say nothing, taken as good: {some(rest, folder)}"
+    return [Doubt(told, _options(rest, [path for path in labels if path not in rest], folder))]
+
+
+def _options(paths: Sequence[Path], others: Mapping[Path, str] | Sequence[Path], folder: Path) -> tuple[str, ...]:
+    """What names these files and none of the others, if there is such a glob."""
+    places = sorted({path.parent for path in paths})
+    elsewhere = {path.parent for path in others}
+    globs = [glob_of(folder, place) for place in places[:2]]
+    if elsewhere & set(places):
+        patterns = {_pattern(path.name) for path in paths}
+        if len(patterns) > 1 or patterns & {_pattern(path.name) for path in others}:
+            return ("--good GLOB", "--defects GLOB")
+        globs = [quoted(patterns.pop())]
+    return tuple(" ".join(f"{option} {glob}" for glob in globs) for option in ("--good", "--defects", "--ignore"))
+
+
+def _pattern(name: str) -> str:
+    """A glob of files called alike: x[0-9]*.png."""
+    return re.sub(r"\d+", "[0-9]*", name)

@@ -1,0 +1,106 @@
+"""What the names of folders and files say: good, defective, masks, or a part of a data set."""
+
+import re
+from typing import NamedTuple
+
+from fastflow.sources import plain, squashed
+
+GOOD = (
+    "good goods ok okay normal io pass passed accept accepted fine intact healthy flawless clean free defectfree "
+    "nodefect nodefects gut iordnung inordnung fehlerfrei gutteil gutteile bon bonne bonnes bueno buenos "
+    "bom buono goed dobre 良品 正常 合格 良"
+)
+BAD = (
+    "bad ng nok nio ko notok notgood nogood defect defects defective anomaly anomalies anomalous abnormal fail failed "
+    "fault faults faulty reject rejected rejects scrap schlecht schlechtteil schlechtteile ausschuss fehler fehlerhaft "
+    "defekt defekte mauvais malo 不良 不良品 异常 缺陷 欠陥"
+)
+DEFECTS = (
+    "scratch scratches dent dents crack cracks cracked hole holes stain stains contamination contaminated cut cuts "
+    "bent bend broken breakage chip chips chipped rust dirt missing misplaced fold folded poke scuff wear burr burrs "
+    "blowhole break fray uneven inclusion pit pits bubble bubbles kratzer riss risse delle dellen fleck flecken loch "
+    "bruch grat schmutz oelfleck ölfleck"
+)
+MASKS = (
+    "mask masks maske masken gt gts groundtruth groundtruths truth seg segs segm segmentation segmentations "
+    "segmentationclass segmentationobject segmask segmasks"
+)
+MAYBE_MASKS = "label labels annotation annotations annotated anno annos heatmap heatmaps overlay overlays binary"
+FILLERS = (
+    "image images img imgs picture pictures photo photos bild bilder foto fotos teil teile part parts sample samples "
+    "data dataset datasets jpegimages jpeg jpg png bmp tif rgb original originals raw src source input inputs "
+    "product products mt"
+)
+NOT = {"not", "no", "non", "nicht", "kein", "keine", "un"}
+SPLITS = {
+    "train": "train", "training": "train", "trainset": "train", "test": "test", "testing": "test", "testset": "test",
+    "testpublic": "test", "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "testprivate": "private", "testprivatemixed": "private",
+}  # fmt: skip
+
+
+class Word(NamedTuple):
+    """`meaning`: good, bad (any defect), defect (a kind of it), masks, maybe_masks, split, filler, number (days,
+    too), or "" for a name of its own; `exact` where the whole name says so, unlike good_2024."""
+
+    meaning: str
+    exact: bool = True
+    split: str = ""
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_GOOD, _BAD, _DEFECTS, _MASKS, _MAYBE, _FILLERS = map(_set, (GOOD, BAD, DEFECTS, MASKS, MAYBE_MASKS, FILLERS))
+
+
+def tokens(name: str) -> list[str]:
+    """The words of a name, in lower case: GT_masks, SegmentationClass and Mask images are two words each."""
+    apart = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)", " ", name)
+    return [plain(token) for token in re.split(r"[\W_]+", apart) if token]
+
+
+def word_of(name: str) -> Word:
+    """What a folder's name says."""
+    whole, words = squashed(name), tokens(name)
+    if whole in SPLITS:
+        return Word("split", split=SPLITS[whole])
+    for meaning, known in (("masks", _MASKS), ("maybe_masks", _MAYBE), ("good", _GOOD), ("bad", _BAD)):
+        if whole in known:
+            return Word(meaning)
+    if whole in _DEFECTS:
+        return Word("defect")
+    if whole in _FILLERS:
+        return Word("filler")
+    if not whole.strip("0123456789"):
+        return Word("number")
+    return _of_words(words)
+
+
+def _of_words(words: list[str]) -> Word:
+    own = [word for word in words if word not in _FILLERS and not word.isdigit()]
+    said = set(own)
+    exact = len(own) == 1
+    if said & _MASKS or "".join(own) in _MASKS or {"ground", "truth"} <= said:
+        return Word("masks", exact=False)
+    if said & _MAYBE:
+        return Word("maybe_masks", exact=False)
+    if said & _BAD or ("".join(own) in _BAD) or (said & NOT and said & _GOOD):
+        return Word("bad", exact=exact)
+    if "".join(own) in _GOOD or said & _GOOD:
+        return Word("good", exact=(exact or "".join(own) in _GOOD) and not any(word.isdigit() for word in words))
+    if said & _DEFECTS:
+        return Word("defect", exact=exact)
+    return Word("" if own else "filler")
+
+
+def label_of(stem: str) -> str:
+    """What a file's name says of its image: good, the bad word itself, or "" for neither: OK_001, NG_17."""
+    words = tokens(stem)
+    for word in words:
+        if word in _BAD or word in _DEFECTS:
+            return word
+    if "".join(word for word in words if not word.isdigit()) in _BAD or (set(words) & NOT and set(words) & _GOOD):
+        return "bad"
+    return "good" if set(words) & _GOOD else ""

@@ -1,0 +1,86 @@
+"""A person's own folder into data/own/<name>, in MVTec AD's layout: shown first, doubts settled, then copied whole."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastflow.arrange import copy
+from fastflow.errors import BadData
+from fastflow.marks import check_rule
+from pipelines.core.lock import locked
+from pipelines.core.names import counted
+from pipelines.core.paths import STATE
+from pipelines.core.progress import progress
+from pipelines.core.stage import log
+from pipelines.data.layouts.contact_sheet import write_sheet
+from pipelines.data.layouts.reading import Doubt, How, Reading
+from pipelines.data.layouts.recognise import read_folder
+from pipelines.data.layouts.show import table, write_list
+
+YES = ("y", "yes")
+
+
+def bring(source: Path, target: Path, how: How, *, yes: bool, again: bool) -> None:
+    """Copies what `source` holds to `target`, all of it or nothing; `again`: in the place of what is there.
+
+    Raises:
+        BadData: nothing can be made of the folder, or a doubt is not settled. ValueError: the target exists.
+    """
+    check_rule(how.rule)
+    if target.exists() and not again:
+        raise there_already(target, source)
+    reading = read_folder(source, how)
+    show(reading, source, how, STATE / "init" / target.name)
+    settle(reading.doubts, yes=yes)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent / f".{target.name}.lock"):  # of two calls the second finds the first one's category
+        if target.exists() and not again:
+            raise there_already(target, source)
+        staging, old = (target.with_name(f".{target.name}.{end}") for end in ("part", "old"))
+        shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
+        try:
+            with progress("copying", len(reading.items), unit="image") as advance:
+                copy(reading.items, staging, rule=how.rule, on_image=advance)
+            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                target.rename(old)
+            staging.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def show(reading: Reading, source: Path, how: How, folder: Path) -> None:
+    """The table to the log; a contact sheet and a list of all files into `folder`."""
+    log.info("%s", table(reading, source))
+    sheet, every = folder / "contact_sheet.html", folder / "files.csv"
+    write_sheet(reading, source, how.rule, sheet)
+    write_list(reading, source if source.is_dir() else source.parent, every)
+    log.info("\nsee it in pictures: %s\nevery file:         %s\n", sheet, every)
+
+
+def settle(doubts: Sequence[Doubt], *, yes: bool) -> None:
+    """Goes on where no doubt stops, where `yes` says so, or where a person at the terminal does.
+
+    Raises:
+        BadData: a doubt is left.
+    """
+    left = sum(doubt.stops for doubt in doubts)
+    if not left or yes:
+        return
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        print("take the folder as the table shows it? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() in YES:
+            return
+    raise BadData(
+        f"{counted(left, 'doubt')} to be settled, listed above, and nothing was copied; add an option that stands "
+        "there, or --yes to take the folder as the table shows it"
+    )
+
+
+def there_already(target: Path, source: Path) -> ValueError:
+    return ValueError(
+        f"{target} exists; to check it again: fastflow init {target} --name {target.name}, with --weights where those "
+        f"are to change; to read {source} anew in its place: --again; for other images choose another --name"
+    )
