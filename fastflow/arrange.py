@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import SUFFIXES, BadImage
+from fastflow.decode import DEFECT, SUFFIXES, BadImage
 from fastflow.files import file_sha256, printable
 from fastflow.index import GOOD, mask_path
-from fastflow.marks import DEFECT, MaskRule, at_size, read_marks, united, upright_size
+from fastflow.marks import MaskRule, at_size, read_marks, united, upright_size
 from fastflow.sources import plain
 
 LONGEST_STEM = 200  # bytes: what is made of an image is called after it, and a name holds 255

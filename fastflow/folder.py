@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastflow.arrange import Item, copy, named, split_good
-from fastflow.decode import SUFFIXES, image_files
+from fastflow.decode import DEFECT, SUFFIXES, image_files
 from fastflow.errors import BadData
 from fastflow.index import GOOD
-from fastflow.marks import DEFECT, MaskRule, check_rule, read_marks
+from fastflow.marks import MaskRule, check_rule, read_marks
 from fastflow.pairing import pair
 from fastflow.sources import Sources, assign
 

@@ -50,7 +50,9 @@ def split_image(anomaly_map: ArrayLike, gt_mask: ArrayLike | None, name: str) ->
         raise ValueError(
             f"{name}: the anomaly map is {scores.shape} and its mask {mask.shape}; resize the map to the mask"
         )
-    hidden = np.ma.getmaskarray(gt_mask) if np.ma.is_masked(gt_mask) else None
+    hidden = (
+        np.ma.getmaskarray(gt_mask) if isinstance(gt_mask, np.ma.MaskedArray) and np.ma.is_masked(gt_mask) else None
+    )
     if mask is not None and hidden is not None:
         mask = mask & ~hidden
     if mask is None or not mask.any():

@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import BadImage, open_image, to_rgb
+from fastflow.decode import DEFECT, IGNORED, BadImage, open_image, to_rgb
 from fastflow.files import printable, write_text
 from fastflow.index import GOOD
-from fastflow.marks import DEFECT, IGNORED, MaskRule
+from fastflow.marks import MaskRule
 from pipelines.data.layouts.reading import ANNOTATIONS, Reading
 from pipelines.data.layouts.show import rows_of
 

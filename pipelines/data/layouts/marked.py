@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fastflow.arrange import Drawing, Item, marks_of
-from fastflow.decode import BadImage
+from fastflow.decode import DEFECT, BadImage
 from fastflow.errors import BadData
 from fastflow.index import GOOD
-from fastflow.marks import DEFECT, MaskRule
+from fastflow.marks import MaskRule
 from fastflow.pairing import Pairs
 from pipelines.core.names import counted
 from pipelines.core.progress import progress

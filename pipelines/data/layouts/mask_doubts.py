@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import BadImage, open_image, to_rgb
+from fastflow.decode import DEFECT, BadImage, open_image, to_rgb
 from fastflow.index import GOOD
-from fastflow.marks import DEFECT, MaskRule, upright_size
+from fastflow.marks import MaskRule, upright_size
 from pipelines.core.names import counted
 from pipelines.data.layouts.reading import Doubt, quoted, some
 
