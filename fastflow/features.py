@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastflow.data import read_pictures
-from fastflow.files import told_with_space
+from fastflow.files import with_space_needed
 from fastflow.frame import Size
 from fastflow.model import FastFlow
 from fastflow.padding import padding_of
@@ -80,7 +80,7 @@ def _mapped(shape: tuple[int, ...], room: Room) -> Tensor:
         try:
             os.posix_fallocate(file.fileno(), 0, needed)  # a full disk is told now, and not by SIGBUS
         except OSError as error:
-            raise told_with_space(error, Path(file.name), needed) from error
+            raise with_space_needed(error, Path(file.name), needed) from error
         return torch.from_file(file.name, shared=True, size=count, dtype=room.dtype).view(shape)
 
 

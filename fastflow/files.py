@@ -61,7 +61,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise told_with_space(error, path, len(content)) from error
+        raise with_space_needed(error, path, len(content)) from error
     sync_folder(path.parent)
 
 
@@ -74,7 +74,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def told_with_space(error: OSError, path: Path, needed: int) -> OSError:
+def with_space_needed(error: OSError, path: Path, needed: int) -> OSError:
     """The error with the megabytes that are needed and free, where it is for want of space."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return error

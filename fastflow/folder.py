@@ -12,7 +12,7 @@ from fastflow.pairing import pair
 from fastflow.sources import Sources, assign
 
 NAMELESS = "defect"  # the kind of defects that lie in the folder itself
-MOST = 3  # names that a message lists
+NAMES_SHOWN = 3  # names that a message lists
 
 
 def read_sources(folder: Path, sources: Sources, rule: MaskRule, *, test_fraction: float) -> list[Item]:
@@ -70,5 +70,5 @@ def arrange(
 
 
 def _some(paths: list[Path], folder: Path) -> str:
-    more = f" and {len(paths) - MOST:,} more" if len(paths) > MOST else ""
-    return ", ".join(path.relative_to(folder).as_posix() for path in paths[:MOST]) + more
+    more = f" and {len(paths) - NAMES_SHOWN:,} more" if len(paths) > NAMES_SHOWN else ""
+    return ", ".join(path.relative_to(folder).as_posix() for path in paths[:NAMES_SHOWN]) + more

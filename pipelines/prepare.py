@@ -15,24 +15,24 @@ from pipelines.core.paths import findings_file, index_file
 from pipelines.core.run import run_category_stage
 from pipelines.core.stage import log
 from pipelines.data.checks.category import leave_out
-from pipelines.data.checks.policy import check_and_decide, tell, to_json
+from pipelines.data.checks.policy import check_and_decide, listing, to_json
 
 
 def prepare(category: str, params: Params) -> None:
     folder = Path(params.data.root) / category
     index, decided = check_and_decide(folder, params.findings)
     if decided["refuse"]:
-        told = tell(decided["refuse"], all_in=f"fastflow validate {category} --json")
-        raise BadData(f"{folder} is refused, nothing was written:\n  {told}")
+        listed = listing(decided["refuse"], all_in=f"fastflow validate {category} --json")
+        raise BadData(f"{folder} is refused, nothing was written:\n  {listed}")
     index = leave_out(index, decided["quarantine"])
     if int((index["split"] == "train").sum()) < 2:
-        told = tell(decided["quarantine"], all_in=f"fastflow validate {category} --json")
-        raise BadData(f"{folder}: fewer than 2 training images are left after quarantine:\n  {told}")
+        listed = listing(decided["quarantine"], all_in=f"fastflow validate {category} --json")
+        raise BadData(f"{folder}: fewer than 2 training images are left after quarantine:\n  {listed}")
     write_index(index, index_file(category))
     write_text(findings_file(category), to_json(decided))
     for policy, word in (("quarantine", "left out"), ("report", "noted")):
         if decided[policy]:
-            log.info("%s, %s:\n  %s", category, word, tell(decided[policy], all_in=str(findings_file(category))))
+            log.info("%s, %s:\n  %s", category, word, listing(decided[policy], all_in=str(findings_file(category))))
     counts = (index["split"] + "/" + index["defect_type"]).value_counts(sort=False)
     log.info("%s: %s", category, ", ".join(f"{kind} {n}" for kind, n in counts.items()))
 

@@ -26,7 +26,7 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
     a training that then failed is put back."""
     for category in categories:
         if process := process_of(category):
-            _tell(f"error: {category} is being worked on by process {process}; try again when that has ended")
+            _print(f"error: {category} is being worked on by process {process}; try again when that has ended")
             return FAILED
     there = [category for category in categories if model_folder(category).exists()]
     command = [*DVC, "repro", *stages] + ["--force", "--single-item"] * force
@@ -49,14 +49,14 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
             code = dvc.wait()
         failed = int(said.read_text()) if said.is_file() else FAILED
     if signals:
-        _tell(INTERRUPTED_TEXT)
+        _print(INTERRUPTED_TEXT)
     if code or signals:
         for category in categories:
             if (category in there or ("train", category) in ran) and put_back_model(category):
-                _tell(f"models/{category} is again the model of before")
+                _print(f"models/{category} is again the model of before")
         return ENDED[signals[0]] if signals else failed
     if not ran:
-        _tell("nothing had changed: all is up to date")
+        _print("nothing had changed: all is up to date")
     return 0
 
 
@@ -66,11 +66,11 @@ def _follow(dvc: subprocess.Popen[str], categories: Sequence[str]) -> set[tuple[
     assert dvc.stdout is not None
     for line in map(str.rstrip, dvc.stdout):
         if found := RUNS.match(line):
-            _tell(f"\n{_heading(found[1], found[2], categories)}")
+            _print(f"\n{_heading(found[1], found[2], categories)}")
         elif found := RESTORED.match(line):
-            _tell(f"\n{_heading(found[1], found[2], categories)}: known from before, restored")
+            _print(f"\n{_heading(found[1], found[2], categories)}: known from before, restored")
         elif not DVCS_OWN.match(line):
-            _tell(line)
+            _print(line)
         if found:
             ran.add((found[1], found[2]))
     return ran
@@ -82,5 +82,5 @@ def _heading(stage: str, category: str | None, categories: Sequence[str]) -> str
     return f"{stage} {category or ''}{place}".rstrip()
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from pipelines.core.params import CATEGORY_NAME, read_params
 from pipelines.core.params_edit import write_values
 from pipelines.core.paths import DEMO, OWN, STATE
 from pipelines.core.stage import log
-from pipelines.data.checks.policy import POLICIES, check_and_decide, tell, to_json
+from pipelines.data.checks.policy import POLICIES, check_and_decide, listing, to_json
 from pipelines.data.data_sets import DATA_SETS
 from pipelines.data.layouts.reading import AS_FOUND, How
 from pipelines.data.layouts.stored import as_source, how_of, same_place
@@ -88,7 +88,7 @@ def add_category(
     write_text(everything, to_json(decided))
     for policy in POLICIES:
         if decided[policy]:
-            log.info("%s:\n  %s", policy, tell(decided[policy], all_in=everything.as_posix()))
+            log.info("%s:\n  %s", policy, listing(decided[policy], all_in=everything.as_posix()))
     if decided["refuse"]:
         raise BadData(
             f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, told above; cure that there, then: "

@@ -11,7 +11,7 @@ from pipelines.core.provenance import data_hash
 from pipelines.data.data_sets import DATA_SETS
 
 FILE = "dataset.json"
-MOST = 100  # findings that are listed; all are in data/prepared/<category>.findings.json
+FINDINGS_LISTED = 100  # findings that are listed; all are in data/prepared/<category>.findings.json
 UNKNOWN = "not stated: put a license.txt into the category's folder"
 
 
@@ -28,8 +28,8 @@ def dataset_card(category: str, root: Path, index: pd.DataFrame) -> dict[str, An
         "counts": counts.to_dict("records"),
         "left_out": len(left_out),
         "noted": sum(finding["policy"] == "report" for finding in findings),
-        "findings": [{name: finding[name] for name in shown} for finding in findings[:MOST]],
-        "more": max(0, len(findings) - MOST),
+        "findings": [{name: finding[name] for name in shown} for finding in findings[:FINDINGS_LISTED]],
+        "more": max(0, len(findings) - FINDINGS_LISTED),
     }
 
 

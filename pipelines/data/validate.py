@@ -10,7 +10,7 @@ from pathlib import Path
 from fastflow.errors import BadData
 from pipelines.core.names import counted
 from pipelines.core.params import Params
-from pipelines.data.checks.policy import POLICIES, Decided, check_and_decide, tell, to_json
+from pipelines.data.checks.policy import POLICIES, Decided, check_and_decide, listing, to_json
 
 
 def validate(folder: Path, params: Params, *, as_json: bool) -> None:
@@ -23,6 +23,6 @@ def validate(folder: Path, params: Params, *, as_json: bool) -> None:
 
 def text(decided: Decided, images: int) -> str:
     """The findings, the refused ones first, and one line that sums up."""
-    parts = [f"{policy}:\n  {tell(decided[policy], all_in='--json')}\n" for policy in POLICIES if decided[policy]]
+    parts = [f"{policy}:\n  {listing(decided[policy], all_in='--json')}\n" for policy in POLICIES if decided[policy]]
     counts = ", ".join(f"{policy} {len(decided[policy])}" for policy in POLICIES)
     return "".join(parts) + f"{counted(images, 'image')}; findings: {counts}\n"

@@ -68,7 +68,7 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
     verdict = judge(
         recent, then.table, threshold=then.threshold, usual_rejects=params.drift.usual_rejects, least=params.drift.least
     )
-    tell(category, verdict, recent, then, source=source, usual_rejects=params.drift.usual_rejects)
+    log_verdict(category, verdict, recent, then, source=source, usual_rejects=params.drift.usual_rejects)
     if verdict.alarm:
         raise Alarm(f"{category}: {verdict.sentence}. See {FOLDER / category}.html")
     log.info("%s: %s. See %s.html", category, verdict.sentence, FOLDER / category)
@@ -136,7 +136,7 @@ def read_scores(path: Path, then: Reference) -> pd.DataFrame:
     return table
 
 
-def tell(
+def log_verdict(
     category: str, verdict: Verdict, recent: pd.DataFrame, then: Reference, *, source: str, usual_rejects: float
 ) -> None:
     """The page, the figures, and a run."""

@@ -40,13 +40,13 @@ class Progress:
     """A progress bar in Prefect's pages. A server that does not answer costs the bar, not the work."""
 
     def __init__(self, key: str, description: str) -> None:
-        self.key, self.description, self._told = key, description, 0.0
+        self.key, self.description, self._updated = key, description, 0.0
         self._artifact: UUID | None = None
 
     def show(self, percent: float, description: str = "", *, at_once: bool = False) -> None:
-        if not at_once and time.monotonic() - self._told < SECONDS:
+        if not at_once and time.monotonic() - self._updated < SECONDS:
             return
-        self._told = time.monotonic()
+        self._updated = time.monotonic()
         text = description or self.description
         if self._artifact is None:
             made = create_progress_artifact(percent, key=self.key, description=text)

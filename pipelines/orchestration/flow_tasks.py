@@ -32,7 +32,7 @@ from pipelines.core.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
 from pipelines.data.origin import made_by
 from pipelines.orchestration.flow_artifacts import EpochProgress, Result, show_category
 from pipelines.orchestration.machines import done_by_a_worker, git
-from pipelines.promotion.pending import owe, settle
+from pipelines.promotion.pending import clear_pending, mark_pending
 from pipelines.tracking.runs import PARENT
 
 CATEGORY_STAGES = ("prepare", "train", "evaluate")
@@ -79,7 +79,7 @@ def gate_task(category: str) -> str:
         if error.exit_code != REFUSED:
             raise
         refused = error.reason
-    settle(category)
+    clear_pending(category)
     return refused
 
 
@@ -167,20 +167,18 @@ def category_task(
 ) -> Result:
     """prepare, train, evaluate and gate of one category, here or by another machine."""
     start, retrain = time.perf_counter(), read_params().retrain
-    elsewhere = retrain.where == "pool"
-    was_owed = promote and owe(category)
-    if elsewhere:
+    on_pool = retrain.where == "pool"
+    was_pending = promote and mark_pending(category)
+    if on_pool:
         parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
         done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
     with places.taken() as place:
-        outcomes = run_stages(
-            category, force=force and not elsewhere, pull=elsewhere, environment={**environment, **place}
-        )
+        outcomes = run_stages(category, force=force and not on_pool, pull=on_pool, environment={**environment, **place})
         refused = ""
-        if was_owed or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
+        if was_pending or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
             refused = gate_task(category)
         elif promote:
-            settle(category)
+            clear_pending(category)
         show_category(category)
     return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)
 

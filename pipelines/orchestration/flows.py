@@ -47,7 +47,7 @@ from pipelines.orchestration.flow_tasks import (
 )
 from pipelines.orchestration.machines import images_file, refuse_changes, refuse_epochs, sign
 from pipelines.orchestration.single_run import close_dead_runs, only_one
-from pipelines.promotion.pending import owed
+from pipelines.promotion.pending import pending_categories
 from pipelines.tracking import runs
 from pipelines.tracking.runs import PARENT
 
@@ -202,7 +202,7 @@ def retrain_each(
     categories: list[str], params: Params, *, force: bool, promote: bool, environment: dict[str, str]
 ) -> list[Result]:
     """Every category that is not up to date, as many at once as `Places` has room for, and what came of each."""
-    todo = set(categories) if force else stale_categories(categories) | (owed() if promote else set())
+    todo = set(categories) if force else stale_categories(categories) | (pending_categories() if promote else set())
     progress, places = Progress("retraining", ", ".join(categories)), Places(params)
     settings = {"places": places, "force": force, "promote": promote, "environment": environment}
     results = []

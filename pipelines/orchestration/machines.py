@@ -22,14 +22,14 @@ from prefect.states import Crashed
 from pipelines.core.stage import Failed, log
 from pipelines.orchestration.service_settings import MACHINES
 
-DEPLOYMENT = "retrain-here/elsewhere"
+DEPLOYMENT = "retrain-here/pool"
 POLL_SECONDS, CLAIMED_SECONDS = 3.0, 180.0
 MOST_POLLS = 5  # a second, of all runs together
 _WORKER = "worker:"
 _watched: set[UUID] = set()
 
 
-class NobodyDid(Failed):
+class NoWorkerFinished(Failed):
     """No worker finished a category; the message says what each try came to."""
 
 
@@ -88,7 +88,7 @@ def done_by_a_worker(parameters: dict[str, Any], *, tries: int) -> str:
     """Has a worker do it, and another one if that dies; returns what it says.
 
     Raises:
-        NobodyDid: it failed for a reason that lasts, or `tries` workers died.
+        NoWorkerFinished: it failed for a reason that lasts, or `tries` workers died.
     """
     said = []
     for _ in range(tries):
@@ -102,7 +102,7 @@ def done_by_a_worker(parameters: dict[str, Any], *, tries: int) -> str:
         if not state.is_crashed():
             break
         log.warning("%s: a worker died (%s); trying another", parameters, message)
-    raise NobodyDid("; ".join(said))
+    raise NoWorkerFinished("; ".join(said))
 
 
 def watched(run_id: UUID) -> Any:

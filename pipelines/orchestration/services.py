@@ -74,7 +74,7 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
             wait_for(running[name], port)
         if name == "prefect":
             deploy()
-    tell(environment)
+    print_addresses(environment)
 
 
 def deploy() -> None:
@@ -196,7 +196,7 @@ def record(services: list[Service]) -> None:
     write_text(RECORD, json.dumps([service._asdict() for service in services], indent=2) + "\n")
 
 
-def tell(environment: dict[str, str]) -> None:
+def print_addresses(environment: dict[str, str]) -> None:
     page = environment["PREFECT_API_URL"].removesuffix("/api")
     log.info(
         "\n  Prefect   %s/login?redirect=/deployments    log in with the line that this prints:\n"

@@ -37,7 +37,7 @@ from pipelines.reporting.tables import Evaluated, defect_table, score_table
 
 THE_TRAINED = "{category}"  # models/<category>
 PAGE = Path("compare.html")
-MOST = 24  # flipped images that a category's page shows
+FLIPPED_SHOWN = 24  # flipped images that a category's page shows
 
 
 class Judged(NamedTuple):
@@ -95,7 +95,7 @@ def compare(category: str, params: Params, first: str, second: str) -> Compared:
         second=other.side,
         difference=difference,
         confidence=params.gate.confidence,
-        flipped=[flipped(index, root, int(row), one, other) for row in rows[:MOST]],
+        flipped=[flipped(index, root, int(row), one, other) for row in rows[:FLIPPED_SHOWN]],
         num_flipped=len(rows),
         same=np.array_equal(one.scored.pred_score, other.scored.pred_score) and one.threshold == other.threshold,
     )

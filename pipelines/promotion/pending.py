@@ -3,21 +3,21 @@ whose model store was away, is so made good by the next: DVC alone would find no
 
 from pipelines.core.paths import STATE
 
-OWED = STATE / "gate_owed"  # an empty file for each category
+PENDING = STATE / "gate_owed"  # an empty file for each category
 
 
-def owe(category: str) -> bool:
+def mark_pending(category: str) -> bool:
     """Notes that the gate is to be asked; whether it was owed before."""
-    OWED.mkdir(parents=True, exist_ok=True)
-    before = (OWED / category).is_file()
-    (OWED / category).touch()
+    PENDING.mkdir(parents=True, exist_ok=True)
+    before = (PENDING / category).is_file()
+    (PENDING / category).touch()
     return before
 
 
-def settle(category: str) -> None:
+def clear_pending(category: str) -> None:
     """The gate has answered, or there is nothing new to ask."""
-    (OWED / category).unlink(missing_ok=True)
+    (PENDING / category).unlink(missing_ok=True)
 
 
-def owed() -> set[str]:
-    return {file.name for file in OWED.glob("*")}
+def pending_categories() -> set[str]:
+    return {file.name for file in PENDING.glob("*")}

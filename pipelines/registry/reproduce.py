@@ -61,21 +61,21 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         ValueError: tags or parameters are not such as a training writes.
     """
     name = f"{model_name(category)} version {version}"
-    told = dict.fromkeys((*ALLOWED, *OF_VERSION), "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
-    told |= {"category": category, "version": version}
+    facts = dict.fromkeys((*ALLOWED, *OF_VERSION), "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
+    facts |= {"category": category, "version": version}
     for what, allowed in (ALLOWED | OF_VERSION).items():
-        if not re.fullmatch(allowed, told[what]):
-            raise ValueError(f"{name} cannot be made again: its {what} is {told[what]!r}, which is not {allowed!r}")
+        if not re.fullmatch(allowed, facts[what]):
+            raise ValueError(f"{name} cannot be made again: its {what} is {facts[what]!r}, which is not {allowed!r}")
     if CONTROL.search(params):
         raise ValueError(f"{name} cannot be made again: its {PARAMS_ARTIFACT} holds control characters")
-    commit, hardware = told["git_commit"], re.sub(r"[^\w ,./+-]", "?", told["hardware"], flags=re.ASCII)
-    clean = told["git_dirty"] == "false"
-    digest = told[WEIGHTS_FILE]
+    commit, hardware = facts["git_commit"], re.sub(r"[^\w ,./+-]", "?", facts["hardware"], flags=re.ASCII)
+    clean = facts["git_dirty"] == "false"
+    digest = facts[WEIGHTS_FILE]
     by_hand = (
         [f"# model.weights names a file: copy it here by hand, its sha256 is {digest}"] if digest != "none" else []
     )
     lines = [
-        f"# {name}: seed {told['seed']}, params.yaml {told['params_sha256'][:12]}",
+        f"# {name}: seed {facts['seed']}, params.yaml {facts['params_sha256'][:12]}",
         "# clean commit" if clean else "# WARNING: it was made with uncommitted changes: the commit alone may differ",
         f"# first, in a fresh clone: git checkout {commit}; make setup; . .venv/bin/activate; then bash with this file",
         "(  # what fails ends these parentheses, not the shell of whoever pasted them",
@@ -84,23 +84,23 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         f"git checkout --quiet --detach {commit}",
         f"printf %s {shlex.quote(params)} > params.yaml",
         'export DVC_SITE_CACHE_DIR="${DVC_SITE_CACHE_DIR:-$PWD/.dvc/site-cache}"',
-        f"# images: DVC knows them as {told['data_dvc_md5']}; drawn ones need no pull, and those that nobody gave to",
+        f"# images: DVC knows them as {facts['data_dvc_md5']}; drawn ones need no pull, and those that nobody gave to",
         "# `dvc add` and `dvc push` have to be copied here by hand first",
         f"dvc pull --with-deps --allow-missing prepare@{category} || true",
         *by_hand,
         f"export OMP_NUM_THREADS={re.findall('([0-9]+) threads', hardware)[0]}  # made on: {hardware}",
         f"dvc repro prepare@{category}",
         f"dvc repro --single-item --force train@{category}",
-        f"echo '{told[WEIGHTS]}  models/{category}/flow.safetensors' | sha256sum --check",
-        *_threshold(category, told, params),
+        f"echo '{facts[WEIGHTS]}  models/{category}/flow.safetensors' | sha256sum --check",
+        *_threshold(category, facts, params),
         ")",
     ]
     return "\n".join(lines)
 
 
-def _threshold(category: str, told: Mapping[str, str], params: str) -> list[str]:
+def _threshold(category: str, facts: Mapping[str, str], params: str) -> list[str]:
     """What gives the model the version's threshold, where `fastflow threshold` chose it, and a check of it."""
-    value, method, rate = (told[name] for name in OF_VERSION)
+    value, method, rate = (facts[name] for name in OF_VERSION)
     if value == "unknown":
         return []
     chosen = []
@@ -109,9 +109,9 @@ def _threshold(category: str, told: Mapping[str, str], params: str) -> list[str]
             r"^  false_reject_rate: ([0-9.e-]+)", f"\n{params}".partition("\nthreshold:")[2], re.MULTILINE
         )
         if method == "misses":
-            chosen = [f"dvc repro --single-item evaluate@{category}", choosing(category, told)]
+            chosen = [f"dvc repro --single-item evaluate@{category}", choosing(category, facts)]
         elif trained_for is None or float(trained_for[1]) != float(rate):
-            chosen = [choosing(category, told)]
+            chosen = [choosing(category, facts)]
     read = f"fastflow.sealed.read_config(pathlib.Path('models/{category}'))['threshold']['image']"
     check = f"import pathlib, fastflow.sealed; t = format({read}, '.6g'); print('threshold', t); exit(t != '{value}')"
     return [*chosen, f'python -c "{check}" || {{ echo "it was {value}: fastflow threshold {category}"; exit 1; }} >&2']

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-MOST, PER_TYPE, STRIP = 6, 3, 8  # images of a group, of each defect type, in the strip of good ones
+GROUP_SIZE, PER_TYPE, STRIP = 6, 3, 8  # images of a group, of each defect type, in the strip of good ones
 SEED = 0
 
 
@@ -20,11 +20,11 @@ def choose_cases(scores: pd.DataFrame, *, threshold: float) -> dict[str, list[in
     defective, flagged = table["gt_label"] == 1, table["pred_score"] > threshold
     near = (table["pred_score"] - threshold).abs().sort_values(kind="stable").index
     groups = {
-        "misses": table.index[defective & ~flagged][:MOST],
-        "false_rejects": table.index[~defective & flagged][::-1][:MOST],
+        "misses": table.index[defective & ~flagged][:GROUP_SIZE],
+        "false_rejects": table.index[~defective & flagged][::-1][:GROUP_SIZE],
     }
     seen = {row for rows in groups.values() for row in rows}
-    groups["borderline"] = pd.Index([row for row in near if row not in seen][:MOST])
+    groups["borderline"] = pd.Index([row for row in near if row not in seen][:GROUP_SIZE])
     seen |= set(groups["borderline"])
     left = table[defective & ~table.index.isin(seen)]
     groups["defect_types"] = pd.Index(list(_spread(left)))

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 
-MOST, TELLS_APART = 0.5, 0.9
+HIGHEST_MISS_RATE, SEPARATING_AUROC = 0.5, 0.9
 
 
 def warning(category: str, metrics: Mapping[str, float | None]) -> str:
     """A sentence where more than half of the labelled defective test images are not above the threshold; else empty."""
     missed, total, auroc = (metrics.get(name) for name in ("misses", "num_defective", "image_auroc"))
-    if not total or missed is None or missed / total <= MOST:
+    if not total or missed is None or missed / total <= HIGHEST_MISS_RATE:
         return ""
     text = f"{missed:.0f} of {total:.0f} defective test images are below the threshold and pass"
-    if auroc is None or auroc < TELLS_APART:
+    if auroc is None or auroc < SEPARATING_AUROC:
         return text
     return (
         f"{text}, though the scores tell them apart (image AUROC {auroc:.3f}): it is the threshold, not the model; "

@@ -70,7 +70,7 @@ def test_a_slip_of_the_keyboard_is_understood() -> None:
     assert "Did you mean 'score'" in said.stderr
 
 
-def test_a_folder_that_is_no_project_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_project_is_reported(tmp_path: Path) -> None:
     said = fastflow("doctor", folder=tmp_path)
     assert said.returncode == 2
     assert said.stderr.startswith("error: no params.yaml in this folder")

@@ -153,7 +153,7 @@ def test_a_signal_lets_the_step_end_and_gives_the_model_back(
     assert fastflow(project, "train", "b").stderr == "\ntrain b\n"  # no lock was left behind, no word of one
 
 
-def test_a_second_command_is_told_of_the_first_and_touches_nothing(project: Path) -> None:
+def test_a_second_command_is_reported_of_the_first_and_touches_nothing(project: Path) -> None:
     assert fastflow(project, "train").returncode == 0
     (project / "stage.py").write_text(STAGE)
     (project / "how").write_text(f"rm -r models/b; PYTHONPATH={ROOT} {sys.executable} stage.py\n")
@@ -197,7 +197,7 @@ def test_the_exit_code_is_that_of_the_stage(project: Path) -> None:
     assert fastflow(project, "train").returncode == SERVER_AWAY
 
 
-def test_an_unknown_category_is_told_with_the_nearest(project: Path) -> None:
+def test_an_unknown_category_is_reported_with_the_nearest(project: Path) -> None:
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("- b\n", "- bracket\n"))
     said = fastflow(project, "train", "a", "braket")
     assert said.returncode == 2

@@ -33,7 +33,7 @@ def fake_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "dvc.py"
 
 
-def test_lines_stream_and_the_outcome_is_told(fake_dvc: Path) -> None:
+def test_lines_stream_and_the_outcome_is_reported(fake_dvc: Path) -> None:
     lines: list[str] = []
     fake_dvc.write_text(FAKE.format(end=""))
     assert run_stage("train@plates", on_line=lines.append) == "ran"

@@ -200,7 +200,7 @@ def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, ca
     assert read_params().model.weights == "random"
 
 
-def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_told(here: Path) -> None:
+def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_reported(here: Path) -> None:
     source = by_class(here / "mine")
     (source / "good/003.png").write_bytes(b"\x89PNG not really")
     with pytest.raises(

@@ -136,7 +136,7 @@ def test_labelme_outlines_become_masks(tmp_path: Path) -> None:
     assert (found["d3.png"] ^ disc).sum() < 12  # rim
 
 
-def test_json_without_outlines_is_told(tmp_path: Path) -> None:
+def test_json_without_outlines_is_reported(tmp_path: Path) -> None:
     good(tmp_path / "good")
     for path in bad(tmp_path / "scratch"):
         path.with_suffix(".json").write_text("{}")

@@ -346,7 +346,7 @@ def test_kinds_of_any_name_are_kinds(tmp_path: Path) -> None:
     assert_copied(reading, tmp_path / "made")
 
 
-def test_what_is_no_file_and_what_is_no_image_is_told(tmp_path: Path) -> None:
+def test_what_is_no_file_and_what_is_no_image_is_reported(tmp_path: Path) -> None:
     good(tmp_path / "good")
     bad(tmp_path / "dent", 1)
     (tmp_path / "good/dir.png").mkdir()

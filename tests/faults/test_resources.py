@@ -52,7 +52,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_full_disk_is_told_in_megabytes_and_the_old_file_stays(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_in_megabytes_and_the_old_file_stays(small_disk: Path) -> None:
     write_bytes(small_disk / "file", b"old")
     with pytest.raises(OSError, match=r"file cannot be written.*2 MB are needed, 1 MB are free") as raised:
         write_bytes(small_disk / "file", bytes(2_000_000))
@@ -70,7 +70,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_older_one(small_disk: Path, t
     assert [p.relative_to(small_disk).as_posix() for p in small_disk.rglob("*")] == ["model", "model/old"]
 
 
-def test_a_device_that_is_full_is_told_too(tmp_path: Path) -> None:
+def test_a_device_that_is_full_is_reported_too(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / ".file.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device"):

@@ -120,7 +120,7 @@ def test_what_is_not_yet_safe_or_not_yet_there_is_a_warning(sound: Path) -> None
     assert "downloaded by the first training" in weights.message
 
 
-def test_runs_that_wait_for_a_server_are_told(sound: Path) -> None:
+def test_runs_that_wait_for_a_server_are_reported(sound: Path) -> None:
     journal.Journal("bottle", key="k", name="bottle", tags={}, time=0).close(status="FINISHED")
     assert [r.remedy for r in remarks("warn") if r.about == "MLflow store"] == ["fastflow sync"]
 

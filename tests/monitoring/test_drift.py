@@ -143,7 +143,7 @@ def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.Ca
     assert "1 of 60 images could not be read" in capsys.readouterr().err
 
 
-def test_a_threshold_that_was_changed_since_is_told(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_threshold_that_was_changed_since_is_reported(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("score", "--model", "plates", plates, "--to", "scores.csv") == 0
     scores = pd.read_csv("scores.csv")["pred_score"]
     run("drift", "plates", "scores.csv")

@@ -63,7 +63,7 @@ def test_a_strong_change_is_found_and_called_by_its_name(change: Change, expecte
 
 
 @pytest.mark.parametrize("share", [0.2, 0.4])
-def test_more_defects_are_told_from_a_new_camera(share: float) -> None:
+def test_more_defects_are_reported_from_a_new_camera(share: float) -> None:
     assert [kind(with_defects(200, seed, share)) for seed in range(20)] == ["defects"] * 20
 
 

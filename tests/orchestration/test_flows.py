@@ -23,7 +23,7 @@ from pipelines.orchestration.flow_tasks import Places, can_pass, category_task, 
 from pipelines.orchestration.flows import choose_categories
 from pipelines.orchestration.schedule import deployment_of
 from pipelines.orchestration.single_run import only_one
-from pipelines.promotion.pending import owed
+from pipelines.promotion.pending import pending_categories
 from tests.conftest import ROOT, as_shipped
 
 
@@ -114,14 +114,14 @@ def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.
             return category_task.fn("a", places=places, force=False, promote=promote, environment={}).reason
         return "it raised"
 
-    assert (night("ran", promote=False), asked, owed()) == ("", [], set())
-    assert (night("ran", SERVER_AWAY), owed()) == ("why; the next retraining asks the gate again", {"a"})
-    assert (night("unchanged", promote=False), asked, owed()) == ("", [], {"a"})
-    assert (night("unchanged", REFUSED), asked, owed()) == ("why", ["gate@a"], set())
-    assert (night("unchanged"), asked, owed()) == ("", [], set())
-    assert (night("killed"), asked, owed()) == ("it raised", [], {"a"})
-    assert (night("unchanged", FAILED), asked, owed()) == ("it raised", ["gate@a"], {"a"})
-    assert (night("unchanged"), asked, owed()) == ("", ["gate@a"], set())
+    assert (night("ran", promote=False), asked, pending_categories()) == ("", [], set())
+    assert (night("ran", SERVER_AWAY), pending_categories()) == ("why; the next retraining asks the gate again", {"a"})
+    assert (night("unchanged", promote=False), asked, pending_categories()) == ("", [], {"a"})
+    assert (night("unchanged", REFUSED), asked, pending_categories()) == ("why", ["gate@a"], set())
+    assert (night("unchanged"), asked, pending_categories()) == ("", [], set())
+    assert (night("killed"), asked, pending_categories()) == ("it raised", [], {"a"})
+    assert (night("unchanged", FAILED), asked, pending_categories()) == ("it raised", ["gate@a"], {"a"})
+    assert (night("unchanged"), asked, pending_categories()) == ("", ["gate@a"], set())
 
 
 def test_a_place_is_waited_for_and_comes_back_after_an_error() -> None:
@@ -178,7 +178,7 @@ def test_a_stage_that_takes_too_long_is_ended_and_not_tried_again() -> None:
 def test_every_deployment_names_a_flow_a_time_zone_and_only_parameters_that_it_has() -> None:
     entries = read_yaml(ROOT / "prefect.yaml")["deployments"]
     made = {deployment.name: deployment for deployment in map(deployment_of, entries)}
-    assert made.keys() == {"nightly", "weekly", "daily", "on-demand", "elsewhere"}
+    assert made.keys() == {"nightly", "weekly", "daily", "on-demand", "pool"}
     assert [s.schedule.timezone for d in made.values() for s in d.schedules] == ["UTC"] * 3
     schema = made["nightly"]._parameter_openapi_schema.properties
     assert schema.keys() == {"categories", "epochs", "force", "promote"}

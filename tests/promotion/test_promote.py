@@ -182,7 +182,7 @@ def test_after_an_abandoned_threshold_what_is_in_use_is_tried(
         Path("aside").rename(MODEL)
 
 
-def test_thresholds_that_do_not_aim_at_the_same_are_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_thresholds_that_do_not_aim_at_the_same_are_reported(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     """A threshold chosen by hand is of one model; the next training aims at the rate of params.yaml again."""
     told = "threshold was chosen for 30 % of good parts rejected, the champion's for 1 % of good parts rejected; to"
     stand(champion="2", challenger="3")
@@ -204,7 +204,7 @@ def test_thresholds_that_do_not_aim_at_the_same_are_told(story: Story, caplog: p
         client.set_model_version_tag(NAME, "2", "threshold_method", tags("3")["threshold_method"])
 
 
-def test_a_first_champion_that_rejects_too_many_is_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_first_champion_that_rejects_too_many_is_reported(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     stand()
     values = yaml.safe_load(Path("params.yaml").read_text())
     strict = values | {"gate": values["gate"] | {"false_reject_rate": 0.0}}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.reporting.choice import MOST, PER_TYPE, STRIP, choose_cases
+from pipelines.reporting.choice import GROUP_SIZE, PER_TYPE, STRIP, choose_cases
 
 
 def scores_of(*, seed: int = 0) -> pd.DataFrame:
@@ -22,9 +22,9 @@ def test_wrong_verdicts_come_worst_first(seed: int) -> None:
     scores, threshold = scores_of(seed=seed), 15.5
     chosen = choose_cases(scores, threshold=threshold)
     missed = scores[(scores["gt_label"] == 1) & (scores["pred_score"] <= threshold)].sort_values("pred_score")
-    assert chosen["misses"] == missed.index[:MOST].tolist()
+    assert chosen["misses"] == missed.index[:GROUP_SIZE].tolist()
     rejected = scores[(scores["gt_label"] == 0) & (scores["pred_score"] > threshold)].sort_values("pred_score")
-    assert chosen["false_rejects"] == rejected.index[::-1][:MOST].tolist()
+    assert chosen["false_rejects"] == rejected.index[::-1][:GROUP_SIZE].tolist()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -33,7 +33,7 @@ def test_borderline_are_the_closest_of_those_not_shown_yet(seed: int) -> None:
     chosen = choose_cases(scores, threshold=threshold)
     left = scores.drop([*chosen["misses"], *chosen["false_rejects"]])
     distance = (left["pred_score"] - threshold).abs()
-    assert len(chosen["borderline"]) == MOST
+    assert len(chosen["borderline"]) == GROUP_SIZE
     assert distance[chosen["borderline"]].max() <= distance.drop(chosen["borderline"]).min()
 
 

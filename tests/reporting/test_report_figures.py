@@ -36,7 +36,7 @@ def test_mean_is_over_the_categories_that_have_the_metric(tmp_path: Path) -> Non
     assert "mean 0.750 0.960 0.375 of 2" in Parsed(page_of(*folders)).text
 
 
-def test_types_are_told_from_good_by_auroc(page: str) -> None:
+def test_types_are_reported_from_good_by_auroc(page: str) -> None:
     scores = scores_of(TYPES)
     text = Parsed(page).text
     for name in TYPES:
@@ -101,7 +101,7 @@ def test_the_threshold_in_use_stands_among_the_others(tmp_path: Path) -> None:
     assert wanted in Parsed(page_of(folder)).text
 
 
-def test_a_reason_is_told_once_for_all_metrics_that_it_concerns(tmp_path: Path) -> None:
+def test_a_reason_is_reported_once_for_all_metrics_that_it_concerns(tmp_path: Path) -> None:
     folder = write_result(tmp_path / "bottle")
     why = dict.fromkeys(("pixel_auroc", "pixel_ap", "aupro", "aupro_005"), "no masks")
     (folder / "metrics.json").write_text(json.dumps({"category": "bottle"} | METRICS | {"undefined": why}))

@@ -8,7 +8,7 @@ import pytest
 from tests.reporting.report_kit import METRICS, Parsed, decision_of, page_of, write_bare_result, write_result
 
 
-def test_the_gates_verdict_is_told_with_each_rule(page: str) -> None:
+def test_the_gates_verdict_is_reported_with_each_rule(page: str) -> None:
     text = Parsed(page).text
     assert text.index("The gate refused 1 model") < text.index("Overview")
     assert "bottle defects: loses crack" in text
@@ -52,7 +52,7 @@ def test_a_rollback_is_the_last_word(tmp_path: Path, version: str) -> None:
     ("misses", "auroc", "told"),
     [(4, 0.99, ""), (5, 0.99, "--max-miss 5%"), (9, 0.6, "9 of 9 defective"), (9, 0.6, "pass")],
 )
-def test_a_threshold_that_lets_most_defects_pass_is_told_on_top(
+def test_a_threshold_that_lets_most_defects_pass_is_reported_on_top(
     tmp_path: Path, misses: int, auroc: float, told: str
 ) -> None:
     folder = write_result(tmp_path / "bottle")
@@ -64,7 +64,7 @@ def test_a_threshold_that_lets_most_defects_pass_is_told_on_top(
     assert ("--max-miss" in top) == (told == "--max-miss 5%")
 
 
-def test_a_threshold_that_was_chosen_on_test_images_is_told(tmp_path: Path) -> None:
+def test_a_threshold_that_was_chosen_on_test_images_is_reported(tmp_path: Path) -> None:
     chosen = {"threshold method": "misses", "threshold guarantee": "none: at most 0 of 9 labelled defects missed"}
     told = Parsed(page_of(write_result(tmp_path / "bottle", about=chosen))).text
     assert "threshold of bottle was chosen on labelled test images" in told
@@ -93,6 +93,6 @@ def test_missing_categories_come_first_with_their_reason(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("weights", "told"), [("random", True), ("imagenet", False)])
-def test_random_weights_are_told(tmp_path: Path, weights: str, told: bool) -> None:
+def test_random_weights_are_reported(tmp_path: Path, weights: str, told: bool) -> None:
     text = Parsed(page_of(write_bare_result(tmp_path / "bottle", about={"weights": weights}))).text
     assert ("weights are random" in text) == told

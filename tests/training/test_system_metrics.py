@@ -34,7 +34,7 @@ def test_cpu_time_spent_is_seen() -> None:
     assert sample(CPU)["system/cpu_utilization_percentage"] > 80 / (os.cpu_count() or 1)
 
 
-def test_a_gpu_is_told_of_under_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_reported_of_under_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(device: torch.device) -> int:
         raise ModuleNotFoundError("pynvml does not seem to be installed")
 

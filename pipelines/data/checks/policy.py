@@ -40,7 +40,7 @@ def decide(findings: Iterable[Finding], policy: Findings) -> Decided:
     return decided
 
 
-def tell(findings: Iterable[Finding], *, all_in: str) -> str:
+def listing(findings: Iterable[Finding], *, all_in: str) -> str:
     """One line a finding, its kind behind it; of many of a kind some, and how many more: `all_in` has them."""
     by_kind: dict[str, list[Finding]] = {}
     for finding in findings:

@@ -95,16 +95,16 @@ def _doubts_of_good(good: Sequence[Path], places: Places) -> list[Doubt]:
         count[place.split, *place.names[:at]][place.names[at]] += 1
     doubts = []
     for names in (names for names in count.values() if len(names) > 1):
-        told = ", ".join(f"{name} ({number:,})" for name, number in names.items())
+        listed = ", ".join(f"{name} ({number:,})" for name, number in names.items())
         every = " ".join(f"--good {quoted(f'{name}/**')}" for name in names)
         other = quoted(f"{max(names, key=len)}/**")
         options = (every, f"--defects {other}", f"--ignore {other}")
-        doubts.append(Doubt(f"more than one folder could be the good one, all taken as good: {told}", options))
+        doubts.append(Doubt(f"more than one folder could be the good one, all taken as good: {listed}", options))
     products = sorted({key[1:] for key in count if any(part.strip("0123456789-_. ") for part in key[1:])})
     if len(products) > 1:
-        told = ", ".join("/".join(names) for names in products[:3])
+        listed = ", ".join("/".join(names) for names in products[:3])
         one = f"fastflow init {places.folder / Path(*products[0])} --name ..."
-        doubts.append(Doubt(f"good images lie in {len(products)} folders ({told}), taken as one product", (one,)))
+        doubts.append(Doubt(f"good images lie in {len(products)} folders ({listed}), taken as one product", (one,)))
     return doubts
 
 
@@ -115,7 +115,7 @@ def _one_spelling(classes: Classes) -> Classes:
         spellings[plain(kind)][kind] += 1
     for names in spellings.values():
         if len({unicodedata.normalize("NFC", name) for name in names}) > 1:
-            told = " and ".join(sorted(names))
-            classes.doubts.append(Doubt(f"{told} differ in case alone; taken as one kind of defect", ("rename one",)))
+            listed = " and ".join(sorted(names))
+            classes.doubts.append(Doubt(f"{listed} differ in case alone; taken as one kind of defect", ("rename one",)))
     first = {key: max(sorted(names), key=lambda name: names[name]) for key, names in spellings.items()}
     return classes._replace(of={path: first[plain(kind)] for path, kind in classes.of.items()})
