@@ -90,7 +90,7 @@ def _open_onnx(path: Path, threads: int) -> Run:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.getinputs_of()]
+    names = [one.name for one in session.get_inputs()]
     return lambda images, sizes=None: Scores(*session.run(list(OUTPUTS), inputs_of(images, sizes, names)))
 
 
