@@ -10,16 +10,16 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fastflow.data import read_masks
+from fastflow.data import read_images, read_masks
 from fastflow.decode import read_image, read_mask
-from fastflow.features import predict
+from fastflow.detector import Detector
+from fastflow.features import batches
 from fastflow.maps import resize_map
 from fastflow.metrics.aupimo import aupimo
 from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval, pixel_intervals
 from fastflow.metrics.image import image_ap, image_auroc, image_f1_max
 from fastflow.metrics.pixel import pixel_metrics
 from fastflow.metrics.value import Value, undefined
-from fastflow.model import FastFlow
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aupro_005", "aupimo")
 
@@ -32,23 +32,22 @@ class Scored(NamedTuple):
     milliseconds_per_image: float
 
 
-def score_images(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Scored:
+def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) -> Scored:
     """Scores image files in order.
 
     Raises:
         BadImage: a file that cannot be decoded.
     """
     start = time.perf_counter()
-    size = model.config.image_size
+    size = detector.image_size
     if not paths:
         return Scored(np.empty(0, np.float32), np.empty((0, *size), np.float32), 0.0)
-    predictions = list(predict(model, paths, batch_size=batch_size, device=device))
+    found = [
+        detector.predict(read_images(paths[part], image_size=size).numpy()) for part in batches(len(paths), batch_size)
+    ]
     milliseconds = 1000 * (time.perf_counter() - start) / len(paths)
-    return Scored(
-        torch.cat([p.pred_score for p in predictions]).numpy(),
-        torch.cat([p.anomaly_map for p in predictions])[:, 0].numpy(),
-        milliseconds,
-    )
+    pred_score = np.concatenate([scores.pred_score for scores in found])
+    return Scored(pred_score, np.concatenate([scores.anomaly_map for scores in found])[:, 0], milliseconds)
 
 
 def mask_paths(index: pd.DataFrame, root: Path) -> list[Path | None]:

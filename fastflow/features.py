@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastflow.data import read_images
 from fastflow.files import told_with_space
-from fastflow.model import FastFlow, Prediction
+from fastflow.model import FastFlow
 
 
 class Room(NamedTuple):
@@ -78,16 +78,3 @@ def _mapped(shape: tuple[int, ...], room: Room) -> Tensor:
         except OSError as error:
             raise told_with_space(error, Path(file.name), needed) from error
         return torch.from_file(file.name, shared=True, size=count, dtype=room.dtype).view(shape)
-
-
-@torch.no_grad()
-def predict(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Prediction]:
-    """Predictions for the images, one per batch, in order, on the CPU.
-
-    Raises:
-        BadImage: a file that cannot be decoded.
-    """
-    for part in batches(len(paths), batch_size):
-        images = read_images(paths[part], image_size=model.config.image_size).to(device)
-        anomaly_map, pred_score = model(images)
-        yield Prediction(anomaly_map.cpu(), pred_score.cpu())

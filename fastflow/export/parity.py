@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from fastflow.detector import Images, Scores
 from fastflow.errors import BadData
-from fastflow.export.runner import Images, Scores
 
 LEAST_IMAGES = 20
 

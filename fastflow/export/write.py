@@ -11,8 +11,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
+from fastflow.detector import Images
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import FILES, INPUT, OUTPUTS, Images
+from fastflow.export.runner import FILES, INPUT, OUTPUTS
 
 
 def write_torch(graph: ScoringGraph, folder: Path, *, image_size: tuple[int, int]) -> None:

@@ -11,14 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.decode import Sent, read_image
-from fastflow.model import FastFlow
-from fastflow.sealed import read_config
+from fastflow.detector import Detector
+from fastflow.trained import TrainedDetector
 
 SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it to "true" where a server asks for strangers
 LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error on some systems
@@ -27,8 +25,8 @@ LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error 
 class ServedModel:
     """What `mlflow.pyfunc.load_model` answers with, wrapped."""
 
-    def __init__(self, model: FastFlow, *, threshold: float) -> None:
-        self.model, self.threshold = model, threshold
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
         """Column `image` to pred_score, higher is more anomalous, and pred_label, 1 above the checkpoint's threshold.
@@ -40,14 +38,12 @@ class ServedModel:
         column = "image" if "image" in model_input else 0  # MLflow names the column of a plain list 0
         if column not in model_input:
             raise ValueError(f"the input needs a column 'image' (path or base64), got {list(model_input.columns)}")
-        scores = [
-            self._score(read_image(_source(v), image_size=self.model.config.image_size)) for v in model_input[column]
-        ]
-        return pd.DataFrame({"pred_score": scores, "pred_label": [int(s > self.threshold) for s in scores]})
+        found = [self._score(read_image(_source(v), image_size=self.detector.image_size)) for v in model_input[column]]
+        return pd.DataFrame(found, columns=["pred_score", "pred_label"])
 
-    def _score(self, pixels: NDArray[np.uint8]) -> float:
-        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
-        return float(self.model(image).pred_score)
+    def _score(self, pixels: NDArray[np.uint8]) -> tuple[float, int]:
+        scores = self.detector.predict(pixels.transpose(2, 0, 1)[None])
+        return float(scores.pred_score[0]), int(scores.pred_label[0])
 
 
 def _source(value: object) -> Path | io.BytesIO:
@@ -91,4 +87,4 @@ def _load_pyfunc(path: str) -> ServedModel:
 
 def load_served(folder: Path) -> ServedModel:
     """A checkpoint folder, ready to predict. Raises BadCheckpoint if it is not what was written."""
-    return ServedModel(load_checkpoint(folder), threshold=read_config(folder)["threshold"]["image"])
+    return ServedModel(TrainedDetector.load(folder))

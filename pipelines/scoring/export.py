@@ -19,19 +19,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.data import read_images
+from fastflow.detector import Images, Scores
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import LEAST_IMAGES, TOLERANCES, compare, require_parity
-from fastflow.export.runner import PRECISIONS, Images, Scores, open_file
+from fastflow.export.runner import PRECISIONS, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
 from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
-from fastflow.model import FastFlow
-from fastflow.sealed import read_config
+from fastflow.trained import TrainedDetector
 from pipelines.core.params import Params, read_params
 from pipelines.core.paths import RUN, index_file
 from pipelines.core.progress import Advance, progress
@@ -53,23 +51,23 @@ def export(category: str, params: Params, *, model: str, formats: list[str], pre
         if precision not in PRECISIONS[runtime]:
             raise ValueError(f"{runtime} is exported in {', '.join(PRECISIONS[runtime])}, not in {precision}")
     with checkpoint_of(model) as named:
-        trained = load_checkpoint(named.folder)
-        threshold = read_config(named.folder)["threshold"]
-        rows, images = comparison_images(category, params, trained.config.image_size)
-        calibration = training_images(category, params, trained.config.image_size) if precision == "int8" else None
+        detector = named.open()
+        size = detector.image_size
+        rows, images = comparison_images(category, params, size)
+        calibration = training_images(category, params, size) if precision == "int8" else None
         for runtime in formats:
             log.info("writing %s %s, then comparing it with the checkpoint", runtime, precision)
             with written_whole(to / f"{runtime}-{precision}") as part:
-                write_model(trained, part, threshold["image"], runtime=runtime, precision=precision, images=calibration)
-                parity = compared(trained, part, threshold["image"], rows, images, runtime=runtime, precision=precision)
+                write_model(detector, part, runtime=runtime, precision=precision, images=calibration)
+                parity = compared(detector, part, rows, images, runtime=runtime, precision=precision)
                 write_about(
                     part,
                     runtime=runtime,
                     precision=precision,
-                    category=named.category,
-                    model=named.version,
-                    image_size=trained.config.image_size,
-                    threshold=threshold,
+                    category=detector.category,
+                    model=detector.version,
+                    image_size=size,
+                    threshold=detector.threshold,
                     parity=parity,
                 )
             tell(named, to / f"{runtime}-{precision}")
@@ -91,10 +89,10 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 
 def write_model(
-    trained: FastFlow, folder: Path, threshold: float, *, runtime: str, precision: str, images: Images | None
+    detector: TrainedDetector, folder: Path, *, runtime: str, precision: str, images: Images | None
 ) -> None:
     """The model's file in its format; `images` calibrate int8."""
-    graph, size = ScoringGraph(trained, threshold=threshold), trained.config.image_size
+    graph, size = ScoringGraph(detector.model, threshold=detector.threshold["image"]), detector.image_size
     if runtime == "torch":
         write_torch(graph, folder, image_size=size)
         return
@@ -106,9 +104,8 @@ def write_model(
 
 
 def compared(
-    trained: FastFlow,
+    detector: TrainedDetector,
     folder: Path,
-    threshold: float,
     rows: pd.DataFrame,
     images: Images,
     *,
@@ -121,8 +118,9 @@ def compared(
         NotTheSame: it scores otherwise.
     """
     run = open_file(folder, runtime=runtime, precision=precision)
+    detector.model.fused = False  # the checkpoint by its definition
     with progress("comparing", 3 * len(images), unit="score") as advance:  # the export is asked twice
-        table = compare(_telling(reference(trained, threshold), advance), _telling(run, advance), images)
+        table = compare(_telling(detector.predict, advance), _telling(run, advance), images)
     require_parity(table, precision=precision)
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
     table.to_csv(folder / "parity.csv", index=False)
@@ -145,18 +143,6 @@ def compared(
         parity["largest_relative_difference"], parity["flipped"],
     )  # fmt: skip
     return parity
-
-
-def reference(trained: FastFlow, threshold: float) -> Callable[[Images], Scores]:
-    """The checkpoint itself, by its definition, as an export is asked."""
-    trained.fused = False
-
-    def run(images: Images) -> Scores:
-        found = trained(torch.from_numpy(images))
-        score = found.pred_score.numpy()
-        return Scores(score, (score > threshold).astype(np.int64), found.anomaly_map.numpy())
-
-    return run
 
 
 def _telling(run: Callable[[Images], Scores], advance: Advance) -> Callable[[Images], Scores]:

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastflow.decode import SUFFIXES, image_files
+from fastflow.detector import Detector, Scores
 from fastflow.errors import BadData
-from fastflow.export.runner import Scores
 from fastflow.files import printable
 from pipelines.core.progress import progress
 from pipelines.core.stage import exit_code, log
 from pipelines.data.appearance import Photograph, read_photograph
-from pipelines.registry.scorer import Scorer, open_scorer
+from pipelines.registry.detectors import open_detector
 from pipelines.reporting.pictures import blend, heat_colours
 from pipelines.scoring.results_file import ResultsFile, Row
 
@@ -39,7 +39,7 @@ class Unreadable(BadData):
 
 
 def score(
-    scorer: Scorer, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
+    detector: Detector, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
 ) -> None:
     """Scores those of the paths that the results do not hold yet; files are read while others are scored.
 
@@ -54,28 +54,28 @@ def score(
         log.info("%s also holds %d images that were not named now; for a file of its own: --to", results.name, others)
     refused: list[str] = []
     rejected = 0
-    with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
-        for batch in decoded(todo, scorer.image_size, batch_size, refused):
+    with progress(f"score with {detector.version}", len(todo), unit="image") as advance:
+        for batch in decoded(todo, detector.image_size, batch_size, refused):
             start = time.perf_counter()
-            found = scorer.run(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
+            found = detector.predict(np.stack([seen.pixels.transpose(2, 0, 1) for _, seen in batch]))
             milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
-            results.add(rows(scorer, batch, found, milliseconds))
+            results.add(rows(detector, batch, found, milliseconds))
             rejected += int(found.pred_label.sum())
             if overlays:
                 for number, (path, seen) in enumerate(batch):
-                    write_overlay(scorer, overlays, path, seen.pixels, found.anomaly_map[number, 0])
+                    write_overlay(detector, overlays, path, seen.pixels, found.anomaly_map[number, 0])
             advance(len(batch))
     if todo:
         scored = len(todo) - len(refused)
-        log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, scorer.version, rejected)
+        log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, detector.version, rejected)
     if refused:
         more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
         listed = "\n  ".join([*refused[:SHOWN], *more])
         raise Unreadable(f"{len(refused)} of {len(todo)} images could not be read, all others are scored:\n  {listed}")
 
 
-def rows(scorer: Scorer, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
-    signed = (scorer.threshold, scorer.version, round(milliseconds, 2))
+def rows(detector: Detector, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
+    signed = (detector.threshold["image"], detector.version, round(milliseconds, 2))
     return [
         Row(path, float(value), int(label), *signed, **seen.appearance._asdict())
         for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
@@ -108,10 +108,10 @@ def decoded(paths: Sequence[str], image_size: tuple[int, int], batch_size: int, 
 
 
 def write_overlay(
-    scorer: Scorer, folder: Path, path: str, pixels: NDArray[np.uint8], anomaly_map: NDArray[np.float32]
+    detector: Detector, folder: Path, path: str, pixels: NDArray[np.uint8], anomaly_map: NDArray[np.float32]
 ) -> None:
     """The image with its heat, on the category's own scale: the same score is the same colour in every picture."""
-    colours = heat_colours(anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
+    colours = heat_colours(anomaly_map, low=detector.threshold["low"], threshold=detector.threshold["pixel"])
     name = "_".join(part for part in Path(path).parts if part not in ("..", "/"))
     name += "" if Path(path).suffix.lower() in (".jpg", ".jpeg") else ".jpg"
     Image.fromarray(blend(pixels, colours)).save(folder / name, quality=90)
@@ -155,11 +155,11 @@ def main() -> None:
     def work() -> None:
         paths = named(args.images)
         log.info("opening %s for %d images", args.model, len(paths))
-        scorer = open_scorer(args.model, threads=args.threads)
+        detector = open_detector(args.model, threads=args.threads)
         if args.overlays:
             args.overlays.mkdir(parents=True, exist_ok=True)
-        with ResultsFile(args.to, version=scorer.version, threshold=scorer.threshold) as results:
-            score(scorer, paths, results, overlays=args.overlays, batch_size=args.batch_size)
+        with ResultsFile(args.to, version=detector.version, threshold=detector.threshold["image"]) as results:
+            score(detector, paths, results, overlays=args.overlays, batch_size=args.batch_size)
 
     sys.exit(exit_code(work))
 

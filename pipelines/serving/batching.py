@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastflow.detector import Detector
 from pipelines.core.stage import log
-from pipelines.registry.scorer import Scorer
 
 
 class Busy(RuntimeError):
@@ -29,7 +29,7 @@ class Scored(NamedTuple):
 
 class _Waiting(NamedTuple):
     pixels: NDArray[np.uint8]
-    scorer: Scorer
+    detector: Detector
     answer: Future[Scored]
 
 
@@ -47,13 +47,13 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._thread.start()
 
-    def submit(self, pixels: NDArray[np.uint8], scorer: Scorer) -> Future[Scored]:
+    def submit(self, pixels: NDArray[np.uint8], detector: Detector) -> Future[Scored]:
         """The answer to come of an image (H, W, 3); cancelling it in time spares the work. Raises Busy."""
         answer: Future[Scored] = Future()
         with self._changed:
             if len(self._waiting) >= self.places or self._ending:
                 raise Busy(f"{len(self._waiting)} images wait already")
-            self._waiting.append(_Waiting(pixels, scorer, answer))
+            self._waiting.append(_Waiting(pixels, detector, answer))
             self._changed.notify()
         return answer
 
@@ -79,7 +79,7 @@ class Batcher:
                 self._changed.wait()
             batch: list[_Waiting] = []
             while self._waiting and len(batch) < self.batch_size:
-                if batch and self._waiting[0].scorer is not batch[0].scorer:
+                if batch and self._waiting[0].detector is not batch[0].detector:
                     break
                 batch.append(self._waiting.popleft())
             return batch
@@ -87,7 +87,7 @@ class Batcher:
     def _score(self, batch: list[_Waiting]) -> None:
         start = time.perf_counter()
         try:
-            found = batch[0].scorer.run(np.stack([one.pixels.transpose(2, 0, 1) for one in batch]))
+            found = batch[0].detector.predict(np.stack([one.pixels.transpose(2, 0, 1) for one in batch]))
         except Exception as error:  # whatever a runtime raises: these requests fail, the next ones are tried
             log.exception("scoring failed")
             for one in batch:

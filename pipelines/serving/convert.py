@@ -13,18 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.decode import Sent, read_image
+from fastflow.detector import Images
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import compare, require_parity
-from fastflow.export.runner import Images, open_file
+from fastflow.export.runner import open_file
 from fastflow.export.write import write_onnx
-from fastflow.sealed import read_config
 from pipelines.core.stage import exit_code
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.registry.registry import EXAMPLE, example_file
-from pipelines.scoring.export import reference
 
 VARIANTS = 24
 
@@ -34,22 +32,22 @@ def convert(name: str, to: Path) -> None:
     os.nice(10)
     torch.set_num_threads(1)
     with checkpoint_of(name) as named:
-        trained = load_checkpoint(named.folder)
-        threshold = read_config(named.folder)["threshold"]
-        size = trained.config.image_size
+        detector = named.open()
+        size = detector.image_size
         to.mkdir(parents=True)
-        write_onnx(ScoringGraph(trained, threshold=threshold["image"]), to, image_size=size)
+        write_onnx(ScoringGraph(detector.model, threshold=detector.threshold["image"]), to, image_size=size)
         images = variants(example(named.folder, size))
-        table = compare(reference(trained, threshold["image"]), open_file(to, runtime="onnx", precision="fp32"), images)
+        detector.model.fused = False  # by its definition
+        table = compare(detector.predict, open_file(to, runtime="onnx", precision="fp32"), images)
         require_parity(table, precision="fp32")
     write_about(
         to,
         runtime="onnx",
         precision="fp32",
-        category=named.category,
-        model=named.version,
+        category=detector.category,
+        model=detector.version,
         image_size=size,
-        threshold=threshold,
+        threshold=detector.threshold["image"],
     )
 
 

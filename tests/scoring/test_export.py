@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from fastflow.checkpoint import save_checkpoint
+from fastflow.detector import Images, Scores
 from fastflow.export.about import ABOUT, BadExport
 from fastflow.export.graph import ScoringGraph, centred, enlargement
 from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
-from fastflow.export.runner import FILES, Scores, open_export, open_file
+from fastflow.export.runner import FILES, open_export, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
@@ -240,7 +241,11 @@ def test_the_command_writes_what_scores_equally_and_nothing_else(
     assert (table["export_score"] > 0).all()
 
     before = (made / ABOUT).read_bytes()
-    monkeypatch.setattr(export, "open_file", lambda *a, **k: lambda images: opened.run(images[..., ::-1]))  # mirrored
+
+    def mirrored(images: Images) -> Scores:
+        return opened.predict(images[..., ::-1])
+
+    monkeypatch.setattr(export, "open_file", lambda *_, **__: mirrored)
     assert command() == 3
     assert "the export's scores differ by up to" in capsys.readouterr().err
     assert [path.name for path in Path("exports/plates").iterdir()] == ["onnx-fp32"]
