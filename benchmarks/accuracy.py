@@ -28,6 +28,7 @@ from fastflow.model import FastFlow, build_model
 from fastflow.presets import DEFAULT
 from fastflow.sizes import config_for
 from fastflow.train import calibrate
+from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
 from pipelines.training.course import fit_settings
@@ -85,7 +86,7 @@ def run_seed(
 
 def measure_now(model: FastFlow, category: Category, batch_size: int) -> dict[str, float | None]:
     """The three metrics of the model as it stands."""
-    scored: Scored = score_images(model, category.test_paths, batch_size=batch_size, device=model.mean.device)
+    scored: Scored = score_images(TrainedDetector(model=model), category.test_paths, batch_size=batch_size)
     return {name: value.value for name, value in measure(category.test, scored, category.root).items()}
 
 

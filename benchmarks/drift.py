@@ -15,12 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from fastflow.detector import Detector
 from pipelines.core.params import read_params
 from pipelines.data.appearance import levels_of
 from pipelines.demo.generate import PARTS, draw_defect, draw_good
 from pipelines.monitoring.drift import reference_of
 from pipelines.monitoring.drift_rules import judge
-from pipelines.registry.scorer import Scorer, open_scorer
+from pipelines.registry.detectors import open_detector
 
 Pixels = NDArray[np.uint8]
 POOL, SAMPLES, SAMPLE, SEED = 100, 200, 60, 1_000_003
@@ -60,11 +61,11 @@ LADDER: dict[str, tuple[Callable[[Pixels, float], Pixels], tuple[float, ...]]] =
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
-def scored(scorer: Scorer, photographs: Iterator[Pixels], *, size: int) -> pd.DataFrame:
+def scored(detector: Detector, photographs: Iterator[Pixels], *, size: int) -> pd.DataFrame:
     """What `pipelines.scoring.score` would write of these photographs."""
     rows = []
     for pixels in photographs:
-        score = float(scorer.run(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])).pred_score[0])
+        score = float(detector.predict(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])).pred_score[0])
         rows.append((score, size, size, *levels_of(pixels)))
     return pd.DataFrame(rows, columns=["pred_score", "width", "height", "brightness", "contrast", "sharpness"])
 
@@ -81,10 +82,10 @@ def main() -> None:
     parser.add_argument("--category", default="weave", choices=PARTS)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    limits, then, scorer = read_params().drift, reference_of(args.category), open_scorer(args.category)
-    size = scorer.frame.height
+    limits, then, detector = read_params().drift, reference_of(args.category), open_detector(args.category)
+    size = detector.frame.height
     good = [draw_good(args.category, "test/good", number, seed=SEED, size=size) for number in range(2 * POOL)]
-    plain, bad = scored(scorer, iter(good), size=size), scored(scorer, defective(args.category, size), size=size)
+    plain, bad = scored(detector, iter(good), size=size), scored(detector, defective(args.category, size), size=size)
     found: dict[str, dict[str, float]] = {}
 
     def told(name: str, draw: Callable[[np.random.Generator], pd.DataFrame]) -> None:
@@ -109,7 +110,7 @@ def main() -> None:
     told("good, unchanged", partial(some, plain))
     for name, (change, levels) in LADDER.items():
         for level in levels:
-            changed = scored(scorer, (change(pixels, level) for pixels in good[:POOL]), size=size)
+            changed = scored(detector, (change(pixels, level) for pixels in good[:POOL]), size=size)
             told(f"{name} {level:g}", partial(some, changed))
     for share in SHARES:
         told(f"defective, share {share:g}", partial(mixed, share))

@@ -23,11 +23,13 @@ from PIL import Image
 
 from benchmarks.ours import config_of
 from benchmarks.peers import flow_options, name_of
+from fastflow.detector import Images
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import Images, open_file
+from fastflow.export.runner import open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino
 from fastflow.frame import Frame, read_framed
 from fastflow.model import FastFlow, build_model
+from fastflow.trained import TrainedDetector
 from pipelines.scoring.score import decoded
 
 Run = Callable[[Images], object]
@@ -39,10 +41,7 @@ def ours(model: FastFlow, folder: Path, *, compiled: bool) -> dict[str, Run]:
     size = model.config.image_size
     graph = ScoringGraph(model, threshold=0.5)
 
-    def by_torch(images: Images) -> object:
-        return model(torch.from_numpy(images))
-
-    found: dict[str, Run] = {"ours, torch": by_torch}
+    found: dict[str, Run] = {"ours, torch": TrainedDetector(model=model).predict}
     if compiled:
         fast = torch.compile(graph)
         found["ours, torch compiled"] = lambda images: fast(torch.from_numpy(images))

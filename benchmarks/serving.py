@@ -21,7 +21,7 @@ from PIL import Image
 
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import open_file
+from fastflow.export.runner import open_export
 from fastflow.export.write import write_onnx
 from fastflow.model import build_model
 from fastflow.presets import preset
@@ -58,7 +58,7 @@ def photographs(count: int = 16) -> list[bytes]:
 
 def bare(folder: Path) -> float:
     """Images a second of the export alone."""
-    run = open_file(folder, runtime="onnx", precision="fp32")
+    run = open_export(folder).predict
     images = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE, 3, 256, 256), dtype=np.uint8)
     run(images)
     count, start = 0, time.perf_counter()

@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.decode import SUFFIXES, image_files
+from fastflow.detector import Detector
 from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
+from fastflow.export.about import ABOUT
+from fastflow.export.runner import open_export
 from fastflow.features import extract_features
 from fastflow.fit import Hooks
 from fastflow.fit import fit as fit_features
@@ -32,14 +34,14 @@ from fastflow.index import list_category
 from fastflow.maps import OwnMaps
 from fastflow.marks import MaskRule
 from fastflow.metrics.rates import error_rates
-from fastflow.model import FastFlow, build_model
+from fastflow.model import build_model
 from fastflow.noise import AUTO
 from fastflow.operating import operating_point
 from fastflow.presets import DEFAULT
-from fastflow.sealed import read_config
 from fastflow.sizes import config_for
 from fastflow.sources import Sources
 from fastflow.train import Epoch, epochs_for
+from fastflow.trained import TrainedDetector
 from fastflow.weights import IMAGENET
 
 Images = str | Path | Sequence[str | Path]
@@ -52,23 +54,6 @@ LEARNING: dict[str, Any] = {  # as params.yaml has it
     "noise": AUTO,
     "precision": "auto",
 }
-
-
-class Detector(NamedTuple):
-    """A trained `model` and its `threshold` (keys as `fastflow.operating.operating_point`; `image` is pred_score's)."""
-
-    model: FastFlow
-    threshold: dict[str, Any]
-
-    def save(self, folder: str | Path) -> None:
-        """A checkpoint folder, which the pipeline's commands take as well."""
-        name = Path(folder).name
-        save_checkpoint(self.model, Path(folder), category=name, threshold=self.threshold)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "Detector":
-        """Raises BadCheckpoint where its files are not those that were written."""
-        return cls(load_checkpoint(Path(folder)), dict(read_config(Path(folder))["threshold"]))
 
 
 class Found(NamedTuple):
@@ -125,7 +110,7 @@ def fit(
     device: str | torch.device = "cpu",
     on_epoch: Callable[[Epoch, int], None] = lambda epoch, fold: None,
     **config: Any,
-) -> Detector:
+) -> TrainedDetector:
     """Learns what good parts look like (FastFlow, section 3).
 
     `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`); `config`: image_size and
@@ -156,7 +141,17 @@ def fit(
         **LEARNING,
     )
     point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)
-    return Detector(model, point)
+    return TrainedDetector(model=model, threshold=point)
+
+
+def load(folder: str | Path) -> Detector:
+    """A checkpoint, or an export, as it was saved.
+
+    Raises:
+        BadCheckpoint, BadExport: its files are not those that were written.
+    """
+    folder = Path(folder)
+    return open_export(folder) if (folder / ABOUT).is_file() else TrainedDetector.load(folder)
 
 
 def predict(detector: Detector, images: Images) -> Found:
@@ -166,7 +161,7 @@ def predict(detector: Detector, images: Images) -> Found:
         BadImage: a file that cannot be decoded.
     """
     paths = paths_of(images)
-    found = score_images(detector.model, paths, batch_size=BATCH_SIZE, device=detector.model.mean.device)
+    found = score_images(detector, paths, batch_size=BATCH_SIZE)
     label = (found.pred_score > detector.threshold["image"]).astype(int)
     table = pd.DataFrame({"image_path": list(map(str, paths)), "pred_score": found.pred_score, "pred_label": label})
     return Found(table, OwnMaps(found.anomaly_maps, found.shapes))
@@ -189,7 +184,7 @@ def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
     if index.empty:
         raise BadData(f"{root} holds no test image; expected {root}/test/good and {root}/test/<defect type>")
     paths = [root / path for path in index["image_path"]]
-    scored = score_images(detector.model, paths, batch_size=BATCH_SIZE, device=detector.model.mean.device)
+    scored = score_images(detector, paths, batch_size=BATCH_SIZE)
     metrics = {name: value.value for name, value in measure(index, scored, root).items()}
     return metrics | error_rates(index["gt_label"], scored.pred_score > detector.threshold["image"])
 

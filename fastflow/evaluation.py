@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from fastflow.data import read_masks
+from fastflow.data import read_masks, read_pictures
 from fastflow.decode import read_mask
-from fastflow.features import predict
+from fastflow.detector import Detector
+from fastflow.features import batches
 from fastflow.frame import Size
 from fastflow.maps import resize_map
 from fastflow.metrics.aupimo import aupimo
@@ -20,7 +20,6 @@ from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval,
 from fastflow.metrics.image import image_ap, image_auroc, image_f1_max
 from fastflow.metrics.pixel import pixel_metrics
 from fastflow.metrics.value import Value, undefined
-from fastflow.model import FastFlow
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aupro_005", "aupimo")
 
@@ -35,17 +34,27 @@ class Scored(NamedTuple):
     milliseconds_per_image: float
 
 
-def score_images(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Scored:
+def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) -> Scored:
     """Scores image files in order.
 
     Raises:
         BadImage: a file that cannot be decoded.
     """
     start = time.perf_counter()
-    found = list(predict(model, paths, batch_size=batch_size, device=device))
+    scores: list[NDArray[np.float32]] = []
+    maps: list[NDArray[np.float32]] = []
+    shapes: list[Size] = []
+    for part in batches(len(paths), batch_size):
+        pictures = read_pictures(paths[part], detector.frame)
+        found = detector.predict(pictures.images.numpy(), pictures.sizes.numpy())
+        scores.append(found.pred_score)
+        maps += [
+            one[0, : size[0], : size[1]].copy()
+            for one, size in zip(found.anomaly_map, pictures.sizes.tolist(), strict=True)
+        ]
+        shapes += pictures.shapes
     milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(paths))
-    scores = np.array([one.pred_score for one in found], np.float32)
-    return Scored(scores, [one.anomaly_map.numpy() for one in found], [one.shape for one in found], milliseconds)
+    return Scored(np.concatenate(scores or [np.empty(0, np.float32)]), maps, shapes, milliseconds)
 
 
 def mask_paths(index: pd.DataFrame, root: Path) -> list[Path | None]:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from fastflow.data import read_pictures
 from fastflow.files import with_space_needed
-from fastflow.frame import Size
 from fastflow.model import FastFlow
 from fastflow.padding import padding_of
 
@@ -82,30 +81,3 @@ def _mapped(shape: tuple[int, ...], room: Room) -> Tensor:
         except OSError as error:
             raise with_space_needed(error, Path(file.name), needed) from error
         return torch.from_file(file.name, shared=True, size=count, dtype=room.dtype).view(shape)
-
-
-class Found(NamedTuple):
-    """Of an image: `pred_score`, `anomaly_map` (h, w), on the CPU, where the picture lies in the model's frame, and the
-    picture's own `shape` (height, width)."""
-
-    pred_score: float
-    anomaly_map: Tensor
-    shape: Size
-
-
-@torch.no_grad()
-def predict(model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device) -> Iterator[Found]:
-    """What the model finds in each of the images, in order.
-
-    Raises:
-        BadImage: a file that cannot be decoded.
-    """
-    for part in batches(len(paths), batch_size):
-        pictures = read_pictures(paths[part], model.frame)
-        anomaly_map, pred_score = (
-            found.cpu() for found in model(pictures.images.to(device), pictures.sizes.to(device))
-        )
-        for score, one, size, shape in zip(
-            pred_score, anomaly_map, pictures.sizes.tolist(), pictures.shapes, strict=True
-        ):
-            yield Found(float(score), one[0, : size[0], : size[1]].clone(), shape)

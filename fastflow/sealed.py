@@ -43,6 +43,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def weights_id(config: dict[str, Any]) -> str:
+    """The beginning of the flow's hash, from config.json: a threshold does not change it."""
+    return str(config["sha256"][FLOW])[:12]
+
+
 def write_threshold(folder: Path, threshold: dict[str, Any]) -> None:
     """Replaces the threshold in config.json at once; the weights stay as they are.
 

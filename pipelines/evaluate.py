@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.evaluation import Scored, image_metrics, intervals, pixel_values, pixels, score_images
 from fastflow.files import write_text
 from fastflow.frame import read_framed
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import read_config, read_sealed
+from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
 from pipelines.core.paths import RUN, index_file, model_folder, model_name, report_folder
@@ -52,17 +52,17 @@ def evaluate(category: str, params: Params) -> None:
 def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str, origin: Mapping[str, str]) -> str:
     """Writes the category's report and tells the run; returns the metrics in words."""
     device = choose_device(params.device)
-    model = load_checkpoint(model_folder(category)).to(device)
+    detector = TrainedDetector.load(model_folder(category)).to(device)
     root, folder = Path(params.data.root) / category, report_folder(category)
     index = read_index(index_file(category), split="test")
     verify_images(index, root)
     paths = [root / path for path in index["image_path"]]
     log.info("%s: scoring %d test images, then metrics with their limits, and pictures", category, len(paths))
-    scored = score_images(model, paths, batch_size=params.evaluate.batch_size, device=device)
-    threshold = read_config(model_folder(category))["threshold"]
+    scored = score_images(detector, paths, batch_size=params.evaluate.batch_size)
+    threshold = detector.threshold
     found = evaluated(index, scored, root, threshold=threshold["image"], original_size=params.evaluate.original_size)
     facts = count_images(category, index) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
-    tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=model.rule.bounds)
+    tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=detector.model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, index, scored, root, threshold=threshold)
     track(category, params, run, numbers, key=key, origin=origin)
@@ -137,7 +137,7 @@ def example_of(category: str, params: Params) -> tuple[str, float]:
     """A training image as the model sees it, as a PNG in base64, and the score that the written checkpoint gives it."""
     served = load_served(model_folder(category))
     first = read_index(index_file(category), split="train")["image_path"].iloc[0]
-    found = read_framed(Path(params.data.root) / category / first, served.model.frame)
+    found = read_framed(Path(params.data.root) / category / first, served.detector.frame)
     file = io.BytesIO()
     Image.fromarray(found.pixels[: found.size[0], : found.size[1]]).save(file, "PNG")
     score = served.predict(pd.DataFrame({"image": [file.getvalue()]}))["pred_score"].iloc[0]

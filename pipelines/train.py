@@ -81,7 +81,7 @@ def train(category: str, params: Params) -> None:
             "threshold": threshold,
         }
         seen = appearances(paths, model.frame)
-        finish(model, category, run, epochs, about, score_table(index, normal, seen))
+        finish(model, category, run, epochs, about, normal_table(index, normal, seen))
         course.forget()
 
 
@@ -143,7 +143,7 @@ def log_epoch(run: runs.TrackedRun, folds: int | None, progress: Progress) -> No
     log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, progress.images, left)
 
 
-def score_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearance]) -> pd.DataFrame:
+def normal_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearance]) -> pd.DataFrame:
     """One row a training image: image_path, fold, pred_score, and what it looks like."""
     scores = index[["image_path"]].assign(fold=normal.fold.numpy(), pred_score=normal.pred_score.numpy())
     return scores.join(pd.DataFrame(seen))

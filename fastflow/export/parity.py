@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from fastflow.detector import Images, Run, Sizes
 from fastflow.errors import BadData
-from fastflow.export.runner import Images, Run, Sizes
 
 LEAST_IMAGES = 20
 

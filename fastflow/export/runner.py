@@ -3,12 +3,14 @@
 import importlib.util
 import os
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastflow.detector import Images, Run, Scores, Sizes
 from fastflow.export.about import BadExport, read_about, verify
 from fastflow.frame import Frame
 
@@ -16,39 +18,36 @@ FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch": "model.pt2"}
 PRECISIONS = {"onnx": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "torch": ("fp32",)}
 INPUT, SIZES, OUTPUTS = "images", "sizes", ("pred_score", "pred_label", "anomaly_map")
 
-Images = NDArray[np.uint8]
-Sizes = NDArray[np.int64]
 
-
-class Scores(NamedTuple):
-    """pred_score (B,) float32; pred_label (B,) int64, 1 above the threshold; anomaly_map (B, 1, H, W) float32, NaN in
-    padding."""
-
-    pred_score: NDArray[np.float32]
-    pred_label: NDArray[np.int64]
-    anomaly_map: NDArray[np.float32]
-
-
-class Run(Protocol):
-    """Scores uint8 images (B, 3, H, W) of a model's frame; `sizes` (B, 2), the height and width of each picture in its
-    image, the rest of which is padding; None: all of it."""
-
-    def __call__(self, images: Images, sizes: Sizes | None = None) -> Scores: ...
-
-
-class Export(NamedTuple):
-    """An open export: `run` takes images of its `frame`; `about` is its export.json."""
+@dataclass(frozen=True, eq=False)
+class ExportedDetector:
+    """A `fastflow.detector.Detector` by a runtime's function; `about` is its export.json."""
 
     run: Run
     about: dict[str, Any]
+
+    @property
+    def category(self) -> str:
+        return str(self.about["category"])
+
+    @property
+    def version(self) -> str:
+        return f"{self.about['model']} {self.about['format']}-{self.about['precision']}"
 
     @property
     def frame(self) -> Frame:
         height, width = self.about["image_size"]
         return Frame(height, width, self.about.get("grid"))  # older exports have none
 
+    @property
+    def threshold(self) -> dict[str, Any]:
+        return dict(self.about["threshold"])
 
-def open_export(folder: Path, *, threads: int | None = None) -> Export:
+    def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
+        return self.run(images, sizes)
+
+
+def open_export(folder: Path, *, threads: int | None = None) -> ExportedDetector:
     """The model of an export folder, after its files were verified; `threads`: of the processor, by default all cores.
 
     Raises:
@@ -57,7 +56,7 @@ def open_export(folder: Path, *, threads: int | None = None) -> Export:
     about = read_about(folder)
     verify(folder, about)
     run = open_file(folder, runtime=about["format"], precision=about["precision"], threads=threads)
-    return Export(run, about)
+    return ExportedDetector(run, about)
 
 
 def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None = None) -> Run:

@@ -12,8 +12,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor
 
+from fastflow.detector import Images
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import FILES, INPUT, OUTPUTS, SIZES, Images, inputs_of
+from fastflow.export.runner import FILES, INPUT, OUTPUTS, SIZES, inputs_of
 
 
 def write_torch(graph: ScoringGraph, folder: Path) -> None:

@@ -30,7 +30,7 @@ from pipelines.data.appearance import Appearance
 from pipelines.monitoring.drift_page import render
 from pipelines.monitoring.drift_rules import Verdict, judge
 from pipelines.registry.checkpoints import checkpoint_of, who_made
-from pipelines.registry.scorer import open_scorer
+from pipelines.registry.detectors import open_detector
 from pipelines.scoring.results_file import ResultsFile, Row
 from pipelines.scoring.score import BATCH_SIZE, Unreadable, named, score_paths
 from pipelines.tracking import runs
@@ -101,11 +101,11 @@ def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.
     if path.is_dir():
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "scores.csv"
-            scorer = open_scorer(model)
-            with ResultsFile(file, version=scorer.version) as results:
+            detector = open_detector(model)
+            with ResultsFile(file, version=detector.version) as results:
                 paths = sorted(named([source]), key=lambda p: (Path(p).stat().st_mtime, p))
                 try:
-                    score_paths(scorer, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
+                    score_paths(detector, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
                 except Unreadable as error:  # the others are scored, and speak for themselves
                     log.warning("%s", error)
             return read_scores(file, then)

@@ -6,11 +6,11 @@ from pathlib import Path
 from fastflow.evaluation import Scored, measure, score_images
 from fastflow.files import file_sha256
 from fastflow.index import read_index
+from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
 from pipelines.core.paths import index_file
 from pipelines.promotion.gate import Measured
-from pipelines.registry.served_model import ServedModel
 from pipelines.reporting.tables import score_table
 
 ROUNDS = 3  # of timing, in turns, so that a busy moment hits both models
@@ -33,20 +33,20 @@ class EvaluationSet:
             lines.append(f"{row.image_path} {row.gt_label} {file_sha256(self.root / str(row.image_path))} {mask}\n")
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    def measure(self, models: list[ServedModel]) -> list[Measured]:
+    def measure(self, detectors: list[TrainedDetector]) -> list[Measured]:
         """Each model's scores, labels at its own threshold, AUPRO, and milliseconds per image (best of three)."""
-        scored = [self._score(served, self.paths) for served in models]
+        scored = [self._score(detector, self.paths) for detector in detectors]
         best = [s.milliseconds_per_image for s in scored]
         few = self.paths[: 2 * self.batch_size]
         for _ in range(ROUNDS):
-            for i, served in enumerate(models):
-                best[i] = min(best[i], self._score(served, few).milliseconds_per_image)
+            for i, detector in enumerate(detectors):
+                best[i] = min(best[i], self._score(detector, few).milliseconds_per_image)
         found = []
-        for served, scores, milliseconds in zip(models, scored, best, strict=True):
-            table = score_table(self.index, scores.pred_score, threshold=served.threshold)
+        for detector, scores, milliseconds in zip(detectors, scored, best, strict=True):
+            table = score_table(self.index, scores.pred_score, threshold=detector.threshold["image"])
             aupro = measure(self.index, scores, self.root)["aupro"].value
             found.append(Measured(table, aupro, milliseconds))
         return found
 
-    def _score(self, served: ServedModel, paths: list[Path]) -> Scored:
-        return score_images(served.model.to(self.device), paths, batch_size=self.batch_size, device=self.device)
+    def _score(self, detector: TrainedDetector, paths: list[Path]) -> Scored:
+        return score_images(detector.to(self.device), paths, batch_size=self.batch_size)

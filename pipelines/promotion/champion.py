@@ -32,7 +32,7 @@ def check_champion(category: str, params: Params) -> None:
             opened = registry.open_version(client, category, version)
         except BadData as error:
             raise Failed(f"{category}: champion, version {version}: {error}") from error
-    (found,) = EvaluationSet(category, params).measure([opened.served])
+    (found,) = EvaluationSet(category, params).measure([opened.detector])
     numbers = numbers_of(found)
     name = f"{category} champion {time.strftime('%Y-%m-%d %H:%M')}"
     tags = provenance(category) | {"category": category, "model_version": version, "data_dvc_md5": data_hash(category)}

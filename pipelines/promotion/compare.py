@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.data import read_masks
 from fastflow.decode import read_image
 from fastflow.evaluation import Scored, image_metrics, mask_paths, pixel_values, pixels, score_images
@@ -23,7 +22,6 @@ from fastflow.files import write_text
 from fastflow.index import read_index
 from fastflow.metrics.paired import auroc_difference
 from fastflow.metrics.rates import error_rates
-from fastflow.sealed import read_config
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
 from pipelines.core.paths import CHAMPION_MODEL, index_file
@@ -106,13 +104,13 @@ def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged
     device = choose_device(params.device)
     log.info("scoring %d test images with %s", len(index), name)
     with checkpoint_of(name) as found:
-        model = load_checkpoint(found.folder).to(device)
+        detector = found.open().to(device)
         version = found.version if name.startswith("models:") else f"{found.folder} ({found.version})"
-        threshold = read_config(found.folder)["threshold"]
+    threshold = dict(detector.threshold)
     paths = [root / path for path in index["image_path"]]
     size = params.evaluate.batch_size
-    scored = score_images(model, paths, batch_size=size, device=device)
-    few = [score_images(model, paths[: 2 * size], batch_size=size, device=device) for _ in range(ROUNDS)]
+    scored = score_images(detector, paths, batch_size=size)
+    few = [score_images(detector, paths[: 2 * size], batch_size=size) for _ in range(ROUNDS)]
     maps, masks = pixels(index, scored, root)
     metrics = image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
     scores = score_table(index, scored.pred_score, threshold=threshold["image"])

@@ -47,7 +47,7 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
             log.info("%s: version %s is champion already%s", category, champion, _waiting(client, category))
             return
         tags = aliases.get_version(client, category, str(challenger)).tags
-        if version is None and tags.get(aliases.ROLLED_BACK) == "true":
+        if version is None and tags.get(aliases.ROLLED_BACK_TAG) == "true":
             raise Refused(
                 f"{category}: version {challenger} was rolled back, {_stays(champion)}; to take it all the same: "
                 f"fastflow promote {category} --version {challenger}"
@@ -171,7 +171,7 @@ def _measured(
     if opened.tags.get("threshold_method") == "misses":
         log.warning("its threshold was chosen on the labelled test images: what is measured on them flatters it")
     if champion is None:
-        (challenger,) = images.measure([opened.served])
+        (challenger,) = images.measure([opened.detector])
         if not (rejects := false_rejects(challenger.scores, params.gate.false_reject_rate)).passed:
             log.warning(
                 "%s for a later model; a first champion is not held to it, as it replaces none", rejects.sentence
@@ -181,7 +181,7 @@ def _measured(
         reigning = registry.open_version(client, category, champion)
     except BadData as error:
         return [Rule("champion", False, f"version {champion} cannot be compared with: {error}")], digest
-    both: list[Measured] = images.measure([opened.served, reigning.served])
+    both: list[Measured] = images.measure([opened.detector, reigning.detector])
     unchanged = images.sha256() == digest
     same = Rule("same_images", unchanged, f"{len(images.index)} test images, sha256 {digest[:12]}", {"sha256": digest})
     return [same, *rules_against(both[0], both[1], params.gate, category=category)], digest

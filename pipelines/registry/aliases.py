@@ -16,7 +16,7 @@ from pipelines.core.lock import store_lock
 from pipelines.core.paths import model_name
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-ROLLED_BACK = "rolled_back"
+ROLLED_BACK_TAG = "rolled_back"
 
 
 def get_version(client: mlflow.MlflowClient, category: str, version: str) -> ModelVersion:
@@ -92,7 +92,7 @@ def crown(client: mlflow.MlflowClient, category: str, version: str) -> str | Non
         if before is not None:
             client.set_registered_model_alias(name, PREVIOUS, before)
         client.set_registered_model_alias(name, CHAMPION, version)
-        client.set_model_version_tag(name, version, ROLLED_BACK, "false")
+        client.set_model_version_tag(name, version, ROLLED_BACK_TAG, "false")
         if alias(client, name, CHALLENGER) == version:
             client.delete_registered_model_alias(name, CHALLENGER)
     return before
@@ -114,8 +114,8 @@ def step_back(client: mlflow.MlflowClient, category: str) -> tuple[str, str | No
         if files_of(client, get_version(client, category, before)) is None:
             raise ValueError(f"{name} version {before} has lost its files: version {now} stays champion; restore them")
         client.set_registered_model_alias(name, CHAMPION, before)
-        client.set_model_version_tag(name, before, ROLLED_BACK, "false")
+        client.set_model_version_tag(name, before, ROLLED_BACK_TAG, "false")
         if now is not None:
             client.set_registered_model_alias(name, PREVIOUS, now)
-            client.set_model_version_tag(name, now, ROLLED_BACK, "true")
+            client.set_model_version_tag(name, now, ROLLED_BACK_TAG, "true")
     return before, now

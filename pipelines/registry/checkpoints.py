@@ -5,16 +5,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow
+from mlflow.entities.model_registry import ModelVersion
 
-from fastflow.sealed import read_config
+from fastflow.sealed import read_config, weights_id
 from pipelines.core.paths import model_name
 from pipelines.registry import aliases, store
-from pipelines.registry.aliases import get_version
-from pipelines.registry.registered import CONTENT, WEIGHTS, verified_checkpoint
-from pipelines.registry.scorer import folder_of
+from pipelines.registry.aliases import files_of, get_version
+from pipelines.registry.folders import folder_of
+from pipelines.registry.registered import CONTENT, WEIGHTS, Untrusted, verified_checkpoint
+
+if TYPE_CHECKING:
+    from fastflow.trained import TrainedDetector
 
 _REGISTERED = re.compile(r"models:/fastflow-(?P<category>.+?)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))$")
 
@@ -26,6 +30,12 @@ class Named(NamedTuple):
     category: str
     version: str
     weights: str
+
+    def open(self) -> "TrainedDetector":
+        """Raises BadCheckpoint."""
+        from fastflow.trained import TrainedDetector  # PyTorch: not all who name a checkpoint score with it
+
+        return TrainedDetector.load(self.folder, category=self.category, version=self.version)
 
 
 @contextmanager
@@ -41,14 +51,20 @@ def checkpoint_of(source: str) -> Iterator[Named]:
     if not source.startswith("models:"):
         folder = folder_of(source)
         about = read_config(folder)
-        yield Named(folder, about["category"], _weights(about), _weights(about))
+        yield Named(folder, about["category"], weights_id(about), weights_id(about))
         return
     found = _REGISTERED.match(source)
     if not found:
         raise ValueError(f"{source!r} is no registered model; such as models:/fastflow-bottle@champion")
     with tempfile.TemporaryDirectory() as scratch:
         version = registered_version(found["category"], alias=found["alias"], version=found["version"])
-        yield download(found["category"], version, Path(scratch))
+        client = store.connect()
+        with store.answering():
+            made = get_version(client, found["category"], version)
+            here = download(client, made, Path(scratch))
+        checkpoint = verified_checkpoint(here, sha256=made.tags.get(CONTENT, "unknown"))
+        signed = f"{made.name}/{made.version}"
+        yield Named(checkpoint, found["category"], signed, weights_id(read_config(checkpoint)))
 
 
 def registered_version(category: str, *, alias: str | None, version: str | None = None) -> str:
@@ -63,20 +79,12 @@ def registered_version(category: str, *, alias: str | None, version: str | None 
     return found
 
 
-def download(category: str, version: str, folder: Path) -> Named:
-    """A version's checkpoint, below `folder`. Raises Untrusted, ValueError, ServerAway."""
-    client = store.connect()
-    with store.answering():
-        made = get_version(client, category, version)
-        source = str(client.get_model_version_download_uri(made.name, made.version))
-        here = mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder))
-    checkpoint = verified_checkpoint(Path(here), sha256=made.tags.get(CONTENT, "unknown"))
-    return Named(checkpoint, category, f"{made.name}/{made.version}", _weights(read_config(checkpoint)))
-
-
-def _weights(about: dict[str, Any]) -> str:
-    """The beginning of the flow's hash, which a threshold does not change."""
-    return str(about["sha256"]["flow.safetensors"])[:12]
+def download(client: mlflow.MlflowClient, version: ModelVersion, folder: Path) -> Path:
+    """A version's model folder, below `folder`; nothing of it is verified yet. Raises Untrusted where it is gone."""
+    source = files_of(client, version)
+    if source is None:
+        raise Untrusted(f"{version.name} version {version.version}: its files are gone from the store; restore them")
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder)))
 
 
 def who_made(category: str, signed: str) -> str:

@@ -19,6 +19,8 @@ from fastflow.files import folder_sha256
 from pipelines.core.params import read_yaml
 
 LOADER = "pipelines.registry.served_model"
+EARLIER_LOADERS = {"pipelines.served_model"}
+"""Of versions registered before the loader moved: their checkpoints are scored and promoted all the same."""
 SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a list of paths or bytes has none
     inputs=Schema([ColSpec(AnyType())]),  # type: ignore[no-untyped-call]
     outputs=Schema([ColSpec(DataType.double, "pred_score"), ColSpec(DataType.long, "pred_label")]),
@@ -47,7 +49,7 @@ def write_model(checkpoint: Path, to: Path, *, example: str) -> None:
         )
 
 
-def checkpoint_of(folder: Path) -> Path:
+def trusted_checkpoint(folder: Path) -> Path:
     """The checkpoint inside a model folder, after seeing that the folder is data alone.
 
     Raises:
@@ -63,7 +65,8 @@ def checkpoint_of(folder: Path) -> Path:
         ) from error
     strange = {k for k, v in ours.items() if v and k not in ("data", "env", "loader_module", "python_version")}
     checkpoint = folder / inside
-    if set(flavors) != {"python_function"} or ours.get("loader_module") != LOADER or strange:
+    known = ours.get("loader_module") in {LOADER} | EARLIER_LOADERS
+    if set(flavors) != {"python_function"} or not known or strange:
         raise Untrusted(
             f"{folder}/MLmodel asks for {ours.get('loader_module')}, {sorted(strange | set(flavors))}: refused"
         )
@@ -81,7 +84,7 @@ def verified_checkpoint(folder: Path, *, sha256: str) -> Path:
     Raises:
         Untrusted: not data alone, or another content.
     """
-    checkpoint = checkpoint_of(folder)
+    checkpoint = trusted_checkpoint(folder)
     got = folder_sha256(checkpoint)
     if got != sha256:
         raise Untrusted(f"{folder}: its sha256 is {got}, registered was {sha256}; the artifact was changed or damaged")

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.decode import Sent
+from fastflow.detector import Detector
 from fastflow.frame import Framed, read_framed
-from fastflow.model import FastFlow
-from fastflow.sealed import read_config
+from fastflow.trained import TrainedDetector
 
 SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it to "true" where a server asks for strangers
 LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error on some systems
@@ -28,8 +26,8 @@ LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error 
 class ServedModel:
     """What `mlflow.pyfunc.load_model` answers with, wrapped."""
 
-    def __init__(self, model: FastFlow, *, threshold: float) -> None:
-        self.model, self.threshold = model, threshold
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
         """Column `image` to pred_score, higher is more anomalous, and pred_label, 1 above the checkpoint's threshold.
@@ -41,12 +39,12 @@ class ServedModel:
         column = "image" if "image" in model_input else 0  # MLflow names the column of a plain list 0
         if column not in model_input:
             raise ValueError(f"the input needs a column 'image' (path or base64), got {list(model_input.columns)}")
-        scores = [self._score(read_framed(_source(value), self.model.frame)) for value in model_input[column]]
-        return pd.DataFrame({"pred_score": scores, "pred_label": [int(s > self.threshold) for s in scores]})
+        found = [self._score(read_framed(_source(value), self.detector.frame)) for value in model_input[column]]
+        return pd.DataFrame(found, columns=["pred_score", "pred_label"])
 
-    def _score(self, framed: Framed) -> float:
-        image = torch.from_numpy(framed.pixels.copy()).permute(2, 0, 1)[None]
-        return float(self.model(image, torch.tensor([framed.size])).pred_score)
+    def _score(self, framed: Framed) -> tuple[float, int]:
+        scores = self.detector.predict(framed.pixels.transpose(2, 0, 1)[None], np.array([framed.size]))
+        return float(scores.pred_score[0]), int(scores.pred_label[0])
 
 
 def _source(value: object) -> Path | io.BytesIO:
@@ -90,4 +88,4 @@ def _load_pyfunc(path: str) -> ServedModel:
 
 def load_served(folder: Path) -> ServedModel:
     """A checkpoint folder, ready to predict. Raises BadCheckpoint if it is not what was written."""
-    return ServedModel(load_checkpoint(folder), threshold=read_config(folder)["threshold"]["image"])
+    return ServedModel(TrainedDetector.load(folder))

@@ -17,20 +17,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.data import Pictures, read_pictures
+from fastflow.detector import Images, Run, Scores, Sizes
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import LEAST_IMAGES, TOLERANCES, compare, require_parity
-from fastflow.export.runner import PRECISIONS, Images, Run, Scores, Sizes, open_file
+from fastflow.export.runner import PRECISIONS, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
 from fastflow.frame import Frame
 from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
-from fastflow.model import FastFlow
-from fastflow.sealed import read_config
+from fastflow.trained import TrainedDetector
 from pipelines.core.names import unknown
 from pipelines.core.params import Params
 from pipelines.core.paths import RUN, index_file
@@ -63,25 +61,22 @@ def export(
     for runtime in formats:
         check_format(runtime, precision)
     with checkpoint_of(model or category) as named:
-        trained = load_checkpoint(named.folder)
-        threshold = read_config(named.folder)["threshold"]
-        rows, pictures = comparison_images(category, params, trained.frame)
-        calibration = training_images(category, params, trained.frame) if precision == "int8" else None
+        detector = named.open()
+        rows, pictures = comparison_images(category, params, detector.frame)
+        calibration = training_images(category, params, detector.frame) if precision == "int8" else None
         for runtime in formats:
             log.info("writing %s %s, then comparing it with the checkpoint", runtime, precision)
             with written_whole(to / f"{runtime}-{precision}") as part:
-                write_model(trained, part, threshold["image"], runtime=runtime, precision=precision, images=calibration)
-                parity = compared(
-                    trained, part, threshold["image"], rows, pictures, runtime=runtime, precision=precision
-                )
+                write_model(detector, part, runtime=runtime, precision=precision, images=calibration)
+                parity = compared(detector, part, rows, pictures, runtime=runtime, precision=precision)
                 write_about(
                     part,
                     runtime=runtime,
                     precision=precision,
-                    category=named.category,
-                    model=named.version,
-                    frame=trained.frame,
-                    threshold=threshold,
+                    category=detector.category,
+                    model=detector.version,
+                    frame=detector.frame,
+                    threshold=detector.threshold,
                     parity=parity,
                 )
             tell(named, to / f"{runtime}-{precision}")
@@ -119,10 +114,10 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 
 def write_model(
-    trained: FastFlow, folder: Path, threshold: float, *, runtime: str, precision: str, images: Images | None
+    detector: TrainedDetector, folder: Path, *, runtime: str, precision: str, images: Images | None
 ) -> None:
     """The model's file in its format; `images` calibrate int8."""
-    graph = ScoringGraph(trained, threshold=threshold)
+    graph = ScoringGraph(detector.model, threshold=detector.threshold["image"])
     if runtime == "torch":
         write_torch(graph, folder)
         return
@@ -134,9 +129,8 @@ def write_model(
 
 
 def compared(
-    trained: FastFlow,
+    detector: TrainedDetector,
     folder: Path,
-    threshold: float,
     rows: pd.DataFrame,
     pictures: Pictures,
     *,
@@ -150,8 +144,9 @@ def compared(
     """
     run = open_file(folder, runtime=runtime, precision=precision)
     images, sizes = pictures.images.numpy(), pictures.sizes.numpy()
+    detector.model.fused = False  # the checkpoint by its definition
     with progress("comparing", 3 * len(images), unit="score") as advance:  # the export is asked twice
-        table = compare(_telling(reference(trained, threshold), advance), _telling(run, advance), images, sizes)
+        table = compare(_counted(detector.predict, advance), _counted(run, advance), images, sizes)
     require_parity(table, precision=precision)
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
     table.to_csv(folder / "parity.csv", index=False)
@@ -176,25 +171,13 @@ def compared(
     return parity
 
 
-def reference(trained: FastFlow, threshold: float) -> Run:
-    """The checkpoint itself, by its definition, as an export is asked."""
-    trained.fused = False
-
-    def run(images: Images, sizes: Sizes | None = None) -> Scores:
-        found = trained(torch.from_numpy(images), None if sizes is None else torch.from_numpy(sizes))
-        score = found.pred_score.numpy()
-        return Scores(score, (score > threshold).astype(np.int64), found.anomaly_map.numpy())
-
-    return run
-
-
-def _telling(run: Run, advance: Advance) -> Run:
-    def and_tell(images: Images, sizes: Sizes | None = None) -> Scores:
+def _counted(run: Run, advance: Advance) -> Run:
+    def scored(images: Images, sizes: Sizes | None = None) -> Scores:
         scores = run(images, sizes)
         advance(len(images))
         return scores
 
-    return and_tell
+    return scored
 
 
 def comparison_images(category: str, params: Params, frame: Frame) -> tuple[pd.DataFrame, Pictures]:

@@ -16,15 +16,15 @@ import numpy as np
 from PIL import Image
 
 from fastflow.decode import SUFFIXES, image_files, read_image
+from fastflow.detector import Detector, Scores
 from fastflow.errors import BadData
-from fastflow.export.runner import Scores
 from fastflow.files import printable
 from fastflow.frame import Frame
 from fastflow.maps import Map, resize_map
 from pipelines.core.progress import progress
 from pipelines.core.stage import log
 from pipelines.data.appearance import Photograph, read_photograph
-from pipelines.registry.scorer import Scorer, open_scorer
+from pipelines.registry.detectors import open_detector
 from pipelines.reporting.pictures import blend, heat_colours
 from pipelines.scoring.results_file import ResultsFile, Row
 
@@ -58,15 +58,15 @@ def score(
         raise ValueError(f"--batch-size is {size}; allowed: 1 or more")
     paths = named(images)
     log.info("opening %s for %d images", model, len(paths))
-    scorer = open_scorer(model, threads=threads)
+    detector = open_detector(model, threads=threads)
     if overlays:
         overlays.mkdir(parents=True, exist_ok=True)
-    with ResultsFile(to, version=scorer.version, threshold=scorer.threshold) as results:
-        score_paths(scorer, paths, results, overlays=overlays, batch_size=size)
+    with ResultsFile(to, version=detector.version, threshold=detector.threshold["image"]) as results:
+        score_paths(detector, paths, results, overlays=overlays, batch_size=size)
 
 
 def score_paths(
-    scorer: Scorer, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
+    detector: Detector, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
 ) -> None:
     """Scores those of the paths that the results do not hold yet; files are read while others are scored.
 
@@ -81,30 +81,30 @@ def score_paths(
         log.info("%s also holds %d images that were not named now; for a file of its own: --to", results.name, others)
     refused: list[str] = []
     rejected = 0
-    with progress(f"score with {scorer.version}", len(todo), unit="image") as advance:
-        for batch in decoded(todo, scorer.frame, batch_size, refused):
+    with progress(f"score with {detector.version}", len(todo), unit="image") as advance:
+        for batch in decoded(todo, detector.frame, batch_size, refused):
             start = time.perf_counter()
             images = np.stack([seen.framed.pixels.transpose(2, 0, 1) for _, seen in batch])
-            found = scorer.run(images, np.array([seen.framed.size for _, seen in batch]))
+            found = detector.predict(images, np.array([seen.framed.size for _, seen in batch]))
             milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
-            results.add(rows(scorer, batch, found, milliseconds))
+            results.add(rows(detector, batch, found, milliseconds))
             rejected += int(found.pred_label.sum())
             if overlays:
                 for number, (path, seen) in enumerate(batch):
                     height, width = seen.framed.size
-                    write_overlay(scorer, overlays, path, found.anomaly_map[number, 0, :height, :width])
+                    write_overlay(detector, overlays, path, found.anomaly_map[number, 0, :height, :width])
             advance(len(batch))
     if todo:
         scored = len(todo) - len(refused)
-        log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, scorer.version, rejected)
+        log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, detector.version, rejected)
     if refused:
         more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
         listed = "\n  ".join([*refused[:SHOWN], *more])
         raise Unreadable(f"{len(refused)} of {len(todo)} images could not be read, all others are scored:\n  {listed}")
 
 
-def rows(scorer: Scorer, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
-    signed = (scorer.threshold, scorer.version, round(milliseconds, 2))
+def rows(detector: Detector, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
+    signed = (detector.threshold["image"], detector.version, round(milliseconds, 2))
     return [
         Row(path, float(value), int(label), *signed, **seen.appearance._asdict())
         for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
@@ -136,11 +136,13 @@ def decoded(paths: Sequence[str], frame: Frame, batch_size: int, refused: list[s
         yield batch
 
 
-def write_overlay(scorer: Scorer, folder: Path, path: str, anomaly_map: Map) -> None:
+def write_overlay(detector: Detector, folder: Path, path: str, anomaly_map: Map) -> None:
     """The image with its heat, in its own pixels, on the category's own scale: the same score is the same colour in
     every picture."""
     pixels = read_image(Path(path))
-    colours = heat_colours(resize_map(anomaly_map, pixels.shape[:2]), low=scorer.low, threshold=scorer.pixel_threshold)
+    colours = heat_colours(
+        resize_map(anomaly_map, pixels.shape[:2]), low=detector.threshold["low"], threshold=detector.threshold["pixel"]
+    )
     name = "_".join(part for part in Path(path).parts if part not in ("..", "/"))
     name += "" if Path(path).suffix.lower() in (".jpg", ".jpeg") else ".jpg"
     Image.fromarray(blend(pixels, colours)).save(folder / name, quality=90)

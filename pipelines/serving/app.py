@@ -61,7 +61,7 @@ def state_of(models: Models) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> dict[str, object]:
         """Every category has its model. One that could not be replaced is named, and goes on serving."""
-        return {"status": "ready", "categories": list(models.scorers), "not_replaced": models.failures}
+        return {"status": "ready", "categories": list(models.detectors), "not_replaced": models.failures}
 
     return router
 
@@ -73,15 +73,15 @@ def numbers_of(models: Models, batcher: Batcher, instruments: Instruments) -> AP
     @router.get("/version")
     async def version() -> dict[str, str]:
         """The model of each category."""
-        return {category: scorer.version for category, scorer in models.scorers.items()}
+        return {category: detector.version for category, detector in models.detectors.items()}
 
     @router.get("/metrics")
     async def metrics() -> Response:
         """For Prometheus."""
         instruments.waiting.set(batcher.waiting())
         instruments.model.clear()
-        for category, scorer in models.scorers.items():
-            instruments.model.labels(category, scorer.version).set(1)
+        for category, detector in models.detectors.items():
+            instruments.model.labels(category, detector.version).set(1)
         return Response(generate_latest(instruments.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

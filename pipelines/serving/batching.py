@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastflow.detector import Detector
 from fastflow.frame import Framed
 from pipelines.core.stage import log
-from pipelines.registry.scorer import Scorer
 
 
 class Busy(RuntimeError):
@@ -30,7 +30,7 @@ class Scored(NamedTuple):
 
 class _Waiting(NamedTuple):
     framed: Framed
-    scorer: Scorer
+    detector: Detector
     answer: Future[Scored]
 
 
@@ -48,13 +48,13 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
         self._thread.start()
 
-    def submit(self, framed: Framed, scorer: Scorer) -> Future[Scored]:
+    def submit(self, framed: Framed, detector: Detector) -> Future[Scored]:
         """The answer to come of an image in the model's frame; cancelling it in time spares the work. Raises Busy."""
         answer: Future[Scored] = Future()
         with self._changed:
             if len(self._waiting) >= self.places or self._ending:
                 raise Busy(f"{len(self._waiting)} images wait already")
-            self._waiting.append(_Waiting(framed, scorer, answer))
+            self._waiting.append(_Waiting(framed, detector, answer))
             self._changed.notify()
         return answer
 
@@ -80,7 +80,7 @@ class Batcher:
                 self._changed.wait()
             batch: list[_Waiting] = []
             while self._waiting and len(batch) < self.batch_size:
-                if batch and self._waiting[0].scorer is not batch[0].scorer:
+                if batch and self._waiting[0].detector is not batch[0].detector:
                     break
                 batch.append(self._waiting.popleft())
             return batch
@@ -89,7 +89,7 @@ class Batcher:
         start = time.perf_counter()
         try:
             images = np.stack([one.framed.pixels.transpose(2, 0, 1) for one in batch])
-            found = batch[0].scorer.run(images, np.array([one.framed.size for one in batch]))
+            found = batch[0].detector.predict(images, np.array([one.framed.size for one in batch]))
         except Exception as error:  # whatever a runtime raises: these requests fail, the next ones are tried
             log.exception("scoring failed")
             for one in batch:

@@ -11,18 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastflow.checkpoint import load_checkpoint
 from fastflow.decode import Sent
+from fastflow.detector import Images, Sizes
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import compare, require_parity
-from fastflow.export.runner import Images, Sizes, open_file
+from fastflow.export.runner import open_file
 from fastflow.export.write import write_onnx
 from fastflow.frame import Frame, read_framed
-from fastflow.sealed import read_config
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.registry.registry import EXAMPLE, example_file
-from pipelines.scoring.export import reference
 
 VARIANTS = 24
 
@@ -32,23 +30,22 @@ def convert(name: str, to: Path) -> None:
     os.nice(10)
     torch.set_num_threads(1)
     with checkpoint_of(name) as named:
-        trained = load_checkpoint(named.folder)
-        threshold = read_config(named.folder)["threshold"]
+        detector = named.open()
         to.mkdir(parents=True)
-        write_onnx(ScoringGraph(trained, threshold=threshold["image"]), to)
-        images = variants(example(named.folder, trained.frame))
-        sizes = variant_sizes(trained.frame)
-        exported = open_file(to, runtime="onnx", precision="fp32")
-        table = compare(reference(trained, threshold["image"]), exported, images, sizes)
+        write_onnx(ScoringGraph(detector.model, threshold=detector.threshold["image"]), to)
+        images = variants(example(named.folder, detector.frame))
+        sizes = variant_sizes(detector.frame)
+        detector.model.fused = False  # by its definition
+        table = compare(detector.predict, open_file(to, runtime="onnx", precision="fp32"), images, sizes)
         require_parity(table, precision="fp32")
     write_about(
         to,
         runtime="onnx",
         precision="fp32",
-        category=named.category,
-        model=named.version,
-        frame=trained.frame,
-        threshold=threshold,
+        category=detector.category,
+        model=detector.version,
+        frame=detector.frame,
+        threshold=detector.threshold,
     )
 
 

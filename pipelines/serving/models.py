@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from fastflow.detector import Detector
 from fastflow.export.about import ABOUT
 from pipelines.core.stage import Failed, log
-from pipelines.registry.scorer import Scorer, open_scorer
+from pipelines.registry.detectors import open_detector
 
 REGISTERED = "models:/fastflow-"
 PREPARING_SECONDS = 600
@@ -28,22 +29,22 @@ class Source(NamedTuple):
 
 
 class Models:
-    """A scorer for each category. `watch` replaces those that come from an alias when that moves; a model that cannot
+    """A detector for each category. `watch` replaces those that come from an alias when that moves; a model that cannot
     be prepared or opened leaves the one before in its place."""
 
     def __init__(self, sources: list[Source], folder: Path, *, threads: int | None) -> None:
         self.sources, self.folder, self.threads = sources, folder, threads
         self.failures: dict[str, str] = {}
         self.versions: dict[str, str] = {}
-        self.scorers: dict[str, Scorer] = {}
+        self.detectors: dict[str, Detector] = {}
         for source in sources:
             self._replace(source)
 
-    def get(self, category: str | None) -> Scorer:
+    def get(self, category: str | None) -> Detector:
         """Raises KeyError where there is no such category, or none is named and there are several."""
-        if category is None and len(self.scorers) == 1:
-            return next(iter(self.scorers.values()))
-        return self.scorers[category or ""]
+        if category is None and len(self.detectors) == 1:
+            return next(iter(self.detectors.values()))
+        return self.detectors[category or ""]
 
     def watch(self, *, seconds: float, ending: threading.Event) -> None:
         """Looks after every alias each so many seconds, until `ending` is set."""
@@ -66,14 +67,14 @@ class Models:
         if self.versions.get(source.category) == version:
             return
         name = f"{REGISTERED}{source.category}/{version}" if source.alias else version
-        scorer = self._open(source.category, name)
-        self.scorers[source.category], self.versions[source.category] = scorer, version
-        log.info("%s: serves %s", source.category, scorer.version)
+        detector = self._open(source.category, name)
+        self.detectors[source.category], self.versions[source.category] = detector, version
+        log.info("%s: serves %s", source.category, detector.version)
 
-    def _open(self, category: str, name: str) -> Scorer:
+    def _open(self, category: str, name: str) -> Detector:
         """An export as it is; anything else is exported first, by a process of its own, and so compared."""
         if (Path(name) / ABOUT).is_file():
-            return open_scorer(name, threads=self.threads)
+            return open_detector(name, threads=self.threads)
         to = self.folder / category
         shutil.rmtree(to, ignore_errors=True)
         command = [sys.executable, "-m", "pipelines.cli.operations", "convert", name, str(to)]
@@ -82,7 +83,7 @@ class Models:
         )
         if done.returncode:
             raise Failed(f"{name} cannot be prepared: {done.stderr.strip().rpartition('error: ')[2][-1000:]}")
-        return open_scorer(str(to), threads=self.threads)
+        return open_detector(str(to), threads=self.threads)
 
 
 def _standing(source: Source) -> str:

@@ -21,7 +21,7 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
 from pipelines.core.stage import log
-from pipelines.registry.scorer import folder_of
+from pipelines.registry.folders import folder_of
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
 from pipelines.serving.models import REGISTERED, Models, sources_of

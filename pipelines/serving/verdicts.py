@@ -11,7 +11,7 @@ from fastapi import HTTPException, Query, Request
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from pipelines.registry.scorer import Scorer
+from fastflow.detector import Detector
 from pipelines.reporting.pictures import heat_colours
 from pipelines.serving.batching import Batcher, Busy, Scored
 from pipelines.serving.instruments import Instruments
@@ -57,9 +57,9 @@ class Verdicts:
         """The verdict on one image: the body is its file, as it is."""
         start, name, status = time.perf_counter(), "unknown", 500
         try:
-            scorer = scorer_of(self.models, category)
-            name = scorer.category
-            found = await self._scored(request, scorer)
+            detector = detector_of(self.models, category)
+            name = detector.category
+            found = await self._scored(request, detector)
             status = 200
         except TimeoutError as error:
             status = 504
@@ -77,26 +77,26 @@ class Verdicts:
         self.instruments.verdicts.labels(name, str(found.pred_label)).inc()
         self.instruments.scores.labels(name).observe(found.pred_score)
         return Answer(
-            category=name, pred_score=found.pred_score, pred_label=found.pred_label, threshold=scorer.threshold,
-            model=scorer.version, milliseconds=round(found.milliseconds, 2),
-            anomaly_map=await asyncio.to_thread(heat_map, found, scorer) if map else None,
+            category=name, pred_score=found.pred_score, pred_label=found.pred_label,
+            threshold=detector.threshold["image"], model=detector.version, milliseconds=round(found.milliseconds, 2),
+            anomaly_map=await asyncio.to_thread(heat_map, found, detector) if map else None,
         )  # fmt: skip
 
-    async def _scored(self, request: Request, scorer: Scorer) -> Scored:
+    async def _scored(self, request: Request, detector: Detector) -> Scored:
         if self.room.locked():
             raise busy(f"{self.limits.at_once} images are under way")
         async with self.room, asyncio.timeout(self.limits.seconds):
             content = await read_body(request, max_bytes=self.limits.max_bytes)
             async with self.decoding:
-                framed = await asyncio.to_thread(decode, content, scorer.frame, self.limits.max_pixels)
-            return await asyncio.wrap_future(self.batcher.submit(framed, scorer))
+                framed = await asyncio.to_thread(decode, content, detector.frame, self.limits.max_pixels)
+            return await asyncio.wrap_future(self.batcher.submit(framed, detector))
 
 
-def scorer_of(models: Models, category: str | None) -> Scorer:
+def detector_of(models: Models, category: str | None) -> Detector:
     try:
         return models.get(category)
     except KeyError as error:
-        known = ", ".join(models.scorers)
+        known = ", ".join(models.detectors)
         raise HTTPException(404, f"category {category!r} is not served; name one of: {known}") from error
 
 
@@ -104,8 +104,8 @@ def busy(why: str) -> HTTPException:
     return HTTPException(429, f"{why}; try again later", headers={"Retry-After": "1"})
 
 
-def heat_map(found: Scored, scorer: Scorer) -> str:
-    colours = heat_colours(found.anomaly_map, low=scorer.low, threshold=scorer.pixel_threshold)
+def heat_map(found: Scored, detector: Detector) -> str:
+    colours = heat_colours(found.anomaly_map, low=detector.threshold["low"], threshold=detector.threshold["pixel"])
     file = io.BytesIO()
     Image.fromarray(colours).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

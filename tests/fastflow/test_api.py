@@ -1,5 +1,6 @@
 """The library in a few lines: held to the pipeline's own result on the same images, and to scikit-learn's metrics."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fastflow.api import Detector, evaluate, fit, predict
+from fastflow.api import evaluate, fit, load, predict
 from fastflow.errors import BadData
 from fastflow.sealed import read_config
+from fastflow.trained import TrainedDetector
 from pipelines import prepare, train
 from pipelines.core.params import read_params
 from tests.conftest import tiny_config, write_plates
@@ -23,7 +25,7 @@ def plates(folder: Path) -> Path:
     return write_plates(folder / "images/plates")
 
 
-def small(folder: Path, **settings: object) -> Detector:
+def small(folder: Path, **settings: object) -> TrainedDetector:
     return fit(folder / "train/good", weights="random", epochs=2, **TINY | settings)
 
 
@@ -47,7 +49,7 @@ def test_evaluate_counts_mistakes_at_the_threshold(plates: Path) -> None:
     detector = small(plates, folds=None)
     scores = predict(detector, plates / "test").table
     for threshold in scores["pred_score"].quantile([0.2, 0.8]):
-        metrics = evaluate(detector._replace(threshold={"image": threshold}), plates)
+        metrics = evaluate(replace(detector, threshold={"image": threshold}), plates)
         defective = ~scores["image_path"].str.contains("/good/")
         flagged = scores["pred_score"] > threshold
         assert metrics["false_reject_rate"] == pytest.approx(flagged[~defective].mean())
@@ -57,7 +59,7 @@ def test_evaluate_counts_mistakes_at_the_threshold(plates: Path) -> None:
 def test_a_saved_detector_is_the_same(plates: Path) -> None:
     detector = small(plates, folds=None)
     detector.save("plates.model")
-    again = Detector.load("plates.model")
+    again = load("plates.model")
     files = sorted((plates / "test/good").iterdir())
     pd.testing.assert_frame_equal(predict(again, files).table, predict(detector, files).table)
     assert again.threshold == detector.threshold
@@ -74,7 +76,7 @@ def test_it_is_the_pipelines_own_training(plates: Path, monkeypatch: pytest.Monk
         plates / "train/good", backbone=params.model.preset, weights="random", epochs=2,
         folds=params.threshold.folds, seed=params.seed, **chosen,
     )  # fmt: skip
-    theirs = Detector.load("models/plates")
+    theirs = load("models/plates")
     images = plates / "test"
     np.testing.assert_allclose(
         predict(detector, images).table["pred_score"], predict(theirs, images).table["pred_score"], rtol=1e-4

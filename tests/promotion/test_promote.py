@@ -165,7 +165,7 @@ def test_after_an_abandoned_threshold_what_is_in_use_is_tried(
     assert standing() == {"champion": "2", "previous": None, "challenger": "4"}
     (MODEL / "config.json").write_bytes(before)
     for version in ("3", "4"):
-        store.connect().set_model_version_tag(NAME, version, aliases.ROLLED_BACK, "false")
+        store.connect().set_model_version_tag(NAME, version, aliases.ROLLED_BACK_TAG, "false")
     assert asked().decision["challenger"] == "3"
     stand(champion="3", challenger="4")
     with caplog.at_level("INFO", logger="fastflow"):

@@ -12,7 +12,7 @@ import yaml
 
 from fastflow.errors import BadData
 from fastflow.files import folder_sha256
-from pipelines.registry.registered import checkpoint_of, write_model
+from pipelines.registry.registered import trusted_checkpoint, write_model
 from pipelines.registry.registry import open_model
 from tests.registry.kit import checkpoint, example
 
@@ -113,12 +113,20 @@ def test_hostile_model_files_are_refused_and_run_nothing(
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     model = folder / "model"
     write_model(checkpoint(folder / "a", 1), model, example=example())
-    open_model(model, sha256=folder_sha256(checkpoint_of(model)), example_score=None)
+    open_model(model, sha256=folder_sha256(trusted_checkpoint(model)), example_score=None)
     spoil(model)
     digest = folder_sha256(model / "data/a") if hash_known and (model / "data/a").exists() else "0" * 64
     with pytest.raises(BadData):
         open_model(model, sha256=digest, example_score=None)
     assert not (folder / "canary").exists()
+
+
+def test_a_version_registered_before_the_loader_moved_is_read(folder: Path) -> None:
+    model = folder / "model"
+    write_model(checkpoint(folder / "a", 1), model, example=example())
+    edit(model, loader_module="pipelines.served_model")
+    digest = folder_sha256(trusted_checkpoint(model))
+    assert open_model(model, sha256=digest, example_score=None).threshold["image"] == 0.5
 
 
 def test_the_canary_does_sing_when_unpickled(folder: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastflow.export.runner import Scores, Sizes
+from fastflow.detector import Scores, Sizes
 from fastflow.model import FastFlow
 from tests.conftest import SIZE, shake, tiny_config
 

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from fastflow.checkpoint import save_checkpoint
+from fastflow.detector import Scores, Sizes
 from fastflow.export.about import ABOUT, BadExport
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
-from fastflow.export.runner import FILES, Scores, Sizes, open_export, open_file
+from fastflow.export.runner import FILES, open_export, open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
@@ -152,7 +153,7 @@ def test_the_command_writes_what_scores_equally_and_nothing_else(
     before = (made / ABOUT).read_bytes()
 
     def mirrored(images: NDArray[np.uint8], sizes: Sizes) -> Scores:
-        return opened.run(images[..., ::-1], sizes)
+        return opened.predict(images[..., ::-1], sizes)
 
     monkeypatch.setattr(export, "open_file", lambda *a, **k: mirrored)
     assert command() == 3

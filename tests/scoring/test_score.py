@@ -17,7 +17,7 @@ from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.errors import BadData
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config, write_threshold
-from pipelines.registry.scorer import open_scorer
+from pipelines.registry.detectors import open_detector
 from pipelines.scoring.results_file import ResultsFile, Row
 from tests.conftest import SIZE, fastflow, shake, tiny_config, write_plates
 
@@ -54,7 +54,7 @@ def test_each_image_has_the_checkpoints_score(plates: Path) -> None:
             pixels = np.asarray(image)
         assert float(row["pred_score"]) == pytest.approx(single(model, pixels), rel=1e-5)
         assert row["pred_label"] == str(int(float(row["pred_score"]) > 0.5))
-        assert (row["threshold"], row["model"]) == ("0.5", open_scorer("plates").version)
+        assert (row["threshold"], row["model"]) == ("0.5", open_detector("plates").version)
 
 
 def single(model: FastFlow, pixels: NDArray[np.uint8]) -> float:

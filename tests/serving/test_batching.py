@@ -3,16 +3,15 @@
 import io
 import threading
 from concurrent.futures import Future
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from fastflow.export.runner import Images, Scores, Sizes
+from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame, Framed
-from pipelines.registry.scorer import Scorer
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher, Busy
 from pipelines.serving.models import Models
@@ -22,20 +21,20 @@ SIZE = 8
 
 
 class Held:
-    """A model that scores an image by its first pixel, once it is let go; `batches` are the sizes it was given."""
+    """A detector that scores an image by its first pixel, once it is let go; `batches` are the sizes it was given."""
+
+    category, version, frame = "plates", "1", Frame(SIZE, SIZE)
+    threshold: ClassVar = {"image": 5, "low": 0, "pixel": 1}
 
     def __init__(self) -> None:
         self.go, self.begun, self.batches = threading.Event(), threading.Event(), list[int]()
 
-    def run(self, images: Images, sizes: Sizes | None = None) -> Scores:
+    def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
         self.begun.set()
         assert self.go.wait(30)
         self.batches.append(len(images))
         score = images[:, 0, 0, 0].astype(np.float32)
         return Scores(score, (score > 5).astype(np.int64), np.zeros((len(images), 1, SIZE, SIZE), np.float32))
-
-    def scorer(self) -> Scorer:
-        return Scorer(self.run, "plates", "1", Frame(SIZE, SIZE), threshold=5, low=0, pixel_threshold=1)
 
 
 def pixels(value: int) -> Framed:
@@ -44,12 +43,11 @@ def pixels(value: int) -> Framed:
 
 def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -> None:
     old, new = Held(), Held()
-    first, second = old.scorer(), new.scorer()
     batcher = Batcher(batch_size=4, places=20)
-    answers = [batcher.submit(pixels(0), first)]
+    answers = [batcher.submit(pixels(0), old)]
     assert old.begun.wait(30)
-    answers += [batcher.submit(pixels(i), first) for i in range(1, 7)]
-    answers += [batcher.submit(pixels(i), second) for i in range(7, 9)]
+    answers += [batcher.submit(pixels(i), old) for i in range(1, 7)]
+    answers += [batcher.submit(pixels(i), new) for i in range(7, 9)]
     old.go.set()
     new.go.set()
     assert [one.result(30).pred_score for one in answers] == list(range(9))
@@ -60,12 +58,12 @@ def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -
 
 def test_a_full_queue_refuses_and_what_is_cancelled_costs_nothing() -> None:
     held = Held()
-    scorer, batcher = held.scorer(), Batcher(batch_size=1, places=2)
-    answers: list[Future[object]] = [cast(Future[object], batcher.submit(pixels(0), scorer))]
+    batcher = Batcher(batch_size=1, places=2)
+    answers: list[Future[object]] = [cast(Future[object], batcher.submit(pixels(0), held))]
     assert held.begun.wait(30)
-    answers += [cast(Future[object], batcher.submit(pixels(0), scorer)) for _ in range(2)]
+    answers += [cast(Future[object], batcher.submit(pixels(0), held)) for _ in range(2)]
     with pytest.raises(Busy, match="2 images wait already"):
-        batcher.submit(pixels(0), scorer)
+        batcher.submit(pixels(0), held)
     assert answers[1].cancel()
     held.go.set()
     batcher.end()
@@ -73,21 +71,22 @@ def test_a_full_queue_refuses_and_what_is_cancelled_costs_nothing() -> None:
 
 
 def test_a_model_that_fails_fails_its_images_alone() -> None:
-    def broken(images: Images, sizes: Sizes | None = None) -> Scores:
-        raise RuntimeError("no memory")
+    class Broken(Held):
+        def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
+            raise RuntimeError("no memory")
 
     held = Held()
     held.go.set()
     batcher = Batcher(batch_size=4, places=20)
-    lost = batcher.submit(pixels(0), held.scorer()._replace(run=broken))
+    lost = batcher.submit(pixels(0), Broken())
     assert isinstance(lost.exception(30), RuntimeError)
-    assert batcher.submit(pixels(3), held.scorer()).result(30).pred_score == 3
+    assert batcher.submit(pixels(3), held).result(30).pred_score == 3
     batcher.end()
 
 
 def client_of(held: Held, *, seconds: float, at_once: int) -> TestClient:
     models = Models.__new__(Models)
-    models.scorers, models.failures = {"plates": held.scorer()}, {}
+    models.detectors, models.failures = {"plates": held}, {}
     limits = Limits(max_bytes=10_000, max_pixels=10_000, seconds=seconds, at_once=at_once)
     return TestClient(build_app(models, Batcher(batch_size=1, places=at_once), limits=limits))
 

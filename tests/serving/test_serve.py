@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.registry.scorer import open_scorer
+from pipelines.registry.detectors import open_detector
 from tests.conftest import FULL, SIZE, draw_square
 from tests.serving.kit import plate, serving
 
@@ -43,11 +43,11 @@ def bomb(width: int, height: int) -> bytes:
 
 def test_verdicts_limits_and_pages(plates: Path) -> None:
     with serving(plates, "--model", "plates", "--max-bytes", "1000000") as server:
-        scorer = open_scorer("plates")
+        detector = open_detector("plates")
         for seed in range(4):
             found = server.score(plate(seed, defect=seed > 1), map="true").json()
             pixels = draw_square(seed=seed, defect=seed > 1)[0].transpose(2, 0, 1)[None]
-            assert found["pred_score"] == pytest.approx(float(scorer.run(pixels).pred_score[0]), rel=1e-4)
+            assert found["pred_score"] == pytest.approx(float(detector.predict(pixels).pred_score[0]), rel=1e-4)
             assert found["pred_label"] == int(found["pred_score"] > 0.5)
             assert found["category"] == "plates"
             with Image.open(io.BytesIO(base64.b64decode(found["anomaly_map"]))) as heat:

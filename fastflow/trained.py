@@ -1,0 +1,68 @@
+"""A detector by the trained model itself: what training makes and a checkpoint holds."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from fastflow.checkpoint import load_checkpoint, save_checkpoint
+from fastflow.detector import Images, Scores, Sizes
+from fastflow.frame import Frame
+from fastflow.model import FastFlow
+from fastflow.sealed import read_config, weights_id
+
+
+def no_threshold() -> Mapping[str, Any]:
+    """One above which no score lies."""
+    return {"image": math.inf, "pixel": math.inf, "low": -math.inf}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedDetector:
+    """A `fastflow.detector.Detector` with its `model`, on whatever device that is. Without a threshold, nothing is
+    anomalous."""
+
+    model: FastFlow
+    threshold: Mapping[str, Any] = field(default_factory=no_threshold)
+    category: str = ""
+    version: str = "not saved"
+
+    @property
+    def frame(self) -> Frame:
+        return self.model.frame
+
+    def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
+        own = torch.from_numpy(images.copy(order="K"))  # in their memory layout: the kernels that it takes round alike
+        device = self.model.mean.device
+        found = self.model(own.to(device), None if sizes is None else torch.from_numpy(sizes).to(device))
+        score = found.pred_score.cpu().numpy()
+        label = (score > self.threshold["image"]).astype(np.int64)
+        return Scores(score, label, found.anomaly_map.cpu().numpy())
+
+    def to(self, device: torch.device) -> Self:
+        """Moves the model, in place."""
+        self.model.to(device)
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """A checkpoint folder, which the pipeline's commands take as well; its name is the category's."""
+        save_checkpoint(self.model, Path(folder), category=Path(folder).name, threshold=dict(self.threshold))
+
+    @classmethod
+    def load(cls, folder: Path, *, category: str = "", version: str = "") -> Self:
+        """A checkpoint, on the CPU. `category`, `version`: by default what the checkpoint says, and its weights' hash.
+
+        Raises:
+            BadCheckpoint: its files are not those that were written.
+        """
+        model, about = load_checkpoint(folder), read_config(folder)
+        return cls(
+            model=model,
+            threshold=about["threshold"],
+            category=category or about.get("category", ""),
+            version=version or weights_id(about),
+        )

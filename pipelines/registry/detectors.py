@@ -1,0 +1,24 @@
+"""Whatever a person names as a model, ready to score: an export, a checkpoint, a registered version."""
+
+from pathlib import Path
+
+from fastflow.detector import Detector
+from fastflow.export.about import ABOUT
+from fastflow.export.runner import open_export
+
+
+def open_detector(source: str, *, threads: int | None = None) -> Detector:
+    """`source`: an export's folder, or what `pipelines.registry.checkpoints.checkpoint_of` takes. `threads`: of the
+    processor, for an export; by default all cores.
+
+    Raises:
+        BadExport, BadCheckpoint, Untrusted: its files are not those that were written.
+        ValueError: no such model.
+        ServerAway: the registry does not answer.
+    """
+    if (Path(source) / ABOUT).is_file():
+        return open_export(Path(source), threads=threads)
+    from pipelines.registry.checkpoints import checkpoint_of  # MLflow and PyTorch take seconds: exports do without
+
+    with checkpoint_of(source) as named:
+        return named.open()
