@@ -9,7 +9,7 @@ from typing import Any
 from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.annotations.outline import Annotated, Outline
-from pipelines.data.layouts.words import word_of
+from pipelines.data.words import word_of
 
 Entry = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from fastflow.sources import plain
 from pipelines.data.annotations.outline import Annotated, Outline
-from pipelines.data.layouts.words import word_of
+from pipelines.data.words import word_of
 
 CORNERS = 64  # of the polygon that stands for a circle
 Shape = Mapping[str, Any]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.data.layouts.words import Word, word_of
+from pipelines.data.words import Word, word_of
 
 
 class Place(NamedTuple):

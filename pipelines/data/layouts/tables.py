@@ -16,7 +16,7 @@ from fastflow.index import GOOD
 from pipelines.core.names import counted
 from pipelines.data.layouts.classes import DEFECT
 from pipelines.data.layouts.reading import How, Reading
-from pipelines.data.layouts.words import word_of
+from pipelines.data.words import word_of
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 NAMES = {

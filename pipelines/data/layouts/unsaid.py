@@ -12,7 +12,7 @@ from pipelines.data.annotations.outline import Annotated
 from pipelines.data.layouts.classes import DEFECT, Classes
 from pipelines.data.layouts.marked import Masks, marks_defect
 from pipelines.data.layouts.reading import Doubt, glob_of, quoted, some
-from pipelines.data.layouts.words import label_of
+from pipelines.data.words import label_of
 
 NEARLY_ALL = 0.9
 
