@@ -118,7 +118,7 @@ def fit(
     `fastflow.config.FastFlowConfig`. `weights`: imagenet, random, or a .safetensors file (`fastflow.weights`).
     `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen, for a
     threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
-    `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for the fold's that comes after it.
+    `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for those of the folds, before it.
     `device`: for a GPU, call `fastflow.precision.exact_float32()` first; its scores are then those of a CPU.
 
     Raises:

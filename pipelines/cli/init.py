@@ -48,7 +48,6 @@ def init(
     \b
     fastflow init ~/photos/bracket --name bracket
     fastflow init ~/photos --name lid --good 'ok*/**' --masks '*_gt.png'
-    fastflow init mvtec_ad --name bottle
     """
     require_project()
     from fastflow.marks import MaskRule

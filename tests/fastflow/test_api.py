@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fastflow.api import evaluate, fit, load, predict
+from fastflow.api import LEARNING, evaluate, fit, load, predict
 from fastflow.errors import BadData
 from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
@@ -34,7 +34,8 @@ def test_five_lines_on_a_folder(plates: Path) -> None:
     detector = fit(
         plates / "train/good", weights="random", epochs=2, on_epoch=lambda e, fold: told.append((fold, e.epoch)), **TINY
     )
-    assert told == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+    assert told[-2:] == [(0, 1), (0, 2)]
+    assert told[:4] == [(1, 1), (1, 2), (2, 1), (2, 2)]  # and again where they need more noise
     found = predict(detector, plates / "test")
     assert found.table["image_path"].tolist() == sorted(map(str, (plates / "test").rglob("*.png")))
     assert [one.shape for one in found.anomaly_maps] == [(64, 64)] * len(found.table)
@@ -67,7 +68,7 @@ def test_a_saved_detector_is_the_same(plates: Path) -> None:
 
 def test_it_is_the_pipelines_own_training(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTFLOW_SYNC", "later")
-    write_tiny_params(Path(), epochs=2)
+    write_tiny_params(Path(), epochs=2, batch_size=LEARNING["batch_size"])
     params = read_params()
     prepare.prepare("plates", params)
     train.train("plates", params)

@@ -154,7 +154,7 @@ def test_however_many_categories_wait_the_server_is_asked_a_few_times_a_second()
 
 
 def test_the_kubernetes_template_uses_what_it_asks_for() -> None:
-    template = json.loads((ROOT / "pipelines/pools/kubernetes.json").read_text())
+    template = json.loads((ROOT / "pipelines/orchestration/pools/kubernetes.json").read_text())
     asked = template["variables"]["properties"]
     used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(template["job_configuration"])))
     assert used == asked.keys()
@@ -162,6 +162,6 @@ def test_the_kubernetes_template_uses_what_it_asks_for() -> None:
         name for name in used - {"labels"} if "default" not in asked[name]
     }
     folder = asked["env"]["default"]["FASTFLOW_PROJECT"]
-    image = (ROOT / "pipelines/pools/Dockerfile").read_text()
+    image = (ROOT / "pipelines/orchestration/pools/Dockerfile").read_text()
     assert f"WORKDIR {folder}\n" in image
     assert asked["command"]["default"].startswith(f"{folder}/.venv/bin/prefect ")
