@@ -17,9 +17,7 @@ def init(
     ],
     root: Annotated[Path | None, typer.Option(help="where categories lie; default: data/own")] = None,
     good: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="good images: 'ok/**'")] = None,
-    defects: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="defective images; their folder is the kind")
-    ] = None,
+    defects: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="defects; their folder is the kind")] = None,
     masks: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="masks, paired with images by stem: '*_gt.png'")
     ] = None,

@@ -13,7 +13,7 @@ from fastflow.marks import MaskRule
 from pipelines.data.layouts.reading import AS_FOUND, Reading
 from pipelines.data.layouts.recognise import read_folder
 from tests.data.folders import assert_masks_are_true, bad, classes, good, names, stops
-from tests.data.own_layouts import LAYOUTS
+from tests.data.laid_out_folders import LAYOUTS
 
 MASK_PLACES = [
     *(f"{{:03}}{end}.png" for end in ("_mask", "_gt", "_GT", "_label", "-mask", "_seg", "_segmentation", " mask")),

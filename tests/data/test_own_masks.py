@@ -1,4 +1,4 @@
-"""Masks in any form that people draw and export, and those that are doubted."""
+"""A mask means the same in any form; one that could mean two things is a doubt."""
 
 import re
 from collections.abc import Callable
@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fastflow.errors import BadData
 from fastflow.marks import MaskRule
-from fastflow.sources import Sources
 from pipelines.data.layouts.reading import AS_FOUND, How
 from pipelines.data.layouts.recognise import read_folder
-from tests.data.folders import assert_masks_are_true, bad, classes, good, names, stops
+from tests.data.folders import assert_masks_are_true, bad, good, stops
 
 
 def inverted(mask: Image.Image) -> Image.Image:
@@ -120,19 +118,3 @@ def test_a_value_can_be_left_out_of_the_evaluation(tmp_path: Path) -> None:
     settled = read_folder(tmp_path, How(rule=rule))
     assert not stops(settled)
     assert_masks_are_true(settled, rule)
-
-
-def test_a_mask_that_could_be_of_two_images_is_refused_with_the_ways_out(tmp_path: Path) -> None:
-    good(tmp_path / "good", 3)
-    good(tmp_path / "good", 3, name="{:03}.jpg")  # two images of one stem are two images
-    bad(tmp_path / "scratch")
-    bad(tmp_path / "scratch", name="{:03}.jpg", masks="../masks/{:03}.png")
-    told = r"masks/000.png would be the mask of .*000.jpg and of .*000.png, .* 2 more; .*--ignore 'scratch/\*.jpg'"
-    with pytest.raises(BadData, match=told):
-        read_folder(tmp_path, AS_FOUND)
-    reading = read_folder(tmp_path, How(Sources(ignore=("scratch/*.jpg",))))
-    assert classes(reading, tmp_path) == {"good": names("good/", 3) | names("good/", 3, name="{:03}.jpg")} | {
-        "scratch": names("scratch/", 3)
-    }
-    assert_masks_are_true(reading)
-    assert len({item.name for item in reading.items if item.defect_type == "good"}) == 6

@@ -1,4 +1,4 @@
-"""Folders in the layouts of the field and of offices, drawn: each with what is to be read in it."""
+"""Folders as people and data sets lay them out, and what each must be read as."""
 
 import unicodedata
 from collections.abc import Callable
