@@ -1,8 +1,11 @@
 """Small images and models, drawn in the test: no network, no weights, no GPU."""
 
+import logging
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,6 +13,10 @@ from unittest.mock import patch
 os.environ |= {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as in a job in the background: what tests start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pandas as pd
@@ -39,10 +46,14 @@ as_shipped = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's seed and store are not those that the test before it left."""
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test's seed, store and log are not those that the test before it left."""
     torch.manual_seed(0)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield
+    for handler in logging.root.handlers[:]:  # of a command run here: its stream ends with the test
+        if type(handler) is logging.StreamHandler:
+            logging.root.removeHandler(handler)
 
 
 def fastflow(*words: object) -> int:
