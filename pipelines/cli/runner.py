@@ -6,7 +6,6 @@ The function that does a command's work is imported in the command's body: PyTor
 
 import functools
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
@@ -37,7 +36,7 @@ def with_exit_code(command: Callable[P, None]) -> Callable[P, None]:
             raise
         except Exception as error:
             if STATE["debug"]:
-                traceback.print_exc()
+                raise
             fault = f"{type(error).__name__}: {error}; this is a fault of ours: --debug says where"
             print(f"error: {fault}", file=sys.stderr)
             raise typer.Exit(FAILED) from error
