@@ -26,12 +26,16 @@ def visible(folder: Path) -> list[Path]:
 def walk(folder: Path) -> Iterator[Path]:
     """All files in a folder and below it, folder by folder and by name, without hidden files and leftovers.
 
-    A link to a folder is given as it is, and not followed.
+    A link to a folder is given as it is, and not followed. Raises OSError at a folder that may not be read.
     """
-    for place, names, files in os.walk(folder):
+    for place, names, files in os.walk(folder, onerror=_raise):
         names[:] = sorted(name for name in names if not is_leftover(name))
         links = [name for name in names if Path(place, name).is_symlink()]
         yield from (Path(place, name) for name in sorted([*files, *links]) if not is_leftover(name))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def file_sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from fastflow.sources import plain, squashed
 
 GOOD = (
     "good goods ok okay normal io pass passed accept accepted fine intact healthy flawless clean free defectfree "
-    "nodefect nodefects gut iordnung inordnung fehlerfrei gutteil gutteile bon bonne bonnes bueno buenos "
+    "nodefect nodefects golden gut iordnung inordnung fehlerfrei gutteil gutteile bon bonne bonnes bueno buenos "
     "bom buono goed dobre 良品 正常 合格 良"
 )
 BAD = (
@@ -25,6 +25,11 @@ MASKS = (
     "mask masks maske masken gt gts groundtruth groundtruths truth seg segs segm segmentation segmentations "
     "segmentationclass segmentationobject segmask segmasks"
 )
+UNCLEAR = (  # made of other images, or not sorted yet
+    "production incoming unlabeled unlabelled unknown unsorted unclassified unsure inbox todo review misc pending "
+    "thumbnail thumbnails thumb thumbs preview previews cache backup backups copy copies tmp temp trash augmented "
+    "augmentation resized prediction predictions pred preds result results output outputs"
+)
 MAYBE_MASKS = "label labels annotation annotations annotated anno annos heatmap heatmaps overlay overlays binary"
 FILLERS = (
     "image images img imgs picture pictures photo photos bild bilder foto fotos teil teile part parts sample samples "
@@ -40,8 +45,8 @@ SPLITS = {
 
 
 class Word(NamedTuple):
-    """`meaning`: good, bad (any defect), defect (a kind of it), masks, maybe_masks, split, filler, number (days,
-    too), or "" for a name of its own; `exact` where the whole name says so, unlike good_2024."""
+    """`meaning`: good, bad (any defect), defect (a kind of it), masks, maybe_masks, unclear, split, filler, number
+    (days, too), or "" for a name of its own; `exact` where the whole name says so, unlike good_2024."""
 
     meaning: str
     exact: bool = True
@@ -52,7 +57,8 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_GOOD, _BAD, _DEFECTS, _MASKS, _MAYBE, _FILLERS = map(_set, (GOOD, BAD, DEFECTS, MASKS, MAYBE_MASKS, FILLERS))
+_GOOD, _BAD, _DEFECTS, _MASKS = map(_set, (GOOD, BAD, DEFECTS, MASKS))
+_MAYBE, _FILLERS, _UNCLEAR = map(_set, (MAYBE_MASKS, FILLERS, UNCLEAR))
 
 
 def tokens(name: str) -> list[str]:
@@ -71,6 +77,8 @@ def word_of(name: str) -> Word:
             return Word(meaning)
     if whole in _DEFECTS:
         return Word("defect")
+    if whole in _UNCLEAR:
+        return Word("unclear")
     if whole in _FILLERS:
         return Word("filler")
     if not whole.strip("0123456789"):
@@ -93,6 +101,11 @@ def _of_words(words: list[str]) -> Word:
     if said & _DEFECTS:
         return Word("defect", exact=exact)
     return Word("" if own else "filler")
+
+
+def without_masks(name: str) -> str:
+    """A name without a mask's words: mask_ok is ok."""
+    return " ".join(token for token in tokens(name) if token not in _MASKS | _MAYBE)
 
 
 def label_of(stem: str) -> str:

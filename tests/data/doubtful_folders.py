@@ -115,6 +115,16 @@ def all_named_after_a_defect(f: Path) -> None:
     good(f, name="scratch_{:03}.png")
 
 
+def thumbnails(f: Path) -> None:
+    for path in good(f / "good"):
+        save(photograph(path.name).resize((8, 8)), f / "thumbnails" / path.name)
+
+
+def not_sorted(f: Path) -> None:
+    good(f / "golden sample")
+    good(f / "production", 2)
+
+
 def by_product(f: Path) -> None:
     for product in ("lid", "bracket"):
         good(f / product / "good")
@@ -201,6 +211,14 @@ DOUBTS: dict[str, Case] = {
     "YOLO": (
         yolo, "4 files of text (YOLO) called as images, not read: labels/000.txt", "--ignore '*.txt'",
         Sources(ignore=("*.txt",)), {"good": names("images/", 4)},
+    ),
+    "thumbnails": (
+        thumbnails, "6 images beside the good ones' folder, left out: thumbnails/000.png", "--ignore 'thumbnails/**'",
+        Sources(ignore=("thumbnails",)), {"good": GOOD},
+    ),
+    "not sorted": (
+        not_sorted, "2 images beside the good ones' folder, left out: production/000.png", "--ignore 'production/**'",
+        Sources(ignore=("production",)), {"good": names("golden sample/", 6)},
     ),
     "all called scratch": (
         all_named_after_a_defect, "6 images all called after a defect, taken as good", "--good '/*'",

@@ -151,6 +151,15 @@ def test_json_without_outlines_is_reported(tmp_path: Path) -> None:
     assert doubt.startswith("6 files of XML (Pascal VOC) called as images, not read")
 
 
+def test_damaged_annotations_are_refused(tmp_path: Path) -> None:
+    good(tmp_path / "good")
+    (tmp_path / "no.json").write_text("[1,2")  # no JSON is no annotation
+    assert not read_folder(tmp_path, AS_FOUND).doubts
+    (tmp_path / "a.json").write_text('{"images": [1], "annotations": ["x"]}')
+    with pytest.raises(BadData, match=r"a\.json cannot be read as annotations .*--ignore 'a\.json'"):
+        read_folder(tmp_path, AS_FOUND)
+
+
 def rows(folder: Path) -> pd.DataFrame:
     """A table of six good images, two of them for the test, and two defective ones, one with its mask."""
     good(folder / "a")

@@ -14,6 +14,7 @@ from pipelines.data.layouts.reading import AS_FOUND, Reading
 from pipelines.data.layouts.recognise import read_folder
 from tests.data.folders import assert_masks_are_true, bad, classes, good, names, stops
 from tests.data.laid_out_folders import LAYOUTS
+from tests.data.odd_folders import ODD
 
 MASK_PLACES = [
     *(f"{{:03}}{end}.png" for end in ("_mask", "_gt", "_GT", "_label", "-mask", "_seg", "_segmentation", " mask")),
@@ -34,9 +35,9 @@ def test_masks_are_masks_under_any_word_at_any_place(tmp_path: Path, masks: str)
     assert not stops(reading)
 
 
-@pytest.mark.parametrize("case", LAYOUTS)
+@pytest.mark.parametrize("case", LAYOUTS | ODD)
 def test_a_layout_is_recognised_and_read_without_a_question(tmp_path: Path, case: str) -> None:
-    layout, kinds, masked = LAYOUTS[case](tmp_path / "mine")
+    layout, kinds, masked = (LAYOUTS | ODD)[case](tmp_path / "mine")
     reading = read_folder(tmp_path / "mine", AS_FOUND)
     assert reading.layout == layout
     assert classes(reading, tmp_path / "mine") == kinds

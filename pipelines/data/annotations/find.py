@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fastflow.errors import BadData
 from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.annotations.coco import add_coco, is_coco, read_json
@@ -14,15 +15,20 @@ YOLO_LINE = re.compile(r"\d+( -?[\d.]+(e-?\d+)?){4,}\s*")
 
 
 def read_annotations(images: Sequence[Path], others: Iterable[Path]) -> Annotated:
-    """`others`: the files that are no images."""
+    """`others`: the files that are no images. Raises BadData where one is damaged."""
     found = Annotated({}, {}, set(), [])
     by_stem = {(path.parent, plain(path.stem)): path for path in images}
     for file in (path for path in others if path.suffix.lower() == ".json"):
         content = read_json(file)
-        if is_coco(content):
-            add_coco(file, content, images, found)
-        elif is_labelme(content):
-            add_labelme(file, content, by_stem, found)
+        try:
+            if is_coco(content):
+                add_coco(file, content, images, found)
+            elif is_labelme(content):
+                add_labelme(file, content, by_stem, found)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # whatever such files may hold
+            raise BadData(
+                f"{file} cannot be read as annotations ({error!r}); mend it, or --ignore {file.name!r}"
+            ) from error
     return found
 
 

@@ -16,6 +16,7 @@ from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import How, Reading, glob_of
 from pipelines.data.layouts.tree import Tree
 from pipelines.data.layouts.unsaid import Evidence, say_unsaid
+from pipelines.data.words import label_of
 
 
 def read_folders(tree: Tree, how: How, roles: Mapping[Path, str], said: Annotated) -> tuple[Reading, Places]:
@@ -27,7 +28,9 @@ def read_folders(tree: Tree, how: How, roles: Mapping[Path, str], said: Annotate
     folder, places = tree.folder, Places(tree.folder)
     files = [path for path in tree.images if roles.get(path) != "ignore"]
     found = find_masks(files, places, roles)
-    images = sorted(path for path in files if path not in found.files | found.unsure)
+    objects = _single_objects(found.files, roles)
+    found.files.difference_update(objects)
+    images = sorted(set(files) - found.files - found.unsure - objects)
     private = [path for path in images if places[path].split == "private" and path not in roles]
     images = sorted(set(images) - set(private))
     classes = classify(images, places, roles)
@@ -49,8 +52,15 @@ def read_folders(tree: Tree, how: How, roles: Mapping[Path, str], said: Annotate
         "good or not?": classes.unsaid,
         "masks called as no image": pairs.orphans,
         "masks of good images": of_good,
+        "masks of single objects": sorted(objects),
     }
     return Reading("", named(items, folder), doubts, left_out, apart), places
+
+
+def _single_objects(masks: set[Path], roles: Mapping[Path, str]) -> set[Path]:
+    """Masks that number objects, beside others that number classes: Pascal VOC's, as CVAT exports them."""
+    by_class = any(path.parent.name == "SegmentationClass" for path in masks)
+    return {path for path in masks if by_class and path.parent.name == "SegmentationObject" and path not in roles}
 
 
 def _split(
@@ -70,7 +80,8 @@ def _no_good(tree: Tree, images: Sequence[Path]) -> str:
     there = sorted({path.parent for path in images} - {tree.folder})
     listed = ", ".join(f"{place.relative_to(tree.folder)}/" for place in there[:5]) or "no folder of images"
     more = f" and {len(there) - 5} more" if len(there) > 5 else ""
-    say = f"; say which are good: --good {glob_of(tree.folder, there[0])}" if there else ""
+    likely = [place for place in there if not label_of(place.name)]
+    say = f"; say which are good: --good {glob_of(tree.folder, likely[0])}, or all: --good '**'" if likely else ""
     return (
         f"{tree.folder} holds no good image; expected images in it, in good/ or in train/good; it has {listed}{more}, "
         f"{counted(len(images), 'image')}{say}"

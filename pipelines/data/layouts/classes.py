@@ -1,5 +1,6 @@
 """Of each image: good, a kind of defect, or not said, by what the folders above it are called."""
 
+import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from fastflow.index import GOOD
 from fastflow.sources import plain
 from pipelines.data.layouts.places import Place, Places
 from pipelines.data.layouts.reading import Doubt, quoted
+from pipelines.data.words import word_of
 
 DEFECT = "defect"  # a kind of defect without a name
 
@@ -45,7 +47,7 @@ def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) 
             classes.unsaid.append(path)
         elif place.good_at:
             classes.of[path] = GOOD
-        elif kind := kind_of(place, level):
+        elif kind := kind_of(place, level) if not place.unclear else "":
             classes.of[path] = kind
         else:
             classes.unsaid.append(path)
@@ -56,7 +58,8 @@ def kind_of(place: Place, level: int) -> str:
     """The name of the folder at the depth where others say good, or "": a number only where nothing else is."""
     own = [(name, word) for name, word in zip(place.names, place.words, strict=True) if word.meaning != "good"]
     if level < len(place.names) and place.words[level].meaning not in ("number", "good"):
-        return place.names[level]
+        finer = [name for name, word in own[level + 1 :] if word.meaning == "defect"]  # NG/scratch
+        return finer[0] if finer and place.words[level].meaning == "bad" else place.names[level]
     names = [name for name, word in own if word.meaning != "number"]
     return names[0] if names else place.names[level] if level < len(own) else ""
 
@@ -78,11 +81,12 @@ def _refuse_several_sets(images: Sequence[Path], places: Places) -> None:
     """Data sets of several products lie side by side, each with its train and test."""
     above = {place.before for place in map(places.__getitem__, images) if place.split}
     unlike = {names for names in above if names}
-    if len(unlike) > 1:
+    if len(unlike) > 1 and not any(word_of(name).meaning == "good" for names in unlike for name in names):
         first = sorted("/".join(names) for names in unlike)
+        one = shlex.quote(str(places.folder / first[0]))
         raise BadData(
             f"{places.folder} holds {len(first)} data sets, each with its own train or test: {', '.join(first[:3])}"
-            f"{', ...' if len(first) > 3 else ''}; read one: fastflow init {places.folder / first[0]} --name ..."
+            f"{', ...' if len(first) > 3 else ''}; read one: fastflow init {one} --name ..."
         )
 
 
@@ -103,7 +107,7 @@ def _doubts_of_good(good: Sequence[Path], places: Places) -> list[Doubt]:
     products = sorted({key[1:] for key in count if any(part.strip("0123456789-_. ") for part in key[1:])})
     if len(products) > 1:
         listed = ", ".join("/".join(names) for names in products[:3])
-        one = f"fastflow init {places.folder / Path(*products[0])} --name ..."
+        one = f"fastflow init {shlex.quote(str(places.folder / Path(*products[0])))} --name ..."
         doubts.append(Doubt(f"good images lie in {len(products)} folders ({listed}), taken as one product", (one,)))
     return doubts
 

@@ -13,7 +13,7 @@ from fastflow.marks import MaskRule
 from fastflow.pairing import Pairs
 from pipelines.core.names import counted
 from pipelines.core.progress import progress
-from pipelines.data.layouts.reading import Doubt, glob_of, quoted, some
+from pipelines.data.layouts.reading import Doubt, glob_of, pattern_of, quoted, some
 
 Masks = Mapping[Path, tuple[Path | Drawing, ...]]
 
@@ -68,7 +68,9 @@ def pair_doubts(
     if wrong := [path for path, defect in zip([*good, *of_good], marked, strict=True) if defect]:
         told = f"{counted(len(wrong), 'good image')} with masks that mark a defect: {some(wrong, folder)}"
         one = quoted(wrong[0].relative_to(folder).as_posix())
-        yield Doubt(told, (f"--defects {one}", f"--ignore {one}"))
+        first = masks[wrong[0]][0] if wrong[0] in masks else wrong[0]
+        all_masks = f"--ignore {quoted(pattern_of(first.name))}" if isinstance(first, Path) else ""
+        yield Doubt(told, tuple(filter(None, (f"--defects {one}", f"--ignore {one}", all_masks))))
 
 
 def _own_folder(mask: Path, image: Path) -> bool:

@@ -95,9 +95,8 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
             told = f"masks hold the labels {_listed(numbers)}; 255 often means: not to be counted"
             yield Doubt(told, ("--ignore-value 255",))
         else:
-            yield Doubt(
-                f"masks hold the labels {_listed(numbers)}, all taken as defect", ("--mask-values",), stops=False
-            )
+            told = f"masks hold the labels {_listed(numbers)}, all taken as defect"
+            yield Doubt(told, (f"--mask-values {numbers[0]}",), stops=False)
 
 
 def _listed(numbers: Sequence[int]) -> str:

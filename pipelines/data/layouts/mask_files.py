@@ -14,10 +14,12 @@ from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import Doubt, glob_of, quoted
+from pipelines.data.words import without_masks, word_of
 
 SAMPLE = 5  # files of a group that are opened
 FEW_COLOURS, COVERED = 4, 0.98  # so many colours cover so much of a mask
 NEAR = 12  # grey levels from black or white: what JPEG makes of them
+CLASSES = ("good", "bad", "defect")  # what a folder's name may say of its images
 MOST_PLACES = 100  # folders without a mask's word that are looked into
 
 
@@ -45,20 +47,27 @@ def _in_mask_folders(files: Iterable[Path], images: Sequence[Path], places: Plac
     groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in files:
         groups[places[path].mask_root, places[path].masks].append(path)
+    alike = {root: look_like_masks(group) for (root, _), group in groups.items()}
+    named = [root for root in alike if not alike[root] and without_masks(root.name)]
+    if any(word_of(without_masks(root.name)).meaning in CLASSES for root in named):
+        for root in named:  # of masks that people wear: mask_ok and mask_torn
+            places.are_photographs(root)
+    else:
+        named = []
     outside = {plain(path.stem) for path in images if not places[path].masks}
     for (root, word), group in groups.items():
         glob = quoted(f"{root.as_posix()}/**")
         told = f"{counted(len(group), 'file')} in {root}/"
-        paired = sum(any(key in outside for key in keys(path.stem)) for path in group)
         options = (f"--masks {glob}", f"--defects {glob}", f"--ignore {glob}")
-        if look_like_masks(group):
+        if alike[root]:
             found.files.update(group)
+            paired = sum(any(key in outside for key in keys(path.stem)) for path in group)
             if word == "maybe_masks" and paired < len(group) / 2:
                 found.doubts.append(Doubt(f"{told} look like masks, but are not called as images", options))
-        elif word == "masks":
+        elif word == "masks" and root not in named:
             found.files.update(group)
             found.doubts.append(Doubt(f"{told} look like photographs; taken as masks", options))
-        else:
+        elif root not in named:
             found.unsure.update(group)
             found.doubts.append(Doubt(f"{told} look like photographs; left out", options))
 

@@ -1,9 +1,10 @@
 """What the folders above a file say of it: its part of the data set, its class, whether it is a mask."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.data.words import Word, word_of
+from pipelines.data.words import Word, without_masks, word_of
 
 
 class Place(NamedTuple):
@@ -19,6 +20,11 @@ class Place(NamedTuple):
     before: tuple[str, ...]
 
     @property
+    def unclear(self) -> bool:
+        """Whether a folder says that its images are made of others, as thumbnails, or not sorted yet."""
+        return any(word.meaning == "unclear" for word in self.words)
+
+    @property
     def good_at(self) -> list[int]:
         """Where in `names` a folder says good."""
         return [number for number, word in enumerate(self.words) if word.meaning == "good"]
@@ -31,24 +37,33 @@ class Places:
         self.folder = folder
         self._of_files: dict[Path, Place] = {}
         self._of_folders: dict[Path, Place] = {}
+        self._photographs: set[Path] = set()
+
+    def are_photographs(self, root: Path) -> None:
+        """A folder, relative, holds no masks for all that its name says; what else the name says counts."""
+        self._photographs.add(root)
+        self._of_files.clear()
+        self._of_folders.clear()
 
     def __getitem__(self, file: Path) -> Place:
         if (known := self._of_files.get(file)) is not None:
             return known
         folder = file.parent
         if folder not in self._of_folders:
-            self._of_folders[folder] = _place(folder.relative_to(self.folder))
+            self._of_folders[folder] = _place(folder.relative_to(self.folder), self._photographs)
         self._of_files[file] = self._of_folders[folder]
         return self._of_files[file]
 
 
-def _place(where: Path) -> Place:
+def _place(where: Path, photographs: Collection[Path]) -> Place:
     split, masks, root = "", "", Path()
     names: list[str] = []
     words: list[Word] = []
     before: tuple[str, ...] = ()
     for depth, name in enumerate(where.parts, 1):
         word = word_of(name)
+        if word.meaning in ("masks", "maybe_masks") and Path(*where.parts[:depth]) in photographs:
+            word = word_of(without_masks(name))
         if word.meaning == "split":
             if not split:
                 before = tuple(names)

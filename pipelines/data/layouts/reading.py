@@ -1,5 +1,6 @@
 """What a folder is read as, before anything is copied: its images, its doubts, and what is left out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +54,11 @@ def some(paths: Sequence[Path], folder: Path, *, most: int = 3) -> str:
 def glob_of(folder: Path, place: Path) -> str:
     """A glob, quoted for the shell, of all that lies in a place of the folder."""
     return quoted(f"{place.relative_to(folder).as_posix()}/**" if place != folder else "/*")
+
+
+def pattern_of(name: str) -> str:
+    """A glob of files called alike: x[0-9]*.png."""
+    return re.sub(r"\d+", "[0-9]*", name)
 
 
 def quoted(glob: str) -> str:

@@ -37,7 +37,8 @@ def read_folder(source: Path, how: How) -> Reading:
     reading = read_table(table, how) if table else None if globs else read_visa(folder, how)
     if reading:
         taken = {path for item in reading.items for path in (item.image, *item.masks)}
-        reading = reading._replace(left_out={"not in the table": [p for p in tree.images if p not in taken]})
+        rest = [path for path in tree.images if path not in taken]
+        reading = reading._replace(left_out={"not in the table": rest, ANNOTATIONS: [table] if table else []})
     else:
         reading = _by_folders(tree, how, roles)
     return reading._replace(

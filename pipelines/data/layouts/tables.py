@@ -12,6 +12,7 @@ import pandas as pd
 
 from fastflow.arrange import Item, named, split_good
 from fastflow.errors import BadData
+from fastflow.files import walk
 from fastflow.index import GOOD
 from pipelines.core.names import counted
 from pipelines.data.layouts.classes import DEFECT
@@ -87,7 +88,10 @@ def read_table(path: Path, how: How) -> Reading:
         raise BadData(
             f"{path} has the columns {', '.join(map(str, table))}; needed are image_path and gt_label or defect_type"
         )
-    rows = list(_rows(table, path))
+    by_name: dict[str, list[Path]] = {}
+    for file in walk(path.parent):
+        by_name.setdefault(file.name, []).append(file)
+    rows = [row._replace(image=_there(row.image, by_name)) for row in _rows(table, path)]
     return reading_of(rows, f"table {path.name}", path.parent, how)
 
 
@@ -102,6 +106,13 @@ def _rows(table: pd.DataFrame, path: Path) -> Iterator[Row]:
         image = path.parent / str(row["image_path"]).strip().replace("\\", "/")
         has_mask = mask and mask.casefold() not in ("nan", "none", "null", "-")
         yield Row(image, kind, split, path.parent / mask.replace("\\", "/") if has_mask else None)
+
+
+def _there(path: Path, by_name: dict[str, list[Path]]) -> Path:
+    """The file, or the only one of its name below the table's folder."""
+    if path.is_file() or len(by_name.get(path.name, [])) != 1:
+        return path
+    return by_name[path.name][0]
 
 
 def _kind(label: str, defect_type: str, where: str) -> str:

@@ -1,6 +1,5 @@
 """Classes of images of which their folders say nothing: by annotations, masks, their own names, or as the rest."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from pipelines.core.names import counted
 from pipelines.data.annotations.outline import Annotated
 from pipelines.data.layouts.classes import DEFECT, Classes
 from pipelines.data.layouts.marked import Masks, marks_defect
-from pipelines.data.layouts.reading import Doubt, glob_of, quoted, some
+from pipelines.data.layouts.reading import Doubt, glob_of, pattern_of, quoted, some
 from pipelines.data.words import label_of
 
 NEARLY_ALL = 0.9
@@ -41,13 +40,15 @@ def say_unsaid(classes: Classes, evidence: Evidence) -> Classes:
     of |= {path: DEFECT if defect else GOOD for path, defect in zip(marked, defects, strict=True)}
     rest = [path for path in unsaid if path not in of]
     labels = {path: label_of(path.stem) for path in rest}
-    if len(set(labels.values())) > 1 and set(labels.values()) - {"", "good"}:
+    told_bad = set(labels.values()) - {"", "good"}
+    if told_bad and (len(set(labels.values())) > 1 or GOOD in of.values()):
         of |= {path: label if label not in ("", "good") else GOOD for path, label in labels.items()}
         return Classes(of, [], [*doubts, *_nameless(labels, evidence.folder)])
     if rest and said_good:
         told = f"{counted(len(rest), 'image')} beside the good ones' folder, left out: {some(rest, evidence.folder)}"
         return Classes(of, rest, [*doubts, Doubt(told, _options(rest, of, evidence.folder))])
-    why = _why_doubtful(kinds, len(listed) + len(marked), labels)
+    rest_is_good = set(labels.values()) == {"good"}
+    why = "" if rest_is_good else _why_doubtful(kinds, len(listed) + len(marked), labels)
     if rest and why:
         told = f"{counted(len(rest), 'image')} {why}, taken as good: {some(rest, evidence.folder)}"
         doubts.append(Doubt(told, _options(rest, of, evidence.folder)))
@@ -85,13 +86,8 @@ def _options(paths: Sequence[Path], others: Mapping[Path, str] | Sequence[Path],
     elsewhere = {path.parent for path in others}
     globs = [glob_of(folder, place) for place in places[:2]]
     if elsewhere & set(places):
-        patterns = {_pattern(path.name) for path in paths}
-        if len(patterns) > 1 or patterns & {_pattern(path.name) for path in others}:
+        patterns = {pattern_of(path.name) for path in paths}
+        if len(patterns) > 1 or patterns & {pattern_of(path.name) for path in others}:
             return ("--good GLOB", "--defects GLOB")
         globs = [quoted(patterns.pop())]
     return tuple(" ".join(f"{option} {glob}" for glob in globs) for option in ("--good", "--defects", "--ignore"))
-
-
-def _pattern(name: str) -> str:
-    """A glob of files called alike: x[0-9]*.png."""
-    return re.sub(r"\d+", "[0-9]*", name)
