@@ -55,8 +55,10 @@ def show(reading: Reading, source: Path, how: How, folder: Path) -> None:
     """The table to the log; a contact sheet and a list of all files into `folder`."""
     log.info("%s", table(reading, source))
     sheet, every = folder / "contact_sheet.html", folder / "files.csv"
-    write_sheet(reading, source, how.rule, sheet)
-    write_list(reading, source if source.is_dir() else source.parent, every)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock"):  # two calls for one name write the same files
+        write_sheet(reading, source, how.rule, sheet)
+        write_list(reading, source if source.is_dir() else source.parent, every)
     log.info("\nsee it in pictures: %s\nevery file:         %s\n", sheet, every)
 
 
