@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from fastflow.checkpoint import save_checkpoint
 from fastflow.detector import Scores, Sizes
 from fastflow.export.about import ABOUT, BadExport
-from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
-from fastflow.export.runner import FILES, open_export, open_file
-from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
+from fastflow.export.runner import FILES, PRECISIONS, open_export, open_file
 from fastflow.files import file_sha256
-from fastflow.model import FastFlow
+from fastflow.trained import TrainedDetector
 from pipelines import prepare
 from pipelines.core import progress
 from pipelines.core.params import read_params
@@ -27,30 +25,10 @@ from tests.scoring.export_kit import images, model_of, scores_of, sizes_of
 from tests.stages import write_tiny_params
 
 
-def write(folder: Path, runtime: str, precision: str, model: FastFlow, threshold: float) -> None:
-    graph = ScoringGraph(model, threshold=threshold)
-    if runtime == "torch":
-        write_torch(graph, folder)
-        return
-    write_onnx(graph, folder)
-    if precision == "int8":
-        write_int8(folder, images(16))
-    if runtime == "openvino":
-        write_openvino(folder)
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the exporters' own
 @pytest.mark.parametrize(
-    ("runtime", "precision"),
-    [
-        ("onnx", "fp32"),
-        ("openvino", "fp32"),
-        ("openvino", "bf16"),
-        ("torch", "fp32"),
-        ("onnx", "int8"),
-        ("openvino", "int8"),
-    ],
+    ("runtime", "precision"), [(runtime, one) for runtime, allowed in PRECISIONS.items() for one in allowed]
 )
 def test_every_format_scores_as_the_checkpoint_alone_and_in_batches(
     tmp_path: Path, runtime: str, precision: str
@@ -58,8 +36,10 @@ def test_every_format_scores_as_the_checkpoint_alone_and_in_batches(
     model = model_of(letterbox=True)
     pixels, sizes = images(LEAST_IMAGES), sizes_of(LEAST_IMAGES, model)
     threshold = float(np.sort(scores_of(model, 0, pixels, sizes).pred_score)[[9, 10]].mean())  # half are anomalous
-    write(tmp_path, runtime, precision, model, threshold)
-    assert [p.name for p in tmp_path.glob("model.[oxp]*")] == [FILES[runtime]]
+    calibration = images(16) if precision == "int8" else None
+    detector = TrainedDetector(model=model, threshold={"image": threshold})
+    export.write_model(detector, tmp_path, runtime=runtime, precision=precision, images=calibration)
+    assert [p.name for p in tmp_path.glob("model.*") if p.suffix != ".bin"] == [FILES[runtime]]
     run = open_file(tmp_path, runtime=runtime, precision=precision, threads=1)
     table = compare(lambda batch, part=None: scores_of(model, threshold, batch, part), run, pixels, sizes)
     if precision == "fp32":
