@@ -1,7 +1,7 @@
 """Break each remedy in a copy of the project, and see that the test of its fault fails: python -m tests.faults.mutate
 
 A test that cannot fail proves nothing. Prints a line a remedy. Exit code 1: a broken one goes unnoticed. 2: the list
-does not fit the project, or a test fails though nothing is broken; then no mutation is tried.
+does not fit the project, and no test was run; or a test fails though nothing is broken, and so shows nothing.
 """
 
 import ast
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,34 +116,36 @@ def run_test(test: str, project: Path, *, trials: str) -> int:
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False).returncode
 
 
-def noticed(mutation: Mutation) -> bool:
+@cache
+def passes(test: str) -> bool:
+    """Whether the test passes where nothing is broken: one that fails there notices nothing."""
+    with copied() as project:
+        return run_test(test, project, trials="0") == PASSED
+
+
+def verdict(mutation: Mutation) -> str:
     """Whether the test fails in a copy with the mutation."""
+    if not passes(mutation.test):
+        return "UNUSABLE"
     with copied() as project:
         file = project / mutation.file
         file.write_text(file.read_text().replace(mutation.old, mutation.new))
-        return run_test(mutation.test, project, trials="1") == FAILED
+        return "noticed" if run_test(mutation.test, project, trials="1") == FAILED else "MISSED"
 
 
 def main() -> int:
     only = sys.argv[1:]
-    chosen = [mutation for mutation in MUTATIONS if not only or mutation.remedy in only]
-    faults = stale(MUTATIONS) + [
-        f"there is no remedy {name!r}" for name in only if name not in {m.remedy for m in chosen}
-    ]
-    if not faults:
-        with copied() as project:
-            for test in dict.fromkeys(mutation.test for mutation in chosen):
-                if (code := run_test(test, project, trials="0")) != PASSED:
-                    faults.append(f"pytest ends with {code} where nothing is broken: {test}")
-    if faults:
+    known = {mutation.remedy for mutation in MUTATIONS}
+    if faults := stale(MUTATIONS) + [f"there is no remedy {name!r}" for name in only if name not in known]:
         print("no mutation was tried:\n  " + "\n  ".join(faults), file=sys.stderr)
         return STALE
-    missed = 0
-    for mutation in chosen:
-        found = noticed(mutation)
-        missed += not found
-        print(f"{'noticed' if found else 'MISSED':8} {mutation.remedy:24} {mutation.test.split('::')[-1]}", flush=True)
-    return int(missed > 0)
+    verdicts = set()
+    for mutation in MUTATIONS:
+        if not only or mutation.remedy in only:
+            found = verdict(mutation)
+            verdicts.add(found)
+            print(f"{found:8} {mutation.remedy:24} {mutation.test.split('::')[-1]}", flush=True)
+    return STALE if "UNUSABLE" in verdicts else int("MISSED" in verdicts)
 
 
 if __name__ == "__main__":
