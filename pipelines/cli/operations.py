@@ -73,9 +73,9 @@ def flow(
     no_promote: Annotated[bool, typer.Option("--no-promote", help="do not ask the gate")] = False,
 ) -> None:
     """Run the Prefect flow that retrains what has changed, with no server at all."""
-    from pipelines.orchestration.flows import retrain_now
+    from pipelines.orchestration.flows import retrain_now  # first: Prefect sets no log up where there is one
 
-    retrain_now(category, epochs=epochs, force=force, promote=not no_promote)
+    runner.with_exit_code(retrain_now)(category, epochs=epochs, force=force, promote=not no_promote)
 
 
 def retrain(context: typer.Context) -> None:
@@ -107,7 +107,8 @@ def convert(model: str, to: Path) -> None:
     convert(model, to)
 
 
-runner.add_to(app, up, down, status, deploy, ui, schedule, flow, champion, follow, convert)
+runner.add_to(app, up, down, status, deploy, ui, schedule, champion, follow, convert)
+app.command()(flow)
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command(context_settings=PASSED_ON)(runner.with_exit_code(retrain))
 
