@@ -22,7 +22,7 @@ from pipelines.data.layouts.show import rows_of
 
 SHOWN = 6  # of a class
 MOST_ROWS = 40
-SIDE = 240  # pixels of a picture's longer side
+SIDE = 160  # pixels of a picture's longer side
 RED, BLUE = (255, 0, 60), (0, 120, 255)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 

@@ -21,6 +21,7 @@ from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import ANNOTATIONS, Doubt, How, Reading, quoted, some
 from pipelines.data.layouts.tables import find_table, read_table, read_visa
 from pipelines.data.layouts.tree import Tree, look
+from pipelines.data.layouts.unsaid import WITHOUT_MASK
 
 
 def read_folder(source: Path, how: How) -> Reading:
@@ -56,6 +57,8 @@ def _by_folders(tree: Tree, how: How, roles: Mapping[Path, str]) -> Reading:
         tool = "Roboflow, " if any(path.name == "_annotations.coco.json" for path in said.read) else ""
         name = f"{tool}{name} with the outlines of {counted(len(said.read), 'JSON file')}"
     doubts = [*reading.doubts, *_notes(reading.items, places, roles)]
+    if name == "DAGM":  # whose good images have no mask
+        doubts = [doubt._replace(stops=doubt.stops and WITHOUT_MASK not in doubt.text) for doubt in doubts]
     if said.remarks:
         doubts.append(Doubt(remarks(said), (), stops=False))
     bare = [item.image for item in reading.items if item.defect_type == GOOD and _only_by_default(item, places, roles)]

@@ -13,6 +13,7 @@ from pipelines.data.layouts.marked import Masks, marks_defect
 from pipelines.data.layouts.reading import Doubt, glob_of, pattern_of, quoted, some
 from pipelines.data.words import label_of
 
+WITHOUT_MASK = "without a mask, where others have one"
 NEARLY_ALL = 0.9
 
 
@@ -64,7 +65,7 @@ def _items_in_folders(of: Mapping[Path, str], evidence: Evidence) -> bool:
 def _why_doubtful(kinds: Sequence[str], others: int, labels: Mapping[Path, str]) -> str:
     """Why images of which nothing is said may be no good ones; "" where they are alone, or beside defects."""
     if others:
-        return "without a mask, where others have one"
+        return WITHOUT_MASK
     if unclear := [kind for kind in kinds if not label_of(kind)]:
         return f"beside {', '.join(unclear[:3])}"
     return "all called after a defect" if set(labels.values()) - {"", "good"} else ""
