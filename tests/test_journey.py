@@ -23,6 +23,7 @@ INIT = "fastflow init ~/photos/bracket --name bracket"
 SERVE = "fastflow serve --model models:/fastflow-bracket@champion"
 MVTEC = "fastflow init mvtec_ad --name bottle"
 BACK = "fastflow init data/own/bracket --name bracket"
+ACCURACY = "python -m benchmarks.accuracy --data-root DIR --category NAME --weights imagenet --seeds 1"
 OTHERWISE = {
     "make demo": "tests/demo/test_demo.py and tests/test_pipeline.py: minutes",
     "make test": "this is it",
@@ -30,6 +31,7 @@ OTHERWISE = {
     MVTEC: "its report needs the network; tests/data/test_add_category.py",
     BACK: "the same",
     SERVE: "the test below: it does not end by itself",
+    ACCURACY: "DIR and NAME are the reader's; tests/benchmarks/test_accuracy.py",
 }
 SAYS = {  # exit code and words, where they are not 0 and any
     "fastflow rollback bracket": (2, "no previous champion"),
