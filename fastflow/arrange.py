@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import DEFECT, SUFFIXES, BadImage
+from fastflow.decode import DEFECT, SUFFIXES
+from fastflow.errors import BadImage
 from fastflow.files import file_sha256, printable
 from fastflow.index import GOOD, mask_path
 from fastflow.marks import MaskRule, at_size, read_marks, united, upright_size

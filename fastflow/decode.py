@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
-from fastflow.errors import BadData
+from fastflow.errors import BadImage
 from fastflow.files import walk
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
@@ -28,10 +28,6 @@ MAX_PIXELS = 100_000_000
 IGNORED, DEFECT = 128, 255  # of a mask that leaves pixels out
 LOSSY_DEFECT = 128  # the lowest defective level of a mask in a lossy file
 Source = Path | IO[bytes]
-
-
-class BadImage(BadData):
-    """A file that cannot be used as an image; the message names it and says why."""
 
 
 class Sent(io.BytesIO):

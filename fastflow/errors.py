@@ -7,6 +7,10 @@ class BadData(ValueError):
     """Images, masks or folders that cannot be used."""
 
 
+class BadImage(BadData):
+    """A file that cannot be used as an image; the message names it and says why, and behind `; ` what to do."""
+
+
 class NonFiniteLoss(RuntimeError):
     """The loss became NaN or infinite: the training is over, its model worthless. `rows`: the images it came from."""
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import BadImage, Source, fitted, open_image, to_rgb
+from fastflow.decode import Source, fitted, open_image, to_rgb
+from fastflow.errors import BadImage
 
 TOLERANCE = 0.035
 """Aspect ratios that differ by less than this share count as equal: a picture is stretched so much, and not padded."""

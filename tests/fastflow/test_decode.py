@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastflow.decode import BadImage, read_image, read_mask
+from fastflow.decode import read_image, read_mask
+from fastflow.errors import BadImage
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from fastflow.decode import BadImage, _coverage, open_image, read_image, read_mask, resize_mask
+from fastflow.decode import _coverage, open_image, read_image, read_mask, resize_mask
+from fastflow.errors import BadImage
 from fastflow.evaluation import score_images
 from fastflow.maps import resize_map
 from fastflow.model import FastFlow

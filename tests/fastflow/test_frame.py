@@ -10,7 +10,7 @@ from PIL import Image
 
 from fastflow.config import FastFlowConfig
 from fastflow.data import read_masks
-from fastflow.decode import BadImage
+from fastflow.errors import BadImage
 from fastflow.frame import TOLERANCE, Frame, fitting_size, framed, picture_shape
 from fastflow.maps import OwnMaps
 from fastflow.presets import PRESETS, preset

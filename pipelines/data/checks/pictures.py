@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import BadImage, is_defect, is_ignored, mask_levels, open_image, to_rgb
+from fastflow.decode import is_defect, is_ignored, mask_levels, open_image, to_rgb
+from fastflow.errors import BadImage
 from pipelines.data.checks.finding import Finding, finding
 
 THUMBNAIL = 32

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import DEFECT, IGNORED, BadImage, open_image, to_rgb
+from fastflow.decode import DEFECT, IGNORED, open_image, to_rgb
+from fastflow.errors import BadImage
 from fastflow.files import printable, write_text
 from fastflow.index import GOOD
 from fastflow.marks import MaskRule

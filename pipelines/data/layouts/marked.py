@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fastflow.arrange import Drawing, Item, marks_of
-from fastflow.decode import DEFECT, BadImage
-from fastflow.errors import BadData
+from fastflow.decode import DEFECT
+from fastflow.errors import BadData, BadImage
 from fastflow.index import GOOD
 from fastflow.marks import MaskRule
 from fastflow.pairing import Pairs

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import DEFECT, BadImage, open_image, to_rgb
+from fastflow.decode import DEFECT, open_image, to_rgb
+from fastflow.errors import BadImage
 from fastflow.index import GOOD
 from fastflow.marks import MaskRule, upright_size
 from pipelines.core.names import counted

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastflow.decode import BadImage, open_image, to_rgb
+from fastflow.decode import open_image, to_rgb
+from fastflow.errors import BadImage
 from fastflow.pairing import beginnings, beside, keys
 from fastflow.sources import plain
 from pipelines.core.names import counted
