@@ -77,12 +77,14 @@ def arrange(
     mask_values: Globs = (),
     ignore_value: str | None = None,
     test_fraction: float = 0.2,
+    page: int | None = None,
 ) -> Path:
     """Copies your own folder to a new one in MVTec AD's layout: `evaluate` takes it, and `fit` its train/good.
 
     The globs say what each image is (`fastflow.sources`); a mask belongs to the image of its stem (`fastflow.pairing`).
     Where no `test_good` are named, `test_fraction` of the good ones are set apart. `mask_values` are numbers or #rrggbb
     that mean defect, `ignore_value` one that is kept out of the evaluation (`fastflow.marks`).
+    `page`: of images of several pages the one that counts; `fit` then needs it, too.
 
     Raises:
         BadData: a glob names nothing, an image is named by none, a mask belongs to no image or to several.
@@ -90,7 +92,7 @@ def arrange(
     """
     said = Sources(*map(_globs, (good, test_good, defects, masks, ignore)))
     rule = MaskRule(masks_inverted, _globs(mask_values), ignore_value)
-    arrange_folder(Path(folder), Path(to), said, rule, test_fraction=test_fraction)
+    arrange_folder(Path(folder), Path(to), said, rule, test_fraction=test_fraction, page=page)
     return Path(to)
 
 
@@ -114,8 +116,9 @@ def fit(
     """Learns what good parts look like (FastFlow, section 3).
 
     `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`); `config`: image_size and
-    image_area (`fastflow.sizes.config_for`; by default the images' own shape), any field of
-    `fastflow.config.FastFlowConfig`. `weights`: imagenet, random, or a .safetensors file (`fastflow.weights`).
+    image_area (`fastflow.sizes.config_for`; by default the images' own shape), value_range (black and white of files
+    deeper than 8 bits; by default what the images need), page, any field of `fastflow.config.FastFlowConfig`.
+    `weights`: imagenet, random, or a .safetensors file (`fastflow.weights`).
     `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen, for a
     threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
     `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for those of the folds, before it.

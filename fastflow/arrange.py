@@ -34,13 +34,15 @@ class Drawing(Protocol):
 
 
 class Item(NamedTuple):
-    """One image and where it goes: `split` train or test, `defect_type` a folder's name; `name` is its file's."""
+    """One image and where it goes: `split` train or test, `defect_type` a folder's name; `name` is its file's, `page`
+    the one that is read where it holds several."""
 
     image: Path
     split: str
     defect_type: str
     masks: tuple[Path | Drawing, ...] = ()
     name: str = ""
+    page: int | None = None
 
     @property
     def target(self) -> str:
@@ -154,8 +156,8 @@ def marks_of(item: Item, rule: MaskRule) -> NDArray[np.uint8]:
         BadImage: a mask that cannot be read.
     """
     try:
-        width, height = upright_size(item.image)
-    except OSError:  # the check names it
+        width, height = upright_size(item.image, item.page)
+    except (OSError, EOFError):  # the check names it
         width, height = 0, 0
     several = []
     for mask in item.masks:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from fastflow.pixels.meaning import PixelRule
 from fastflow.score import SCORES
 
 FeatureNorm = Literal["layer", "layer_affine", "channel", "none"]
@@ -26,6 +27,12 @@ class FastFlowConfig:
     """(height, width) in pixels that the backbone sees."""
     letterbox: bool = False
     """True: a picture of another shape is padded to image_size; False: it is stretched, as older models do."""
+    decoding: int = 1
+    """`version` of `fastflow.pixels.meaning.PixelRule`: 1 as older models read images, 2 as they were meant."""
+    value_range: tuple[float, float] | None = None
+    """The numbers that are black and white, of files of more than 8 bits; None: as each file declares."""
+    page: int | None = None
+    """The page that is read of files that hold several, from 1; None: such files are refused."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     """Of the pixels in 0..1, per channel, as the backbone was trained."""
     std: tuple[float, float, float] = IMAGENET_STD
@@ -54,6 +61,12 @@ class FastFlowConfig:
         self._check("layers", len(self.layers) > 0 and _whole(self.layers), "at least one index, [1, 2, 3]")
         size = self.image_size
         self._check("image_size", len(size) == 2 and _whole(size) and min(size) > 0, "[height, width], whole and > 0")
+        self._check("decoding", self.decoding in (1, 2), "1 or 2")
+        if self.value_range is not None:
+            object.__setattr__(self, "value_range", tuple(self.value_range))
+            low, high = self.value_range if len(self.value_range) == 2 else (0.0, 0.0)
+            self._check("value_range", low < high, "[low, high], low being black and below high, or null")
+        self._check("page", self.page is None or (isinstance(self.page, int) and self.page >= 1), "1 or more, or null")
         self._check("mean", len(self.mean) == 3, "three numbers")
         self._check("std", len(self.std) == 3 and min(self.std) > 0, "three numbers > 0")
         self._check("feature_norm", self.feature_norm in get_args(FeatureNorm), f"one of {get_args(FeatureNorm)}")
@@ -68,6 +81,11 @@ class FastFlowConfig:
     def _check(self, name: str, valid: bool, allowed: str) -> None:
         if not valid:
             raise ValueError(f"model: {name} is {getattr(self, name)!r}; allowed: {allowed}")
+
+    @property
+    def rule(self) -> PixelRule:
+        """How image files become pixels."""
+        return PixelRule(self.value_range, self.page, self.decoding)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -1,9 +1,7 @@
 """From an image file to pixels, written once: every reader of images goes through here.
 
-Meaning of each mode, as 8-bit RGB: 1, L, P, RGB as they are (of 16 bits a colour, the upper 8); LA, PA, RGBA over
-black; CMYK converted; 16-bit grey (I;16) and 32-bit integers (I) holding 16-bit values divided by 257; floats (F)
-in 0..1 times 255. Values outside these ranges are refused, not clipped. EXIF rotation is applied. The file's content
-decides its format, not its name. A damaged file is refused, never filled up.
+`fastflow.pixels.meaning` says what values mean as 8-bit RGB. EXIF rotation is applied. The file's content decides its
+format, not its name. A damaged file is refused, never filled up. Of several pages `PixelRule.page` is read.
 
 A mask's pixel is defect where any channel of that meaning is above 0 (of a palette, its colour's; of integers and
 floats, the number itself: label numbers are masks); in a lossy file, whose zeros are not exact, from 128. In a mask of
@@ -21,12 +19,16 @@ from scipy import ndimage
 
 from fastflow.errors import BadImage
 from fastflow.files import walk
+from fastflow.pixels.meaning import NUMBERS, PLAIN, PixelRule, to_rgb
+from fastflow.pixels.samples import load_lower_bytes, samples_of, unread_tiff
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000
 IGNORED, DEFECT = 128, 255  # of a mask that leaves pixels out
 LOSSY_DEFECT = 128  # the lowest defective level of a mask in a lossy file
+READ_TIFF = "integers of 8 or 16 bits, or floats of 32"
+AS_MEANT = PixelRule()  # where nobody has said more
 Source = Path | IO[bytes]
 
 
@@ -42,7 +44,9 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in walk(folder) if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def read_image(path: Source, *, image_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_image(
+    path: Source, *, image_size: tuple[int, int] | None = None, rule: PixelRule = AS_MEANT
+) -> NDArray[np.uint8]:
     """RGB pixels (H, W, 3), 0..255; resized to `image_size` (height, width) by antialiased bilinear if given.
 
     Aspect ratio is not kept: the whole image becomes the whole input.
@@ -50,8 +54,13 @@ def read_image(path: Source, *, image_size: tuple[int, int] | None = None) -> ND
     Raises:
         BadImage: unreadable, truncated, too large, or of a mode without a stated meaning.
     """
-    image = to_rgb(open_image(path), path)
+    image = read_rgb(path, rule)
     return np.asarray(image) if image_size is None else fitted(image, image_size)
+
+
+def read_rgb(path: Source, rule: PixelRule) -> Image.Image:
+    """An image file in RGB. Raises BadImage as `read_image`."""
+    return to_rgb(open_image(path, rule=rule), path, rule)
 
 
 def fitted(image: Image.Image, image_size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -117,48 +126,71 @@ def _coverage(mask: NDArray[np.bool_], image_size: tuple[int, int]) -> NDArray[n
     return np.asarray(area, np.float32)
 
 
-def open_image(path: Source, *, name: object = None) -> Image.Image:
-    """A decoded image of any mode, upright; `name` is what messages call it.
+def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) -> Image.Image:
+    """A decoded image of any mode, upright, for `fastflow.pixels.meaning.to_rgb`; `name` is what messages call it.
 
     Raises:
-        BadImage: unreadable, truncated, of a foreign format, too large, or of several frames.
+        BadImage: unreadable, truncated, of a foreign format, too large, or of several pages where none is named.
     """
     name = name or path
     try:
         with Image.open(path, formats=FORMATS) as image:
+            turn_to(image, rule, name)
             if image.width * image.height > MAX_PIXELS:
-                raise BadImage(f"{name}: {image.width}x{image.height} pixels, more than {MAX_PIXELS:,} allowed")
-            # an MPO is a camera's JPEG with its preview behind it
-            if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-                raise BadImage(f"{name}: holds several frames; save the one that is meant as a file of its own")
+                size = f"{image.width}x{image.height} pixels"
+                raise BadImage(f"{name}: {size}, more than {MAX_PIXELS:,} allowed; save it smaller, or in parts")
+            samples = samples_of(image)
             image.load()
             upright = ImageOps.exif_transpose(image)
-            upright.info["lossy"] = _is_lossy(image, path)
-            return upright
+            upright.info |= {"lossy": _is_lossy(image, path), "samples": samples}
+        if samples.halved and rule.value_range:
+            upright.info["lower"] = _lower_bytes(path, rule, name)
+        return upright
     except BadImage:
         raise
     except UnidentifiedImageError as error:
+        found = _unread(path)
+        if found:
+            raise BadImage(f"{name}: {found}, which is not read; save it as {READ_TIFF}") from error
         raise BadImage(f"{name}: not an image of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # on damaged bytes, decoders raise whatever comes: struct.error, KeyError, EOFError
         raise BadImage(f"{name}: cannot be read ({error}); restore the file or remove it") from error
 
 
-def to_rgb(image: Image.Image, name: object) -> Image.Image:
-    """A decoded image in RGB, each mode by its stated meaning.
+def turn_to(image: Image.Image, rule: PixelRule, name: object) -> None:
+    """Seeks the page of an open image that `PixelRule.page` means.
 
     Raises:
-        BadImage: a mode without meaning, or values outside its range.
+        BadImage: it has several, and none is named; or not so many.
     """
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        return _grey(np.asarray(image).astype(np.float64) / 65535, f"{name}: integers outside 0..65535")
-    if image.mode == "F":
-        return _grey(np.asarray(image), f"{name}: floats outside 0..1")
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), rgba).convert("RGB")
-    if image.mode in ("1", "L", "P", "RGB", "CMYK"):
-        return image.convert("RGB")
-    raise BadImage(f"{name}: mode {image.mode} has no stated meaning; convert it to 8-bit grey or RGB")
+    page, pages = rule.page, getattr(image, "n_frames", 1)
+    if image.format == "MPO" or (pages == 1 and image.format != "TIFF"):  # an MPO is a JPEG with its preview behind it
+        return
+    if page is None and pages > 1:
+        say = "say which one counts (--page N of fastflow init, or pixels in params.yaml), or " * (rule.version > 1)
+        raise BadImage(f"{name}: holds several pages or frames ({pages}); {say}save the one that is meant as a file")
+    if page is not None and page > pages:
+        raise BadImage(f"{name}: has no page {page}, only {pages}; restore the file, or name another page")
+    if page is not None:
+        image.seek(page - 1)
+
+
+def _lower_bytes(path: Source, rule: PixelRule, name: object) -> Image.Image:
+    if not isinstance(path, Path):
+        path.seek(0)
+    with Image.open(path, formats=FORMATS) as image:
+        turn_to(image, rule, name)
+        return load_lower_bytes(image)
+
+
+def _unread(source: Source) -> str:
+    """What a TIFF holds that is not read; empty for any other file."""
+    try:
+        content = io.BytesIO(source.read_bytes()) if isinstance(source, Path) else source
+        content.seek(0)
+        return unread_tiff(content.read(8), content)
+    except Exception:  # damaged, and so no TIFF either
+        return ""
 
 
 def mask_levels(image: Image.Image, name: object) -> NDArray[Any]:
@@ -169,7 +201,7 @@ def mask_levels(image: Image.Image, name: object) -> NDArray[Any]:
     """
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))  # by far the most, at a fifth of the cost
-    if image.mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
+    if image.mode not in NUMBERS:
         return np.asarray(np.asarray(to_rgb(image, name)).max(axis=2))
     numbers = np.asarray(image)
     if not numbers.min() >= 0:  # NaN neither
@@ -200,10 +232,3 @@ def _is_lossy(image: Image.Image, source: Source) -> bool:
         source.seek(0)
     content = source.read_bytes() if isinstance(source, Path) else source.read()
     return b"VP8L" not in content
-
-
-def _grey(fractions: NDArray[np.floating], complaint: str) -> Image.Image:
-    """Fractions 0..1 to grey; NaN is outside."""
-    if not (fractions.min() >= 0 and fractions.max() <= 1):
-        raise BadImage(f"{complaint}; rescale the image")
-    return Image.fromarray(np.rint(fractions * 255).astype(np.uint8)).convert("RGB")

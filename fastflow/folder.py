@@ -15,8 +15,10 @@ NAMELESS = "defect"  # the kind of defects that lie in the folder itself
 NAMES_SHOWN = 3  # names that a message lists
 
 
-def read_sources(folder: Path, sources: Sources, rule: MaskRule, *, test_fraction: float) -> list[Item]:
-    """Each image of a folder as the globs say; a defect's kind is the folder it lies in.
+def read_sources(
+    folder: Path, sources: Sources, rule: MaskRule, *, test_fraction: float, page: int | None = None
+) -> list[Item]:
+    """Each image of a folder as the globs say; a defect's kind is the folder it lies in. `page`: that of the images.
 
     Raises:
         BadData: an image or a mask of which nothing is said, a mask that could be of several images or marks a good
@@ -45,7 +47,7 @@ def read_sources(folder: Path, sources: Sources, rule: MaskRule, *, test_fractio
         for path in images
         if roles[path] == "defects"
     ]
-    return named([*trained, *held, *bad], folder)
+    return named([item._replace(page=page) for item in (*trained, *held, *bad)], folder)
 
 
 def arrange(
@@ -55,6 +57,7 @@ def arrange(
     rule: MaskRule,
     *,
     test_fraction: float,
+    page: int | None = None,
     on_image: Callable[[], None] = lambda: None,
 ) -> list[Item]:
     """Copies what `read_sources` finds to a new folder `to`.
@@ -63,7 +66,7 @@ def arrange(
         BadData, ValueError: as `read_sources` and `check_rule` do. FileExistsError: `to` is there already.
     """
     check_rule(rule)
-    items = read_sources(folder, sources, rule, test_fraction=test_fraction)
+    items = read_sources(folder, sources, rule, test_fraction=test_fraction, page=page)
     to.mkdir(parents=True)
     copy(items, to, rule=rule, on_image=on_image)
     return items

@@ -6,14 +6,20 @@ A picture lies in the frame's upper left corner, as large as it fits; what is le
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import Source, fitted, open_image, to_rgb
+from fastflow.decode import AS_MEANT, FORMATS, Source, fitted, open_image, read_rgb, turn_to
 from fastflow.errors import BadImage
+from fastflow.pixels.depth import common_range
+from fastflow.pixels.meaning import NUMBERS, Depth, PixelRule, ValueRange, depth_of
+from fastflow.pixels.samples import samples_of
 
 TOLERANCE = 0.035
 """Aspect ratios that differ by less than this share count as equal: a picture is stretched so much, and not padded."""
@@ -27,11 +33,13 @@ Size = tuple[int, int]
 
 class Frame(NamedTuple):
     """Pixels of a model's input. `grid`: a padded picture ends at a multiple of it, that of the finest features, so
-    that none of them sees both; None: pictures of any shape are stretched over the whole frame, as older models do."""
+    that none of them sees both; None: pictures of any shape are stretched over the whole frame, as older models do.
+    `rule`: how files become pixels."""
 
     height: int
     width: int
     grid: int | None = None
+    rule: PixelRule = AS_MEANT
 
     def place(self, shape: Size) -> Size:
         """(height, width) that a picture of that shape has in the frame."""
@@ -64,10 +72,10 @@ def framed(image: Image.Image, frame: Frame) -> Framed:
 
 def read_framed(path: Source, frame: Frame) -> Framed:
     """An image file in a frame. Raises BadImage as `fastflow.decode.read_image`."""
-    return framed(to_rgb(open_image(path), path), frame)
+    return framed(read_rgb(path, frame.rule), frame)
 
 
-def picture_shape(path: Source) -> Size:
+def picture_shape(path: Source, rule: PixelRule = AS_MEANT) -> Size:
     """(height, width) of an image file, upright, from its header alone.
 
     Raises:
@@ -75,10 +83,34 @@ def picture_shape(path: Source) -> Size:
     """
     try:
         with Image.open(path) as image:
+            turn_to(image, rule, path)
             turned = image.getexif().get(_ORIENTATION) in _TRANSPOSED
             return (image.width, image.height) if turned else (image.height, image.width)
+    except BadImage:
+        raise
     except Exception as error:  # on damaged bytes, decoders raise whatever comes
         raise BadImage(f"{path}: cannot be read ({error}); restore the file or remove it") from error
+
+
+def range_of_files(paths: Sequence[Path], rule: PixelRule) -> ValueRange | None:
+    """`common_range` of image files. Raises BadImage."""
+    with ThreadPoolExecutor() as pool:
+        return common_range(filter(None, pool.map(partial(depth_of_file, rule=rule), paths)))
+
+
+def depth_of_file(path: Path, rule: PixelRule) -> Depth | None:
+    """`depth_of` an image file; one of 8 bits is not decoded. Raises BadImage."""
+    return depth_of(open_image(path, rule=rule), rule) if _is_deep(path) else None
+
+
+def _is_deep(path: Path) -> bool:
+    """By its header; what cannot be read counts, and says so where it is decoded."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            samples = samples_of(image)
+            return image.mode in NUMBERS or samples.halved or samples.signed
+    except Exception:  # on damaged bytes, decoders raise whatever comes
+        return True
 
 
 def fitting_size(shapes: Sequence[Size], *, area: int, multiple: int) -> Size:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from fastflow.decode import DEFECT, IGNORED, LOSSY_DEFECT, open_image, to_rgb
+from fastflow.decode import DEFECT, IGNORED, LOSSY_DEFECT, open_image
+from fastflow.pixels.meaning import NUMBERS, to_rgb
 
 SOFT_WIDTH = 5  # pixels: an edge's greys lie within so much of both its sides
 SOFT_SHARE = 0.95
@@ -69,9 +70,15 @@ def at_size(marks: Marks, width: int, height: int) -> Marks:
     return np.asarray(Image.fromarray(marks).resize((width, height), Image.Resampling.NEAREST))
 
 
-def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image as it is shown; only its header is read. Raises OSError, UnidentifiedImageError."""
+def upright_size(path: Path, page: int | None = None) -> tuple[int, int]:
+    """Width and height of an image as it is shown, or of one of its pages; only its header is read.
+
+    Raises:
+        OSError, UnidentifiedImageError: it cannot be read, or has no such page (EOFError).
+    """
     with Image.open(path) as image:
+        if page and getattr(image, "n_frames", 1) > 1:
+            image.seek(page - 1)
         told = image.format != "PNG" or "exif" in image.info  # to look for more, a PNG would be decoded
         turned = told and image.getexif().get(ORIENTATION, 1) >= TURNED
         return (image.height, image.width) if turned else (image.width, image.height)
@@ -81,7 +88,7 @@ def _usual(image: Image.Image, path: Path) -> NDArray[np.bool_]:
     alpha = _alpha(image)
     if alpha is not None and alpha.min() < alpha.max():
         return np.asarray(alpha >= LOSSY_DEFECT)
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+    if image.mode in NUMBERS:
         return np.asarray(np.asarray(image) > 0)
     by_colour = _levelled(np.asarray(to_rgb(image, path)).max(axis=2), lossy=image.info["lossy"])
     if image.mode == "P":

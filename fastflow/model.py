@@ -91,7 +91,7 @@ class FastFlow(nn.Module):
         """What pictures are laid into; `fastflow.data.read_pictures` does it."""
         height, width = self.config.image_size
         grid = min(height // rows for rows, _ in self.backbone.feature_sizes)
-        return Frame(height, width, grid if self.config.letterbox else None)
+        return Frame(height, width, grid if self.config.letterbox else None, self.config.rule)
 
     def extract(self, images: Tensor, inside: Tensor | None = None) -> list[Tensor]:
         """uint8 images (B, 3, H, W), 0..255, to normalised features [(B, C_s, h_s, w_s)], without gradient.

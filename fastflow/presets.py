@@ -12,9 +12,9 @@ from fastflow.backbone import check_name
 from fastflow.config import FastFlowConfig
 
 DEFAULT = "efficientnet_lite2"
-_CNN: dict[str, Any] = {"layers": (1, 2, 3), "image_size": (256, 256), "letterbox": True, "flow_steps": 8}
-_VIT: dict[str, Any] = {
-    "letterbox": True,
+_FILES: dict[str, Any] = {"letterbox": True, "decoding": 2}
+_CNN: dict[str, Any] = _FILES | {"layers": (1, 2, 3), "image_size": (256, 256), "flow_steps": 8}
+_VIT: dict[str, Any] = _FILES | {
     "flow_steps": 20,
     "conv3x3_only": False,
     "final_norm": True,

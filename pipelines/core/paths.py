@@ -21,6 +21,11 @@ def findings_file(category: str) -> Path:
     return Path("data/prepared") / f"{category}.findings.json"
 
 
+def pixels_file(category: str) -> Path:
+    """How its files become pixels, as `prepare` has settled it."""
+    return Path("data/prepared") / f"{category}.pixels.json"
+
+
 def model_folder(category: str) -> Path:
     return Path("models") / category
 

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from fastflow.decode import AS_MEANT
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from pipelines.core.names import counted, nearest, unknown
 from pipelines.core.params import CATEGORY_NAME, read_params
 from pipelines.core.params_edit import write_values
 from pipelines.core.paths import DEMO, OWN, STATE
+from pipelines.core.pixel_rule import as_pixels, stated_rule
 from pipelines.core.stage import log
 from pipelines.data.checks.policy import POLICIES, check_and_decide, listing, to_json
 from pipelines.data.data_sets import DATA_SETS
@@ -49,21 +51,30 @@ def init(
     root = root or OWN
     if not 0 <= how.test_fraction < 1:
         raise ValueError(f"--test-fraction is {how.test_fraction}; allowed: 0 to below 1")
+    low_high = how.pixels.value_range
+    if low_high is not None and not low_high[0] < low_high[1]:
+        raise ValueError(f"--value-range is {low_high[0]:g} {low_high[1]:g}; allowed: black, then a higher white")
     if str(source) in DATA_SETS and not source.exists():
         add_public(str(source), name, weights=weights)
         return
     if not source.exists() and (near := nearest(str(source), DATA_SETS)):
         raise BadData(f"folder {source} does not exist; did you mean the data set {near}?")
     folder = root / name
-    sources = dict(read_params().sources)
-    if how == AS_FOUND and name in sources and same_place(source, sources[name]):
+    params = read_params()
+    sources, pixels = dict(params.sources), how.pixels if how.pixels != AS_MEANT else stated_rule(params, name)
+    if how._replace(pixels=AS_MEANT) == AS_FOUND and name in sources and same_place(source, sources[name]):
         how = how_of(sources[name])
         log.info("read as params.yaml says, sources.%s", name)
+    how = how._replace(pixels=pixels)
     add_category(source, name, root=root, how=how, yes=yes, again=again)
     kept = {key: value.model_dump(exclude_defaults=True) for key, value in sources.items()}
     if source.resolve() != folder.resolve():
         kept[name] = as_source(source, how).model_dump(exclude_defaults=True)
-    take_into_use([name], root=root, weights=weights, more={"sources": kept} if kept else {})
+    more: dict[str, object] = {"sources": kept} if kept else {}
+    if pixels != stated_rule(params, name):
+        every = {**params.pixels, name: as_pixels(pixels)}
+        more["pixels"] = {key: value.model_dump(exclude_defaults=True) for key, value in every.items()}
+    take_into_use([name], root=root, weights=weights, more=more)
     untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file() or again)
     log.info("next: fastflow report%s", untracked)
 
@@ -83,7 +94,7 @@ def add_category(
     there = source.resolve() == target.resolve()
     if not there:
         bring(source, target, how, yes=yes, again=again)
-    _, decided = check_and_decide(target, read_params().findings)
+    _, decided, _ = check_and_decide(target, read_params().findings, how.pixels)
     everything = STATE / "init" / name / "findings.json"
     write_text(everything, to_json(decided))
     for policy in POLICIES:

@@ -57,7 +57,7 @@ def show(reading: Reading, source: Path, how: How, folder: Path) -> None:
     sheet, every = folder / "contact_sheet.html", folder / "files.csv"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"):  # two calls for one name write the same files
-        write_sheet(reading, source, how.rule, sheet)
+        write_sheet(reading, source, how, sheet)
         write_list(reading, source if source.is_dir() else source.parent, every)
     log.info("\nsee it in pictures: %s\nevery file:         %s\n", sheet, every)
 

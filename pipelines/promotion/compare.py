@@ -22,6 +22,7 @@ from fastflow.files import write_text
 from fastflow.index import read_index
 from fastflow.metrics.paired import auroc_difference
 from fastflow.metrics.rates import error_rates
+from fastflow.pixels.meaning import PixelRule
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
 from pipelines.core.paths import CHAMPION_MODEL, index_file
@@ -39,12 +40,13 @@ FLIPPED_SHOWN = 24  # flipped images that a category's page shows
 
 
 class Judged(NamedTuple):
-    """One of the two: its side of the page, its scored images, and where its heat begins and is a defect."""
+    """One of the two: its side of the page, its scored images, where its heat begins and is a defect, how it reads."""
 
     side: Side
     scored: Scored
     threshold: dict[str, float]
     label: "pd.Series[int]"
+    rule: PixelRule
 
 
 def write_comparison(
@@ -119,7 +121,7 @@ def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged
     numbers = {name: value.value for name, value in metrics.items()} | rates
     numbers |= {MILLISECONDS: min(one.milliseconds_per_image for one in (scored, *few))}  # the least disturbed
     side = Side(version=version, threshold=threshold["image"], metrics=numbers, types=types)
-    return Judged(side, scored, threshold, scores["pred_label"])
+    return Judged(side, scored, threshold, scores["pred_label"], detector.frame.rule)
 
 
 def flipped(index: pd.DataFrame, root: Path, row: int, first: Judged, second: Judged) -> Flipped:
@@ -142,7 +144,8 @@ def flipped(index: pd.DataFrame, root: Path, row: int, first: Judged, second: Ju
 def pictures_of(path: Path, mask: Path | None, one: Judged, row: int) -> Triplet:
     anomaly_map = one.scored.anomaly_maps[row]
     height, width = anomaly_map.shape
-    image, (gt_mask,) = read_image(path, image_size=(height, width)), read_masks([mask], sizes=[(height, width)])
+    image = read_image(path, image_size=(height, width), rule=one.rule)
+    (gt_mask,) = read_masks([mask], sizes=[(height, width)])
     return triplet(image, anomaly_map, gt_mask, low=one.threshold["low"], threshold=one.threshold["pixel"])
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from fastflow.data import read_masks
-from fastflow.decode import read_image
+from fastflow.decode import AS_MEANT, read_image
 from fastflow.evaluation import Scored, mask_paths
 from fastflow.files import write_bytes, write_text
+from fastflow.pixels.meaning import PixelRule
 from pipelines.core.paths import report_folder
 from pipelines.core.revision import project_version
 from pipelines.reporting.choice import choose_cases
@@ -23,9 +24,15 @@ from pipelines.tracking.runs import TrackedRun
 
 
 def write_cases(
-    folder: Path, index: pd.DataFrame, scored: Scored, root: Path, *, threshold: Mapping[str, float]
+    folder: Path,
+    index: pd.DataFrame,
+    scored: Scored,
+    root: Path,
+    *,
+    threshold: Mapping[str, float],
+    rule: PixelRule = AS_MEANT,
 ) -> None:
-    """Pictures of chosen images in `folder`/pictures; heat on one scale a model."""
+    """Pictures of chosen images in `folder`/pictures, read by the model's `rule`; heat on one scale a model."""
     masks = mask_paths(index, root)
     groups = choose_cases(index.assign(pred_score=scored.pred_score), threshold=threshold["image"])
     rows = list(dict.fromkeys(row for chosen in groups.values() for row in chosen))
@@ -36,7 +43,7 @@ def write_cases(
             defect_type=index["defect_type"][i],
             gt_label=int(index["gt_label"][i]),
             pred_score=float(scored.pred_score[i]),
-            image=read_image(root / index["image_path"][i], image_size=sizes[i]),
+            image=read_image(root / index["image_path"][i], image_size=sizes[i], rule=rule),
             anomaly_map=scored.anomaly_maps[i],
             gt_mask=read_masks([masks[i]], sizes=[sizes[i]])[0],
         )

@@ -139,7 +139,7 @@ def decoded(paths: Sequence[str], frame: Frame, batch_size: int, refused: list[s
 def write_overlay(detector: Detector, folder: Path, path: str, anomaly_map: Map) -> None:
     """The image with its heat, in its own pixels, on the category's own scale: the same score is the same colour in
     every picture."""
-    pixels = read_image(Path(path))
+    pixels = read_image(Path(path), rule=detector.frame.rule)
     colours = heat_colours(
         resize_map(anomaly_map, pixels.shape[:2]), low=detector.threshold["low"], threshold=detector.threshold["pixel"]
     )

@@ -16,7 +16,7 @@ POLICY = read_params(ROOT / "params.yaml").findings
 
 
 def found(folder: Path, policy: Findings = POLICY) -> set[tuple[str, str]]:
-    _, decided = check_and_decide(folder, policy)
+    _, decided, _ = check_and_decide(folder, policy)
     return {(f.kind, f.path) for findings in decided.values() for f in findings}
 
 
@@ -40,6 +40,20 @@ def grey_image(folder: Path) -> None:
 def deep_image(folder: Path) -> None:
     grey = np.asarray(Image.open(folder / "train/good/003.png").convert("L")).astype(np.uint16) * 257
     Image.fromarray(grey).save(folder / "train/good/003.png")
+
+
+def unset_alpha(folder: Path) -> None:
+    path = folder / "test/good/010.png"
+    colours = Image.open(path).convert("RGB")
+    colours.putalpha(0)
+    colours.save(path)
+
+
+def twelve_bits(folder: Path) -> None:
+    """As a camera's 12 bits lie in a file of 16."""
+    path = folder / "train/good/004.png"
+    grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 16
+    Image.fromarray(grey).save(path)
 
 
 def large_image(folder: Path) -> None:
@@ -148,6 +162,8 @@ FAULTS: list[tuple[Callable[[Path], None], set[tuple[str, str]]]] = [
     (other_format, {("unreadable", "test/good/002.png")}),
     (grey_image, {("odd_mode", "train/good/002.png")}),
     (deep_image, {("odd_mode", "train/good/003.png")}),
+    (unset_alpha, {("unset_alpha", "test/good/010.png"), ("odd_mode", "test/good/010.png")}),
+    (twelve_bits, {("bit_depth", "train/good/004.png"), ("odd_mode", "train/good/004.png")}),
     (large_image, {("odd_size", "test/good/003.png"), ("odd_shape", "test/good/003.png")}),
     (no_mask, {("missing_mask", "test/square/001.png")}),
     (misnamed_mask, {("missing_mask", "test/square/002.png"), ("extra_mask", "ground_truth/square/2_mask.png")}),

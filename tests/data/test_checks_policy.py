@@ -23,7 +23,7 @@ def test_quarantine_leaves_out_exactly_the_images_at_fault(many: Path) -> None:
     blank_mask(many)
     leak(many)
     changes = {"unreadable": "quarantine", "empty_mask": "quarantine", "leakage": "quarantine"}
-    index, decided = check_and_decide(many, POLICY.model_copy(update=changes))
+    index, decided, _ = check_and_decide(many, POLICY.model_copy(update=changes))
     assert not decided["refuse"]
     kept = leave_out(index, decided["quarantine"])
     gone = set(index["image_path"]) - set(kept["image_path"])
@@ -35,7 +35,7 @@ def test_quarantine_of_clashing_folders_leaves_out_each_image_of_one(many: Path)
     shutil.copytree(many / "ground_truth/square", many / "ground_truth/Square")
     shutil.copy(many / "ground_truth/square/000_mask.png", many / "ground_truth/square/000_MASK.png")
     policy = POLICY.model_copy(update={"name_clash": "quarantine", "extra_mask": "report"})
-    index, decided = check_and_decide(many, policy)
+    index, decided, _ = check_and_decide(many, policy)
     assert not decided["refuse"]
     kept = leave_out(index, decided["quarantine"])
     assert {f.path for f in decided["quarantine"]} >= {f"test/square/{i:03}.png" for i in range(12)}
@@ -46,7 +46,7 @@ def test_quarantine_of_clashing_folders_leaves_out_each_image_of_one(many: Path)
 def test_what_cannot_be_left_out_is_refused_and_not_quarantined(many: Path) -> None:
     (many / "test/empty").mkdir()
     (many / "test/EMPTY").mkdir()
-    _, decided = check_and_decide(many, POLICY.model_copy(update={"name_clash": "quarantine"}))
+    _, decided, _ = check_and_decide(many, POLICY.model_copy(update={"name_clash": "quarantine"}))
     assert [(f.kind, f.path) for f in decided["refuse"]] == [("name_clash", "test/empty")]
     with pytest.raises(AssertionError):
         leave_out(list_category(many), decided["refuse"])
@@ -54,7 +54,7 @@ def test_what_cannot_be_left_out_is_refused_and_not_quarantined(many: Path) -> N
 
 def test_layout_is_refused_whatever_the_policy(many: Path) -> None:
     shutil.rmtree(many / "train/good")
-    _, decided = check_and_decide(many, Findings(**dict.fromkeys(Findings.model_fields, "report")))  # type: ignore[arg-type]
+    _, decided, _ = check_and_decide(many, Findings(**dict.fromkeys(Findings.model_fields, "report")))  # type: ignore[arg-type]
     assert [f.path for f in decided["refuse"]] == ["train/good"]
     assert decide([], POLICY)["refuse"] == []
 

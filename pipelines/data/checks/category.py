@@ -4,25 +4,35 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
+from fastflow.pixels.meaning import PixelRule
 from pipelines.data.checks.compare import compare_findings
+from pipelines.data.checks.depths import depth_findings, scaled, settled_rule
 from pipelines.data.checks.finding import Finding
 from pipelines.data.checks.folders import folder_findings
 from pipelines.data.checks.pictures import Seen, look
 
 
-def check_category(
-    folder: Path, index: pd.DataFrame, *, on_image: Callable[[], None]
-) -> tuple[pd.DataFrame, list[Finding]]:
-    """The index that `list_category` gave, now with sha256, and all findings by path.
+class Looked(NamedTuple):
+    """The index that `list_category` gave, now with sha256; all findings by path; the rule with the range that the
+    training images need."""
+
+    rows: pd.DataFrame
+    findings: list[Finding]
+    rule: PixelRule
+
+
+def check_category(folder: Path, index: pd.DataFrame, rule: PixelRule, *, on_image: Callable[[], None]) -> Looked:
+    """Looks at every file, by the rule that a person has said of it.
 
     `on_image` is called once an image, from several threads.
     """
 
     def look_at(image_path: str, mask_path: str) -> Seen:
-        seen = look(folder, image_path, mask_path)
+        seen = look(folder, image_path, mask_path, rule)
         on_image()
         return seen
 
@@ -30,8 +40,11 @@ def check_category(
         seen = list(pool.map(look_at, index["image_path"], index["mask_path"]))
     index = index.assign(sha256=[one.sha256 for one in seen])
     found = [finding for one in seen for finding in one.findings]
+    settled = settled_rule(index, seen, rule)
+    found += depth_findings(index, seen, said=rule, settled=settled)
+    seen = [scaled(one, settled) for one in seen]
     found += [*folder_findings(folder, index), *compare_findings(index, seen)]
-    return index, sorted(found, key=lambda f: (f.path, f.kind, f.message))
+    return Looked(index, sorted(found, key=lambda f: (f.path, f.kind, f.message)), settled)
 
 
 def leave_out(index: pd.DataFrame, findings: Iterable[Finding]) -> pd.DataFrame:

@@ -20,6 +20,9 @@ class Finding(NamedTuple):
 
 REMEDIES = {
     "unreadable": "restore the file or remove it",
+    "unset_alpha": "alpha counts for nothing there; save the images without",
+    "bit_depth": "to say it otherwise: --value-range LOW HIGH of fastflow init, or pixels in params.yaml",
+    "out_of_range": "what is beyond is black or white; to have more: --value-range LOW HIGH, or pixels in params.yaml",
     "odd_mode": "save all images of a category alike",
     "odd_size": "check that it shows the same view as the others",
     "odd_shape": "the padding counts for nothing, but the part is smaller in it; better take all photographs alike",
@@ -42,5 +45,6 @@ REMEDIES = {
 """Every kind of finding, and its usual cure; params.yaml, section findings, says what each kind means for a run."""
 
 
-def finding(kind: str, path: str, message: str, *, image: str = "") -> Finding:
-    return Finding(kind, printable(path), printable(message), REMEDIES[kind], image)
+def finding(kind: str, path: str, message: str, *, image: str = "", remedy: str = "") -> Finding:
+    """`remedy`: where it is another than that of the kind."""
+    return Finding(kind, printable(path), printable(message), printable(remedy) or REMEDIES[kind], image)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import is_defect, is_ignored, mask_levels, open_image, to_rgb
+from fastflow.decode import AS_MEANT, is_defect, is_ignored, mask_levels, open_image
 from fastflow.errors import BadImage
+from fastflow.pixels.meaning import PLAIN, Depth, PixelRule, alpha_of, depth_of, is_unset, numbers_of, to_rgb
 from pipelines.data.checks.finding import Finding, finding
 
 THUMBNAIL = 32
@@ -19,30 +20,57 @@ PNG_START, PNG_END, TAIL = b"\x89PNG", b"IEND", 4096
 
 
 class Seen(NamedTuple):
-    """What one look at an image told; size is (H, W), thumbnail (1024,) grey; both None where it cannot be read."""
+    """What one look at an image told; size is (H, W), thumbnail (1024,) grey; both None where it cannot be read. Where
+    `raw`, the thumbnail is of numbers whose white the other images decide; `depth` of images of more than 8 bits."""
 
     sha256: str
     mode: str
     size: tuple[int, int] | None
     thumbnail: NDArray[np.float32] | None
     findings: list[Finding]
+    depth: Depth | None = None
+    raw: bool = False
 
 
-def look(folder: Path, image_path: str, mask_path: str) -> Seen:
+def look(folder: Path, image_path: str, mask_path: str, rule: PixelRule = AS_MEANT) -> Seen:
     """Reads an image of a category folder, and its mask if there is one."""
-    digest, mode, size, thumbnail, findings = "", "", None, None, []
+    digest, mode, size, thumbnail, depth, findings = "", "", None, None, None, []
+    raw = False
     try:
         content = read_file(folder, image_path)
         digest = hashlib.sha256(content).hexdigest()
-        image = open_whole(content, image_path)
-        rgb = to_rgb(image, image_path)
-        small = rgb.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX).convert("L")
-        mode, size, thumbnail = image.mode, (rgb.height, rgb.width), np.asarray(small, np.float32).ravel()
+        image = open_whole(content, image_path, rule)
+        depth = depth_of(image, rule)
+        raw = depth is not None and not (depth.known or depth.lowest < 0 or rule.value_range)
+        thumbnail = _raw_thumbnail(image, rule) if raw else small_grey(to_rgb(image, image_path, rule))
+        mode, size = "I;16" if image.mode.startswith("I;16") else image.mode, (image.height, image.width)
+        findings += _of_alpha(image, image_path)
     except BadImage as error:
         findings.append(unreadable(image_path, error, image_path))
     if mask_path:
         findings += look_at_mask(folder, mask_path, image_path, size)
-    return Seen(digest, mode, size, thumbnail, findings)
+    return Seen(digest, mode, size, thumbnail, findings, depth, raw)
+
+
+def small_grey(image: Image.Image) -> NDArray[np.float32]:
+    """A thumbnail (1024,) of an image of mode RGB or F."""
+    small = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small if image.mode == "F" else small.convert("L"), np.float32).ravel()
+
+
+def _raw_thumbnail(image: Image.Image, rule: PixelRule) -> NDArray[np.float32]:
+    numbers = numbers_of(image, rule)
+    if numbers is None:  # colours of 16 bits, of which the upper 8 are there
+        return small_grey(image.convert("RGB")) * 256
+    return small_grey(Image.fromarray(numbers.astype(np.float32)))
+
+
+def _of_alpha(image: Image.Image, name: str) -> list[Finding]:
+    alpha = alpha_of(image)
+    if alpha is None or not is_unset(alpha):
+        return []
+    value = alpha.getextrema()[0]
+    return [finding("unset_alpha", name, f"its alpha is {value} of 255 everywhere, as nobody has set it", image=name)]
 
 
 def look_at_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int, int] | None) -> list[Finding]:
@@ -71,14 +99,14 @@ def read_file(folder: Path, path: str) -> bytes:
         raise BadImage(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def open_whole(content: bytes, name: str) -> Image.Image:
+def open_whole(content: bytes, name: str, rule: PixelRule = PLAIN) -> Image.Image:
     """A decoded image. Raises BadImage also where a PNG's pixels are there, but not its end."""
-    image = open_image(io.BytesIO(content), name=name)
+    image = open_image(io.BytesIO(content), name=name, rule=rule)
     if content.startswith(PNG_START) and PNG_END not in content[-TAIL:]:
         raise BadImage(f"{name}: is cut off, its end is missing")
     return image
 
 
 def unreadable(path: str, error: BadImage, image_path: str) -> Finding:
-    why = str(error).removeprefix(f"{path}: ").split("; ")[0]
-    return finding("unreadable", path, why, image=image_path)
+    why, _, remedy = str(error).removeprefix(f"{path}: ").partition("; ")
+    return finding("unreadable", path, why, image=image_path, remedy=remedy)

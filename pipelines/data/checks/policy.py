@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
+from fastflow.decode import AS_MEANT
 from fastflow.index import list_category
+from fastflow.pixels.meaning import PixelRule
 from pipelines.core.params import Findings
 from pipelines.core.progress import progress
 from pipelines.data.checks.category import check_category
@@ -17,16 +20,24 @@ POLICIES = ("refuse", "quarantine", "report")
 Decided = Mapping[str, Sequence[Finding]]
 
 
-def check_and_decide(folder: Path, policy: Findings) -> tuple[pd.DataFrame, Decided]:
-    """A category's index and findings, with a progress bar.
+class Checked(NamedTuple):
+    """A category's index, its findings by policy, and how its files become pixels."""
+
+    rows: pd.DataFrame
+    decided: Decided
+    rule: PixelRule
+
+
+def check_and_decide(folder: Path, policy: Findings, rule: PixelRule = AS_MEANT) -> Checked:
+    """Looks at every file of a category, with a progress bar; `rule` is what a person says of its pixels.
 
     Raises:
         BadData: the folder does not exist.
     """
     index = list_category(folder)
     with progress(f"checking {folder.name}", len(index), unit="image") as advance:
-        index, findings = check_category(folder, index, on_image=advance)
-    return index, decide(findings, policy)
+        looked = check_category(folder, index, rule, on_image=advance)
+    return Checked(looked.rows, decide(looked.findings, policy), looked.rule)
 
 
 def decide(findings: Iterable[Finding], policy: Findings) -> Decided:

@@ -13,12 +13,14 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import DEFECT, IGNORED, open_image, to_rgb
+from fastflow.decode import DEFECT, IGNORED, read_rgb
 from fastflow.errors import BadImage
 from fastflow.files import printable, write_text
+from fastflow.frame import depth_of_file
 from fastflow.index import GOOD
-from fastflow.marks import MaskRule
-from pipelines.data.layouts.reading import ANNOTATIONS, Reading
+from fastflow.pixels.depth import common_range
+from fastflow.pixels.meaning import PixelRule
+from pipelines.data.layouts.reading import ANNOTATIONS, How, Reading
 from pipelines.data.layouts.show import rows_of
 
 SHOWN = 6  # of a class
@@ -46,12 +48,14 @@ class Strip(NamedTuple):
     cards: Sequence[Card]
 
 
-def write_sheet(reading: Reading, source: Path, rule: MaskRule, path: Path) -> None:
+def write_sheet(reading: Reading, source: Path, how: How, path: Path) -> None:
     """Writes the page to `path`."""
     folder = source if source.is_dir() else source.parent
     of = {item.image: item for item in reading.items}
+    shown = [file for row in rows_of(reading)[:MOST_ROWS] for file in _few(row.files) if file in of]
+    how = how._replace(pixels=_settled(shown, how.pixels))
     strips = [
-        Strip(row.what, _tone(row.what), len(row.files), [_card(f, of.get(f), folder, rule) for f in _few(row.files)])
+        Strip(row.what, _tone(row.what), len(row.files), [_card(f, of.get(f), folder, how) for f in _few(row.files)])
         for row in rows_of(reading)[:MOST_ROWS]
     ]
     page = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True).get_template(
@@ -78,19 +82,30 @@ def _few(files: Sequence[Path]) -> list[Path]:
     return [files[round(number)] for number in np.linspace(0, len(files) - 1, SHOWN)]
 
 
-def _card(path: Path, item: Item | None, folder: Path, rule: MaskRule) -> Card:
+def _settled(files: Sequence[Path], rule: PixelRule) -> PixelRule:
+    """The rule with the range that these images need."""
+    depths = []
+    for path in files if rule.value_range is None else ():
+        try:
+            depths.append(depth_of_file(path, rule))
+        except BadImage:  # its card says so
+            continue
+    return rule._replace(value_range=rule.value_range or common_range(filter(None, depths)))
+
+
+def _card(path: Path, item: Item | None, folder: Path, how: How) -> Card:
     name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
     try:
         if not path.is_file():
             raise BadImage("no plain file")
-        image = to_rgb(open_image(path), path)
+        image = read_rgb(path, how.pixels)
     except BadImage as error:
         return Card(name, "", "", "" if item is None else str(error).removeprefix(f"{path}: "))
     small = _thumbnail(image)
     if item is None or item.defect_type == GOOD or not item.masks:
         return Card(name, uri(small), "", "no mask" if item and item.defect_type != GOOD else "")
     try:
-        marks = marks_of(item, rule)
+        marks = marks_of(item, how.rule)
     except BadImage as error:
         return Card(name, uri(small), "", str(error))
     masks = ", ".join(mask.name if isinstance(mask, Path) else "outline" for mask in item.masks)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import DEFECT, open_image, to_rgb
+from fastflow.decode import DEFECT, open_image
 from fastflow.errors import BadImage
 from fastflow.index import GOOD
 from fastflow.marks import MaskRule, upright_size
+from fastflow.pixels.meaning import to_rgb
 from pipelines.core.names import counted
 from pipelines.data.layouts.reading import Doubt, quoted, some
 
@@ -75,9 +76,9 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
         for mask in (mask for mask in item.masks if isinstance(mask, Path)):
             try:
                 labels |= _labels(mask)
-                width, height = upright_size(item.image)
+                width, height = upright_size(item.image, item.page)
                 own_width, own_height = upright_size(mask)
-            except (BadImage, OSError):
+            except (BadImage, OSError, EOFError):
                 continue
             ratio = (own_width / own_height) / (width / height)
             if not 1 / SHAPE <= ratio <= SHAPE:

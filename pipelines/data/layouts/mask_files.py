@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastflow.decode import open_image, to_rgb
+from fastflow.decode import open_image
 from fastflow.errors import BadImage
 from fastflow.pairing import beginnings, beside, keys
+from fastflow.pixels.meaning import to_rgb
 from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.layouts.places import Places

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastflow.arrange import Item
+from fastflow.decode import AS_MEANT
 from fastflow.marks import MaskRule
+from fastflow.pixels.meaning import PixelRule
 from fastflow.sources import Sources
 
 ANNOTATIONS = "annotations, read"  # what `Reading.left_out` calls files that are no images, and have had their say
@@ -25,11 +27,13 @@ class Doubt(NamedTuple):
 
 
 class How(NamedTuple):
-    """What a person said of a folder: globs, the meaning of masks, the share of good images for the test."""
+    """What a person said of a folder: globs, the meaning of masks, the share of good images for the test, and how image
+    files become pixels."""
 
     sources: Sources = Sources()
     rule: MaskRule = MaskRule()
     test_fraction: float = 0.2
+    pixels: PixelRule = AS_MEANT
 
 
 AS_FOUND = How()  # where a person says nothing

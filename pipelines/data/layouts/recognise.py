@@ -42,6 +42,7 @@ def read_folder(source: Path, how: How) -> Reading:
         reading = reading._replace(left_out={"not in the table": rest, ANNOTATIONS: [table] if table else []})
     else:
         reading = _by_folders(tree, how, roles)
+    reading = reading._replace(items=[item._replace(page=how.pixels.page) for item in reading.items])
     return reading._replace(
         doubts=[*reading.doubts, *mask_doubts(reading.items, folder, how.rule), *_doubts_of_files(tree, roles)],
         left_out={reason: files for reason, files in _left_out(tree, roles, reading).items() if files},

@@ -1,0 +1,35 @@
+"""How a category's files become pixels: what params.yaml says of it, and what `prepare` has settled."""
+
+from fastflow.errors import BadData
+from fastflow.files import write_text
+from fastflow.pixels.meaning import PixelRule
+from pipelines.core.params import Params, Pixels
+from pipelines.core.paths import pixels_file
+
+
+def stated_rule(params: Params, category: str) -> PixelRule:
+    """As params.yaml says, section pixels."""
+    return rule_of(params.pixels.get(category, Pixels()))
+
+
+def rule_of(pixels: Pixels) -> PixelRule:
+    low_high = pixels.value_range
+    return PixelRule((low_high[0], low_high[1]) if low_high else None, pixels.page)
+
+
+def as_pixels(rule: PixelRule) -> Pixels:
+    """What params.yaml keeps of a rule."""
+    return Pixels(value_range=list(rule.value_range) if rule.value_range else None, page=rule.page)
+
+
+def write_rule(category: str, rule: PixelRule) -> None:
+    write_text(pixels_file(category), as_pixels(rule).model_dump_json(indent=2) + "\n")
+
+
+def read_rule(category: str) -> PixelRule:
+    """Raises BadData where `prepare` has not written it."""
+    path = pixels_file(category)
+    try:
+        return rule_of(Pixels.model_validate_json(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise BadData(f"{path} does not exist, or is damaged ({error}); run the prepare stage first") from error
