@@ -79,7 +79,9 @@ def upright_size(path: Path, page: int | None = None) -> tuple[int, int]:
     with Image.open(path) as image:
         if page and getattr(image, "n_frames", 1) > 1:
             image.seek(page - 1)
-        told = image.format != "PNG" or "exif" in image.info  # to look for more, a PNG would be decoded
+        told = image.format != "TIFF"  # whose size Pillow has turned
+        if image.format == "PNG":  # to look for more, a PNG would be decoded
+            told = "exif" in image.info
         turned = told and image.getexif().get(ORIENTATION, 1) >= TURNED
         return (image.height, image.width) if turned else (image.width, image.height)
 

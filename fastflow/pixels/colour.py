@@ -8,6 +8,7 @@ from PIL import Image, ImageCms
 
 SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab "}
 SAME = 2  # grey levels: a profile that changes no colour by more is sRGB's own
+EXACT, PRECISE = ImageCms.Flags.NOOPTIMIZE, ImageCms.Flags.HIGHRESPRECALC  # a table of LAB is off by up to 10 levels
 STEPS = 6  # of each channel, in the colours that show it
 
 
@@ -39,7 +40,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile) if profile else ImageCms.createProfile("LAB"))
         if source.profile.xcolor_space.strip() != SPACES[mode].strip():
             return None
-        transform = ImageCms.buildTransform(source, srgb, mode, "RGB")
+        transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=EXACT if mode == "LAB" else PRECISE)
     except (OSError, ImageCms.PyCMSError):
         return None
     return None if mode == "RGB" and _changes_nothing(transform) else transform
