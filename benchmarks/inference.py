@@ -41,7 +41,8 @@ def ours(model: FastFlow, folder: Path, *, compiled: bool) -> dict[str, Run]:
     size = model.config.image_size
     graph = ScoringGraph(model, threshold=0.5)
 
-    found: dict[str, Run] = {"ours, torch": TrainedDetector(model=model).predict}
+    threshold = {"image": 0.5, "pixel": 0.5, "low": 0.5}
+    found: dict[str, Run] = {"ours, torch": TrainedDetector(model=model, threshold=threshold).predict}
     if compiled:
         fast = torch.compile(graph)
         found["ours, torch compiled"] = lambda images: fast(torch.from_numpy(images))

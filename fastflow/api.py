@@ -147,14 +147,16 @@ def fit(
     return TrainedDetector(model=model, threshold=point)
 
 
-def load(folder: str | Path) -> Detector:
-    """A checkpoint, or an export, as it was saved.
+def load(folder: str | Path, *, sha256: str = "") -> Detector:
+    """A checkpoint, or an export, as it was saved. `sha256`: of its config.json or export.json, where that is known.
 
     Raises:
-        BadCheckpoint, BadExport: its files are not those that were written.
+        BadCheckpoint, BadExport: its files are not those that were written, or known.
+        ValueError: `sha256` is none.
     """
-    folder = Path(folder)
-    return open_export(folder) if (folder / ABOUT).is_file() else TrainedDetector.load(folder)
+    path = Path(folder)
+    is_export = (path / ABOUT).is_file()
+    return open_export(path, sha256=sha256) if is_export else TrainedDetector.load(path, sha256=sha256)
 
 
 def predict(detector: Detector, images: Images) -> Found:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from fastflow.config import FastFlowConfig
 from fastflow.files import sync_folder, write_bytes, write_text
 from fastflow.model import FastFlow
-from fastflow.sealed import BACKBONE, CONFIG, FLOW, read_config, sealed, verify
+from fastflow.sealed import BACKBONE, CHECKPOINT, CONFIG, FLOW, BadCheckpoint, read_config, sealed
 
 _PREFIX = "backbone."
 
@@ -34,7 +36,9 @@ def save_checkpoint(
 
     Raises:
         OSError: the disk is full; the older folder is as it was.
+        ValueError: the model holds numbers that are not finite; nothing is written.
     """
+    require_usable(model)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     contents = {
         FLOW: save({k: v for k, v in state.items() if not k.startswith(_PREFIX)}),
@@ -56,19 +60,39 @@ def save_checkpoint(
     return hashes
 
 
-def load_checkpoint(folder: Path) -> FastFlow:
+def load_checkpoint(folder: Path, *, sha256: str = "") -> FastFlow:
     """The model, in evaluation mode on the CPU; preprocessing and score included, nothing else is needed.
 
     Raises:
-        BadCheckpoint: a file is absent, or its sha256 is not the one recorded when it was written.
+        BadCheckpoint, ValueError: as `fastflow.sealed.Kind.read`; a file is absent or another than was written; its
+            tensors do not fit, or are not finite.
     """
-    about = read_config(folder)
+    about = read_config(folder, sha256=sha256)
     for name in (FLOW, BACKBONE):
-        verify(folder / name, about["sha256"].get(name))
-    with torch.random.fork_rng(devices=[]):  # building draws numbers that the weights then replace
-        model = FastFlow(FastFlowConfig.from_dict(about["model"]))
-    state = load_file(folder / FLOW)
-    wanted = model.backbone.state_dict().keys()  # older files hold layers past the last needed one
-    state |= {_PREFIX + key: value for key, value in load_file(folder / BACKBONE).items() if key in wanted}
-    model.load_state_dict(state)
+        CHECKPOINT.verify(folder / name, about["sha256"].get(name))
+    try:
+        with torch.random.fork_rng(devices=[]):  # building draws numbers that the weights then replace
+            model = FastFlow(FastFlowConfig.from_dict(about["model"]))
+        state = load_file(folder / FLOW)
+        wanted = model.backbone.state_dict().keys()  # older files hold layers past the last needed one
+        state |= {_PREFIX + key: value for key, value in load_file(folder / BACKBONE).items() if key in wanted}
+        model.load_state_dict(state)
+        require_usable(model)
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise BadCheckpoint(f"{folder} holds no model that can be used ({reason}); {CHECKPOINT.cure}") from error
     return model.eval()
+
+
+def require_usable(model: FastFlow) -> None:
+    """Raises ValueError where a tensor is not finite, or a normal range has no width: scores would be NaN."""
+    require_finite(model.state_dict())
+    if not bool((model.normal_spread > 0).all()):
+        raise ValueError(f"normal_spread is {model.normal_spread.tolist()}; allowed: numbers above 0")
+
+
+def require_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raises ValueError that names the first tensor with NaN or infinity."""
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"tensor {name} holds numbers that are not finite")

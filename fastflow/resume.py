@@ -53,11 +53,12 @@ class Saved:
         """The newest whole state of this training; None where there is none. What belongs to another is deleted."""
         for path in self._files():
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != path.name.split(".")[1]:
+            header = _header(content)
+            if header is None or hashlib.sha256(content).hexdigest() != path.name.split(".")[1]:
                 log.warning("%s is damaged; going back to the state before it", path)
                 path.unlink()
                 continue
-            if _header(content).get(KEY) != self.key:
+            if header.get(KEY) != self.key:
                 log.info("%s is of another training (images, parameters or code have changed); starting anew", path)
                 break
             return load(content)
@@ -72,6 +73,10 @@ class Saved:
         return sorted(self.folder.glob("[0-9]*.safetensors"), reverse=True)
 
 
-def _header(content: bytes) -> dict[str, Any]:
+def _header(content: bytes) -> dict[str, Any] | None:
+    """What was written with the tensors; None where the bytes are no such file."""
     length = int.from_bytes(content[:8], "little")
-    return dict(json.loads(content[8 : 8 + length]).get("__metadata__", {}))
+    try:
+        return dict(json.loads(content[8 : 8 + length]).get("__metadata__", {}))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None

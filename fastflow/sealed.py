@@ -1,10 +1,16 @@
-"""What a checkpoint folder says of itself, and whether it is still what was written: no PyTorch is needed to know."""
+"""What a model folder says of itself, and whether it is still what was written: no PyTorch is needed to know.
+
+Every model folder has one JSON file that lists the sha256 of all files that are read, and its own. That keeps damage
+and careless edits out; whoever can write every file can seal anew, and is kept out by the sha256 of that one file, kept
+elsewhere (`sha256=` of whatever opens a model).
+"""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from fastflow.allowed import SHA256, check, check_threshold
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, write_text
 
@@ -16,8 +22,72 @@ class BadCheckpoint(BadData):
     """A checkpoint folder that cannot be trusted; the message names the file and what is wrong."""
 
 
+class Kind(NamedTuple):
+    """A kind of model folder: the JSON `file` that seals it, the `error` of what is wrong with it, how a person gets
+    one (`make`) or another one (`cure`)."""
+
+    name: str
+    file: str
+    error: type[BadData]
+    make: str
+    cure: str
+
+    def read(self, folder: Path, *, sha256: str = "") -> dict[str, Any]:
+        """The JSON as it was written. `sha256`: what the file is known to have; empty where nobody knows.
+
+        Raises:
+            BadData: of this kind, the file is absent, not such a folder's, or another than was written or is known.
+            ValueError: `sha256` is none.
+        """
+        path = folder / self.file
+        if sha256:
+            check(str(folder), "the sha256 that it is held to", sha256, SHA256)
+        try:
+            content = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise self.error(f"{folder} is not {self.name}: it has no {self.file}; {self.make}") from error
+        if sha256 and (got := hashlib.sha256(content).hexdigest()) != sha256:
+            raise self.error(f"{path} is not the one asked for: its sha256 is {got}, not {sha256}")
+        try:
+            about = json.loads(content)
+            hashes, seal = about["sha256"], about.pop(SEAL, None)
+            for name, digest in hashes.items():
+                check("sha256", name, digest, SHA256)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise self.error(f"{path} is damaged ({error!r}); {self.cure}") from error
+        if seal is None:
+            raise self.error(f"{path} has no seal, so what it says may be anything; {self.cure}")
+        if seal != _seal(about):
+            raise self.error(f"{path} is damaged: its content is not what was written; {self.cure}")
+        if not hashes:
+            raise self.error(f"{path} is damaged: it lists the sha256 of no file; {self.cure}")
+        assert isinstance(about, dict)
+        return about
+
+    def verify(self, path: Path, expected: str | None) -> None:
+        """Raises an error of this kind if a file is absent, unlisted (None), or has another sha256 than expected."""
+        if not path.is_file():
+            raise self.error(f"{path} is missing; {self.cure}")
+        if expected is None:
+            raise self.error(f"{path} is not among the files whose sha256 {self.file} lists; {self.cure}")
+        if (got := file_sha256(path)) != expected:
+            raise self.error(f"{path} is damaged: its sha256 is {got}, recorded was {expected}; {self.cure}")
+
+    def threshold(self, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+        """The threshold that it says. Raises an error of this kind where there is none, or a number is not finite."""
+        try:
+            return check_threshold(str(folder / self.file), about.get("threshold"))
+        except ValueError as error:
+            raise self.error(f"{error}; {self.cure}") from error
+
+
+CHECKPOINT = Kind(
+    "a checkpoint", CONFIG, BadCheckpoint, make="train the category first", cure="restore it or train again"
+)
+
+
 def sealed(config: dict[str, Any]) -> str:
-    """config.json's text, with the hash of all the rest of it."""
+    """The JSON's text, with the hash of all the rest of it."""
     config = {key: value for key, value in config.items() if key != SEAL}
     return json.dumps(config | {SEAL: _seal(config)}, indent=2) + "\n"
 
@@ -26,20 +96,13 @@ def _seal(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json as it is. Raises BadCheckpoint if it is absent or not a checkpoint's."""
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text())
-        config["model"], config["sha256"]
-        seal = config.pop(SEAL)
-    except FileNotFoundError as error:
-        raise BadCheckpoint(f"{folder} is not a checkpoint: it has no {CONFIG}; train the category first") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadCheckpoint(f"{path} is damaged ({error!r}); restore it or train again") from error
-    assert isinstance(config, dict)
-    if seal != _seal(config):
-        raise BadCheckpoint(f"{path} is damaged: its content is not what was written; restore it or train again")
+def read_config(folder: Path, *, sha256: str = "") -> dict[str, Any]:
+    """A checkpoint's config.json. Raises BadCheckpoint, ValueError: as `Kind.read`."""
+    config = CHECKPOINT.read(folder, sha256=sha256)
+    if "model" not in config or FLOW not in config["sha256"]:
+        raise BadCheckpoint(f"{folder / CONFIG} is damaged: it says nothing of a model; {CHECKPOINT.cure}")
+    if "threshold" in config:
+        CHECKPOINT.threshold(folder, config)
     return config
 
 
@@ -53,22 +116,13 @@ def write_threshold(folder: Path, threshold: dict[str, Any]) -> None:
 
     Raises:
         BadCheckpoint: as `read_config`.
+        ValueError: a threshold that is not finite.
     """
+    check_threshold("to be written", threshold)
     write_text(folder / CONFIG, sealed(read_config(folder) | {"threshold": threshold}))
 
 
 def read_sealed(folder: Path, name: str) -> bytes:
-    """A file beside the weights, as it was written. Raises BadCheckpoint if it is absent or another."""
-    verify(folder / name, read_config(folder)["sha256"].get(name))
+    """A file beside the weights, as it was written. Raises BadCheckpoint if it is absent, unlisted or another."""
+    CHECKPOINT.verify(folder / name, read_config(folder)["sha256"].get(name))
     return (folder / name).read_bytes()
-
-
-def verify(path: Path, expected: str | None) -> None:
-    """Raises BadCheckpoint if a file is absent or has another sha256 than config.json says."""
-    if not path.is_file():
-        raise BadCheckpoint(f"{path} is missing; restore it or train again")
-    got = file_sha256(path)
-    if got != expected:
-        raise BadCheckpoint(
-            f"{path} is damaged: its sha256 is {got}, recorded was {expected}; restore it or train again"
-        )

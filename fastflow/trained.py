@@ -1,35 +1,36 @@
 """A detector by the trained model itself: what training makes and a checkpoint holds."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 
+from fastflow.allowed import check_threshold
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame
 from fastflow.model import FastFlow
-from fastflow.sealed import read_config, weights_id
-
-
-def no_threshold() -> Mapping[str, Any]:
-    """One above which no score lies."""
-    return {"image": math.inf, "pixel": math.inf, "low": -math.inf}
+from fastflow.sealed import CHECKPOINT, read_config, weights_id
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedDetector:
-    """A `fastflow.detector.Detector` with its `model`, on whatever device that is. Without a threshold, nothing is
-    anomalous."""
+    """A `fastflow.detector.Detector` with its `model`, on whatever device that is.
+
+    Raises:
+        ValueError: a threshold without `image`, `pixel` or `low`, or with one that is not finite.
+    """
 
     model: FastFlow
-    threshold: Mapping[str, Any] = field(default_factory=no_threshold)
+    threshold: Mapping[str, Any]
     category: str = ""
     version: str = "not saved"
+
+    def __post_init__(self) -> None:
+        check_threshold("detector", self.threshold)
 
     @property
     def frame(self) -> Frame:
@@ -53,16 +54,18 @@ class TrainedDetector:
         save_checkpoint(self.model, Path(folder), category=Path(folder).name, threshold=dict(self.threshold))
 
     @classmethod
-    def load(cls, folder: Path, *, category: str = "", version: str = "") -> Self:
+    def load(cls, folder: Path, *, category: str = "", version: str = "", sha256: str = "") -> Self:
         """A checkpoint, on the CPU. `category`, `version`: by default what the checkpoint says, and its weights' hash.
+        `sha256`: of its config.json, where that is known.
 
         Raises:
-            BadCheckpoint: its files are not those that were written.
+            BadCheckpoint: its files are not those that were written, or not those that are known.
         """
-        model, about = load_checkpoint(folder), read_config(folder)
+        about = read_config(folder, sha256=sha256)
+        threshold, model = CHECKPOINT.threshold(folder, about), load_checkpoint(folder, sha256=sha256)
         return cls(
             model=model,
-            threshold=about["threshold"],
+            threshold=threshold,
             category=category or about.get("category", ""),
             version=version or weights_id(about),
         )

@@ -17,11 +17,12 @@ from fastflow.evaluation import Scored, image_metrics, intervals, pixel_values, 
 from fastflow.files import write_text
 from fastflow.frame import read_framed
 from fastflow.index import read_index, verify_images
-from fastflow.sealed import read_config, read_sealed
+from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
+from pipelines.core.kept import run_key_of
 from pipelines.core.params import Params
-from pipelines.core.paths import RUN, index_file, model_folder, model_name, report_folder
+from pipelines.core.paths import index_file, model_folder, model_name, report_folder
 from pipelines.core.provenance import data_hash, provenance
 from pipelines.core.run import run_category_stage
 from pipelines.core.stage import log
@@ -38,7 +39,7 @@ from pipelines.training.normal_scores import normal_scores
 
 def evaluate(category: str, params: Params) -> None:
     folder = model_folder(category)
-    key = json.loads(read_sealed(folder, RUN))["run_key"]
+    key = run_key_of(folder)
     origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
     # opened first: what carries the run to MLflow starts while images are scored
     with runs.continued_run(key, f"{category} evaluated", tags=origin) as run:

@@ -32,10 +32,12 @@ from fastflow.config import FastFlowConfig
 from fastflow.files import file_sha256
 from fastflow.index import list_category
 from fastflow.model import FastFlow
+from fastflow.trained import TrainedDetector
 from pipelines.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 SIZE = 64
+THRESHOLD = {"image": 0.5, "pixel": 0.6, "low": 0.1}
 FULL = os.environ.get("FASTFLOW_FULL") == "1"
 """Whether tests of chance make all their trials: 50 kills where CI makes 16; docs/reliability.md."""
 
@@ -130,6 +132,10 @@ def tiny_config(**changes: object) -> FastFlowConfig:
         "flow_steps": 2,
     }
     return FastFlowConfig.from_dict(values | changes)
+
+
+def detector_of(model: FastFlow) -> TrainedDetector:
+    return TrainedDetector(model=model, threshold=THRESHOLD)
 
 
 @pytest.fixture

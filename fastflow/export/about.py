@@ -1,19 +1,48 @@
 """What an export folder says of itself in export.json: its format, the model it was made from, its files' sha256."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastflow.allowed import (
+    LONGEST_SIDE,
+    RANGE,
+    check,
+    check_keys,
+    check_threshold,
+    one_of,
+    or_null,
+    series,
+    text,
+    whole,
+)
 from fastflow.errors import BadData
-from fastflow.files import file_sha256, write_text
+from fastflow.files import file_sha256, visible, write_text
 from fastflow.frame import Frame
+from fastflow.sealed import Kind, sealed
 
 ABOUT = "export.json"
+FILES = {"onnx": ("model.onnx",), "openvino": ("model.xml", "model.bin")}  # of each format, the one to open first
+PRECISIONS = {"onnx": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8")}
+NO_TORCH = "the format torch is no longer read: PyTorch opens its files by unpickling, which can run code"
+_FIELDS = {
+    "format": one_of(FILES),
+    "precision": text(20),
+    "image_size": series(whole(1, LONGEST_SIDE), 2, 2),
+    "category": text(200),
+    "model": text(200),
+}
+_GRID = {"grid": or_null(whole(1, LONGEST_SIDE))}
+_PIXELS = {"value_range": or_null(RANGE), "page": or_null(whole(1, 1_000_000)), "version": one_of((1, 2))}
 
 
 class BadExport(BadData):
     """An export folder that cannot be trusted; the message names the file and what is wrong."""
+
+
+EXPORT = Kind(
+    "an exported model", ABOUT, BadExport, make="run: fastflow export", cure="export the model again: fastflow export"
+)
 
 
 def write_about(
@@ -26,8 +55,13 @@ def write_about(
     frame: Frame,
     threshold: Mapping[str, Any],
     **more: Any,
-) -> None:
-    """Seals the files that are in `folder`. `model`: the version it was made from; `frame`: what it takes."""
+) -> str:
+    """Seals the files that are in `folder`, and returns the sha256 of export.json, to which the folder can be held.
+    `model`: the version it was made from; `frame`: what it takes.
+
+    Raises:
+        ValueError: a threshold that is not finite.
+    """
     about = {
         "format": runtime,
         "precision": precision,
@@ -36,26 +70,38 @@ def write_about(
         "image_size": [frame.height, frame.width],
         "grid": frame.grid,
         "pixels": frame.rule._asdict(),
-        "threshold": dict(threshold),
+        "threshold": check_threshold("export", threshold),
         **more,
         "sha256": {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != ABOUT},
     }
-    write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    write_text(folder / ABOUT, sealed(about))
+    return file_sha256(folder / ABOUT)
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """export.json. Raises BadExport if it is absent or not an export's."""
+def read_about(folder: Path, *, sha256: str = "") -> dict[str, Any]:
+    """export.json. `sha256`: what it is known to have; empty where nobody knows.
+
+    Raises:
+        BadExport: it is absent, not an export's, not what was written or not what is known.
+        ValueError: `sha256` is none.
+    """
+    about = EXPORT.read(folder, sha256=sha256)
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
-        about["format"], about["precision"], about["sha256"], about["image_size"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadExport(f"{folder} is not an exported model ({error!r}); run: fastflow export") from error
+        if about.get("format") == "torch":
+            raise ValueError(NO_TORCH)
+        check_keys(ABOUT, {"grid": None} | about, _FIELDS | _GRID)  # older exports have no grid, nor
+        if "pixels" in about:  # a rule for pixels
+            check_keys(f"{ABOUT}: pixels", about["pixels"], _PIXELS)
+        check(ABOUT, "precision", about["precision"], one_of(PRECISIONS[about["format"]]))
+        check_threshold(ABOUT, about.get("threshold"))
+    except ValueError as error:
+        raise BadExport(f"{folder} cannot be used: {error}; {EXPORT.cure}") from error
     return about
 
 
 def verify(folder: Path, about: Mapping[str, Any]) -> None:
-    """Raises BadExport where a file is absent or not what was written."""
-    for name, digest in about["sha256"].items():
-        path = folder / name
-        if not path.is_file() or file_sha256(path) != digest:
-            raise BadExport(f"{path} is missing or damaged; export the model again")
+    """Raises BadExport where a file is absent, unlisted or not what was written. What a system leaves behind, hidden
+    files among it, is passed over."""
+    present = {path.name for path in visible(folder)} - {ABOUT}
+    for name in sorted({*FILES[about["format"]], *about["sha256"], *present}):
+        EXPORT.verify(folder / name, about["sha256"].get(name))

@@ -146,4 +146,4 @@ def enlargement(size: int, new_size: int, *, sigma: float) -> Tensor:
     if sigma:
         line = wide[:, :, None, :].expand(-1, -1, 1, -1)
         wide = blur(line, sigma=sigma)[:, :, 0]
-    return wide[:, 0].T.contiguous()  # a file for torch.export wants whole tensors
+    return wide[:, 0].T.contiguous()

@@ -1,4 +1,4 @@
-"""An exported model, opened by its runtime: images in, scores out. No PyTorch unless the format is PyTorch's."""
+"""An exported model, opened by its runtime: images in, scores out. No PyTorch is needed."""
 
 import importlib.util
 import os
@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastflow.detector import Images, Run, Scores, Sizes
-from fastflow.export.about import BadExport, read_about, verify
+from fastflow.export.about import FILES, BadExport, read_about, verify
 from fastflow.frame import Frame
 from fastflow.pixels.meaning import PLAIN, PixelRule
 
-FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch": "model.pt2"}
-PRECISIONS = {"onnx": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "torch": ("fp32",)}
 INPUT, SIZES, OUTPUTS = "images", "sizes", ("pred_score", "pred_label", "anomaly_map")
 
 
@@ -53,31 +51,30 @@ class ExportedDetector:
         return self.run(images, sizes)
 
 
-def open_export(folder: Path, *, threads: int | None = None) -> ExportedDetector:
-    """The model of an export folder, after its files were verified; `threads`: of the processor, by default all cores.
+def open_export(folder: Path, *, threads: int | None = None, sha256: str = "") -> ExportedDetector:
+    """The model of an export folder, after its files were verified; `threads`: of the processor, by default all cores;
+    `sha256`: of its export.json, where that is known.
 
     Raises:
-        BadExport: a file is absent or not what was written.
+        BadExport: a file is absent or not what was written, or the folder is not the one that is known.
     """
-    about = read_about(folder)
+    about = read_about(folder, sha256=sha256)
     verify(folder, about)
     run = open_file(folder, runtime=about["format"], precision=about["precision"], threads=threads)
     return ExportedDetector(run, about)
 
 
 def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None = None) -> Run:
-    """The model file of a folder, as a function; `runtime` is its format. Raises BadExport where it is not here."""
+    """The model file of a folder, as a function; `runtime` is its format. Raises BadExport where that is not here, or
+    cannot open the file."""
     package = {"onnx": "onnxruntime"}.get(runtime, runtime)
     if importlib.util.find_spec(package) is None:
         raise BadExport(f"{package} is not installed here; install it, or use another format of the model")
-    path, threads = folder / FILES[runtime], threads or os.cpu_count() or 1
-    match runtime:
-        case "onnx":
-            return _open_onnx(path, threads)
-        case "openvino":
-            return _open_openvino(path, precision, threads)
-        case _:
-            return _open_torch(path)
+    path, threads = folder / FILES[runtime][0], threads or os.cpu_count() or 1
+    try:
+        return _open_onnx(path, threads) if runtime == "onnx" else _open_openvino(path, precision, threads)
+    except Exception as error:  # a runtime raises what it likes at bytes that are no model
+        raise BadExport(f"{path} is no model that {package} opens ({error}); export the model again") from error
 
 
 def inputs_of(images: Images, sizes: Sizes | None, names: Collection[str]) -> dict[str, NDArray[Any]]:
@@ -111,19 +108,5 @@ def _open_openvino(path: Path, precision: str, threads: int) -> Run:
     def run(images: Images, sizes: Sizes | None = None) -> Scores:
         found = request.infer(inputs_of(images, sizes, names))
         return Scores(*(np.array(found[name]) for name in OUTPUTS))
-
-    return run
-
-
-def _open_torch(path: Path) -> Run:
-    import torch
-
-    exported = torch.export.load(path)
-    names, program = exported.graph_signature.user_inputs, exported.module()
-
-    def run(images: Images, sizes: Sizes | None = None) -> Scores:
-        given = [torch.from_numpy(part) for part in inputs_of(images, sizes, names).values()]
-        with torch.inference_mode():
-            return Scores(*(part.numpy() for part in program(*given)))
 
     return run

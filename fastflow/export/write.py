@@ -1,4 +1,4 @@
-"""A scoring graph to a file that other runtimes open: ONNX, OpenVINO's IR, torch.export's program."""
+"""A scoring graph to a file that other runtimes open: ONNX, OpenVINO's IR."""
 
 import tempfile
 import warnings
@@ -13,15 +13,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor
 
 from fastflow.detector import Images
+from fastflow.export.about import FILES
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import FILES, INPUT, OUTPUTS, SIZES, inputs_of
-
-
-def write_torch(graph: ScoringGraph, folder: Path) -> None:
-    """`model.pt2`, a program of torch.export for any batch size."""
-    torch.export.save(
-        torch.export.export(graph, _example(graph), dynamic_shapes=_any_batch(graph)), folder / FILES["torch"]
-    )
+from fastflow.export.runner import INPUT, OUTPUTS, SIZES, inputs_of
 
 
 def write_onnx(graph: ScoringGraph, folder: Path) -> None:
@@ -40,13 +34,13 @@ def write_onnx(graph: ScoringGraph, folder: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    program.save(folder / FILES["onnx"])
+    program.save(folder / FILES["onnx"][0])
 
 
 def write_openvino(folder: Path) -> None:
     """`model.xml` and `model.bin` in place of the folder's `model.onnx`."""
-    source = folder / FILES["onnx"]
-    openvino.save_model(openvino.Core().read_model(source), folder / FILES["openvino"], compress_to_fp16=False)
+    source = folder / FILES["onnx"][0]
+    openvino.save_model(openvino.Core().read_model(source), folder / FILES["openvino"][0], compress_to_fp16=False)
     source.unlink()
 
 
@@ -56,7 +50,7 @@ def write_int8(folder: Path, images: Images) -> None:
 
     Weights have 7 bits: with 8, processors without VNNI overflow where they add up products.
     """
-    path = folder / FILES["onnx"]
+    path = folder / FILES["onnx"][0]
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "prepared.onnx"
         quant_pre_process(path, prepared)

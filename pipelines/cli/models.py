@@ -12,6 +12,8 @@ from pipelines.core.percent import rate_of
 
 MODEL = "a category, an export's folder, or models:/fastflow-bottle@champion"
 Model = Annotated[str, typer.Option("--model", help=MODEL, show_default=False)]
+HELD = "hold the model to the sha256 of its export.json or config.json"
+Sha256 = Annotated[str, typer.Option("--sha256", help=HELD, show_default=False)]
 Threads = Annotated[int | None, typer.Option(help="of the processor; default: all cores")]
 
 
@@ -22,6 +24,7 @@ def score(
     overlays: Annotated[Path | None, typer.Option(help="a folder for pictures with heat")] = None,
     batch_size: Annotated[int | None, typer.Option(help="images at once")] = None,
     threads: Threads = None,
+    sha256: Sha256 = "",
 ) -> None:
     """Score photographs. The same command again goes on where it stopped.
 
@@ -31,15 +34,16 @@ def score(
     """
     from pipelines.scoring.score import score
 
-    score(images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads)
+    score(images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads, sha256=sha256)
 
 
 def export(
     category: Category,
-    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, openvino, torch; default: all")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, openvino; default: both")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, int8")] = "fp32",
     model: Annotated[str | None, typer.Option(help=f"{MODEL}; default: models/<category>")] = None,
     to: Annotated[Path | None, typer.Option(help="default: exports/<category>")] = None,
+    sha256: Sha256 = "",
 ) -> None:
     """Write the model for other runtimes.
 
@@ -53,7 +57,9 @@ def export(
     from pipelines.core.params import read_params
     from pipelines.scoring.export import export
 
-    export(category, read_params(), formats=formats or (), precision=precision, model=model, to=to)
+    export(
+        category, read_params(), formats=formats or (), precision=precision, model=model, to=to, sha256=sha256
+    )  # fmt: skip
 
 
 def serve(
@@ -67,6 +73,9 @@ def serve(
     seconds: Annotated[float, typer.Option(help="until a request is answered 504")] = 30,
     watch: Annotated[float, typer.Option(help="seconds between two looks for a new champion")] = 15,
     threads: Threads = None,
+    sha256: Annotated[
+        list[str] | None, typer.Option("--sha256", help=f"{HELD}; once for each --model", show_default=False)
+    ] = None,
 ) -> None:
     """Score images over HTTP, with a page to drop one on.
 
@@ -78,7 +87,7 @@ def serve(
 
     serve(
         model, host=host, port=port, batch_size=batch_size, queue=queue, max_bytes=max_bytes, max_pixels=max_pixels,
-        seconds=seconds, watch=watch, threads=threads,
+        seconds=seconds, watch=watch, threads=threads, sha256=sha256 or (),
     )  # fmt: skip
 
 

@@ -100,11 +100,11 @@ def follow(journal: Path) -> None:
     follow(journal)
 
 
-def convert(model: str, to: Path) -> None:
+def convert(model: str, to: Path, sha256: str = "") -> None:
     """Write a model as ONNX for the server."""
     from pipelines.serving.convert import convert
 
-    convert(model, to)
+    convert(model, to, sha256=sha256)
 
 
 runner.add_to(app, up, down, status, deploy, ui, schedule, champion, follow, convert)

@@ -21,9 +21,9 @@ import pandas as pd
 from fastflow.decode import image_files
 from fastflow.errors import BadData
 from fastflow.files import write_text
-from fastflow.sealed import read_config, read_sealed
+from fastflow.sealed import read_config
+from pipelines.core.kept import normal_table
 from pipelines.core.params import Params
-from pipelines.core.paths import NORMAL_SCORES
 from pipelines.core.revision import project_version
 from pipelines.core.stage import Alarm, ServerAway, log
 from pipelines.data.appearance import Appearance
@@ -78,7 +78,7 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
 def reference_of(model: str) -> Reference:
     """What the calibration of a version saw. Raises BadData where it kept too little of it."""
     with checkpoint_of(model) as found:
-        table = pd.DataFrame(json.loads(read_sealed(found.folder, NORMAL_SCORES)))
+        table = pd.DataFrame(normal_table(found.folder))
         threshold = read_config(found.folder)["threshold"]["image"]
         of = (found.category, found.version, found.weights)
     if not set(NEEDED) <= set(table.columns):

@@ -1,6 +1,5 @@
 """What a retraining shows in Prefect's pages while it runs and when it is done."""
 
-import json
 import os
 import re
 import time
@@ -18,7 +17,8 @@ from prefect.artifacts import (
 )
 
 from pipelines.core.epoch_lines import EpochLine
-from pipelines.core.paths import RUN, model_folder, read_metrics, report_folder
+from pipelines.core.kept import run_key_of
+from pipelines.core.paths import model_folder, read_metrics, report_folder
 from pipelines.core.stage import without_secrets
 from pipelines.tracking import journal
 
@@ -77,7 +77,7 @@ def show_results(results: list[Result], *, report: str) -> None:
 def show_category(category: str) -> None:
     """A category's metrics; where an MLflow server has its run, a link to that and its first picture."""
     metrics = read_metrics(category)
-    sent = journal.result_of(json.loads((model_folder(category) / RUN).read_text())["run_key"])
+    sent = journal.result_of(run_key_of(model_folder(category)))
     numbers = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if metrics.get(name) is not None)
     server = without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"))
     if not (server.startswith("http") and sent):

@@ -24,34 +24,37 @@ _REGISTERED = re.compile(r"models:/fastflow-(?P<category>.+?)(?:@(?P<alias>[^/@]
 
 
 class Named(NamedTuple):
-    """A checkpoint folder, and what its scores are signed with; `weights` is what those of its folder would be."""
+    """A checkpoint folder, and what its scores are signed with; `weights` is what those of its folder would be,
+    `sha256` what its config.json is known to have."""
 
     folder: Path
     category: str
     version: str
     weights: str
+    sha256: str = ""
 
     def open(self) -> "TrainedDetector":
         """Raises BadCheckpoint."""
         from fastflow.trained import TrainedDetector  # PyTorch: not all who name a checkpoint score with it
 
-        return TrainedDetector.load(self.folder, category=self.category, version=self.version)
+        return TrainedDetector.load(self.folder, category=self.category, version=self.version, sha256=self.sha256)
 
 
 @contextmanager
-def checkpoint_of(source: str) -> Iterator[Named]:
+def checkpoint_of(source: str, *, sha256: str = "") -> Iterator[Named]:
     """The checkpoint of `bottle`, `models/bottle` or another folder, `models:/fastflow-bottle@champion`, or
-    `models:/fastflow-bottle/3`; one of the registry is there until the block ends.
+    `models:/fastflow-bottle/3`; one of the registry is there until the block ends. `sha256`: of its config.json, where
+    that is known.
 
     Raises:
         ValueError: there is no such version, or the name has another form.
-        Untrusted, BadCheckpoint: its files are not those that were written.
+        Untrusted, BadCheckpoint: its files are not those that were written, or known.
         ServerAway: the store does not answer.
     """
     if not source.startswith("models:"):
         folder = folder_of(source)
-        about = read_config(folder)
-        yield Named(folder, about["category"], weights_id(about), weights_id(about))
+        about = read_config(folder, sha256=sha256)
+        yield Named(folder, about.get("category", ""), weights_id(about), weights_id(about), sha256)
         return
     found = _REGISTERED.match(source)
     if not found:
@@ -64,7 +67,7 @@ def checkpoint_of(source: str) -> Iterator[Named]:
             here = download(client, made, Path(scratch))
         checkpoint = verified_checkpoint(here, sha256=made.tags.get(CONTENT, "unknown"))
         signed = f"{made.name}/{made.version}"
-        yield Named(checkpoint, found["category"], signed, weights_id(read_config(checkpoint)))
+        yield Named(checkpoint, found["category"], signed, weights_id(read_config(checkpoint, sha256=sha256)), sha256)
 
 
 def registered_version(category: str, *, alias: str | None, version: str | None = None) -> str:

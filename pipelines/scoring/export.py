@@ -1,6 +1,6 @@
 """A trained model as one file for other runtimes: pixels in, score, verdict and map out.
 
-Run as: fastflow export bottle                                    ONNX, OpenVINO, torch.export
+Run as: fastflow export bottle                                    ONNX, OpenVINO
         fastflow export bottle --format openvino --precision int8
         fastflow export bottle --model models:/fastflow-bottle@champion
 
@@ -8,7 +8,6 @@ Each export scores the category's images beside the checkpoint; one that says an
 3). exports/<category>/<format>-<precision>/ holds the model, export.json and parity.csv; the run in MLflow gets a copy.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,15 +19,16 @@ import pandas as pd
 
 from fastflow.data import Pictures, read_pictures
 from fastflow.detector import Images, Run, Scores, Sizes
-from fastflow.export.about import write_about
+from fastflow.export.about import NO_TORCH, PRECISIONS, write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import LEAST_IMAGES, TOLERANCES, compare, require_parity
-from fastflow.export.runner import PRECISIONS, open_file
-from fastflow.export.write import write_int8, write_onnx, write_openvino, write_torch
+from fastflow.export.runner import open_file
+from fastflow.export.write import write_int8, write_onnx, write_openvino
 from fastflow.frame import Frame
 from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
 from fastflow.trained import TrainedDetector
+from pipelines.core.kept import run_key_of
 from pipelines.core.names import unknown
 from pipelines.core.params import Params
 from pipelines.core.paths import RUN, index_file
@@ -48,10 +48,12 @@ def export(
     formats: Sequence[str] = (),
     precision: str,
     to: Path | None = None,
+    sha256: str = "",
 ) -> None:
     """Writes each export, or none of a format that differs from the checkpoint.
 
-    By default models/<category>, in every format that has this precision, into exports/<category>.
+    By default models/<category>, in every format that has this precision, into exports/<category>. `sha256`: of the
+    checkpoint's config.json, where that is known.
 
     Raises:
         NotTheSame: an export scores otherwise; those before it are written.
@@ -60,7 +62,7 @@ def export(
     to, formats = to or Path("exports") / category, formats or formats_in(precision)
     for runtime in formats:
         check_format(runtime, precision)
-    with checkpoint_of(model or category) as named:
+    with checkpoint_of(model or category, sha256=sha256) as named:
         detector = named.open()
         rows, pictures = comparison_images(category, params, detector.frame)
         calibration = training_images(category, params, detector.frame) if precision == "int8" else None
@@ -69,7 +71,7 @@ def export(
             with written_whole(to / f"{runtime}-{precision}") as part:
                 write_model(detector, part, runtime=runtime, precision=precision, images=calibration)
                 parity = compared(detector, part, rows, pictures, runtime=runtime, precision=precision)
-                write_about(
+                digest = write_about(
                     part,
                     runtime=runtime,
                     precision=precision,
@@ -80,7 +82,7 @@ def export(
                     parity=parity,
                 )
             tell(named, to / f"{runtime}-{precision}")
-            log.info("wrote %s", to / f"{runtime}-{precision}")
+            log.info("wrote %s; to hold it to what it is now: --sha256 %s", to / f"{runtime}-{precision}", digest)
 
 
 def formats_in(precision: str) -> list[str]:
@@ -93,6 +95,8 @@ def formats_in(precision: str) -> list[str]:
 
 def check_format(runtime: str, precision: str) -> None:
     """Raises ValueError where a format is not there, or not in this precision."""
+    if runtime == "torch":
+        raise ValueError(f"{NO_TORCH}; export onnx or openvino, or open the checkpoint itself: fastflow.api.load")
     if runtime not in PRECISIONS:
         raise ValueError(unknown(runtime, PRECISIONS, what="format", where="--format"))
     if precision not in PRECISIONS[runtime]:
@@ -118,9 +122,6 @@ def write_model(
 ) -> None:
     """The model's file in its format; `images` calibrate int8."""
     graph = ScoringGraph(detector.model, threshold=detector.threshold["image"])
-    if runtime == "torch":
-        write_torch(graph, folder)
-        return
     write_onnx(graph, folder)
     if images is not None:
         write_int8(folder, images)
@@ -204,6 +205,6 @@ def tell(named: Named, folder: Path) -> None:
     """A copy for the training's run in MLflow, where the checkpoint says which that is."""
     if not (named.folder / RUN).is_file():
         return
-    key = json.loads((named.folder / RUN).read_text())["run_key"]
+    key = run_key_of(named.folder)
     with runs.continued_run(key, f"{named.category} exported", tags={"category": named.category}) as run:
         run.log_files(folder, under=f"exports/{folder.name}")

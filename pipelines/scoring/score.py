@@ -45,8 +45,10 @@ def score(
     overlays: Path | None = None,
     batch_size: int | None = None,
     threads: int | None = None,
+    sha256: str = "",
 ) -> None:
     """Scores what `images` name into the file `to`, or as CSV on stdout; pictures with heat into the folder `overlays`.
+    `sha256`: of the model's export.json or config.json, where that is known.
 
     Raises:
         ValueError: a name that leads nowhere, no such model, or a batch of less than one image.
@@ -58,7 +60,7 @@ def score(
         raise ValueError(f"--batch-size is {size}; allowed: 1 or more")
     paths = named(images)
     log.info("opening %s for %d images", model, len(paths))
-    detector = open_detector(model, threads=threads)
+    detector = open_detector(model, threads=threads, sha256=sha256)
     if overlays:
         overlays.mkdir(parents=True, exist_ok=True)
     with ResultsFile(to, version=detector.version, threshold=detector.threshold["image"]) as results:

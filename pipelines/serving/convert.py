@@ -25,11 +25,11 @@ from pipelines.registry.registry import EXAMPLE, example_file
 VARIANTS = 24
 
 
-def convert(name: str, to: Path) -> None:
+def convert(name: str, to: Path, *, sha256: str) -> None:
     """Raises NotTheSame where the export scores otherwise."""
     os.nice(10)
     torch.set_num_threads(1)
-    with checkpoint_of(name) as named:
+    with checkpoint_of(name, sha256=sha256) as named:
         detector = named.open()
         to.mkdir(parents=True)
         write_onnx(ScoringGraph(detector.model, threshold=detector.threshold["image"]), to)

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +18,12 @@ PREPARING_SECONDS = 600
 
 
 class Source(NamedTuple):
-    """Where a category's model comes from: an export's folder, a checkpoint, or an alias in the registry."""
+    """Where a category's model comes from: an export's folder, a checkpoint, or an alias in the registry. `sha256`: of
+    its export.json or config.json, where that is known."""
 
     category: str
     name: str
+    sha256: str = ""
 
     @property
     def alias(self) -> str | None:
@@ -67,17 +69,18 @@ class Models:
         if self.versions.get(source.category) == version:
             return
         name = f"{REGISTERED}{source.category}/{version}" if source.alias else version
-        detector = self._open(source.category, name)
+        detector = self._open(source, name)
         self.detectors[source.category], self.versions[source.category] = detector, version
         log.info("%s: serves %s", source.category, detector.version)
 
-    def _open(self, category: str, name: str) -> Detector:
+    def _open(self, source: Source, name: str) -> Detector:
         """An export as it is; anything else is exported first, by a process of its own, and so compared."""
         if (Path(name) / ABOUT).is_file():
-            return open_detector(name, threads=self.threads)
-        to = self.folder / category
+            return open_detector(name, threads=self.threads, sha256=source.sha256)
+        to = self.folder / source.category
         shutil.rmtree(to, ignore_errors=True)
-        command = [sys.executable, "-m", "pipelines.cli.operations", "convert", name, str(to)]
+        words = ["convert", name, str(to), "--sha256", source.sha256]
+        command = [sys.executable, "-m", "pipelines.cli.operations", *words]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=PREPARING_SECONDS, check=False, start_new_session=True
         )
@@ -92,12 +95,15 @@ def _standing(source: Source) -> str:
     return registered_version(source.category, alias=source.alias)
 
 
-def sources_of(names: list[str], category_of: Callable[[str], str]) -> list[Source]:
-    """Raises ValueError where two are of one category."""
-    found: dict[str, str] = {}
-    for name in names:
+def sources_of(names: Sequence[str], known: Sequence[str], category_of: Callable[[str], str]) -> list[Source]:
+    """`known`: the sha256 of each, in the same order, or none at all. Raises ValueError where two are of one category,
+    or only some have a sha256."""
+    if known and len(known) != len(names):
+        raise ValueError(f"{len(names)} --model and {len(known)} --sha256: give one for each model, in the same order")
+    found: dict[str, Source] = {}
+    for name, sha256 in zip(names, known or [""] * len(names), strict=True):
         category = category_of(name)
         if category in found:
-            raise ValueError(f"{name} and {found[category]} are both of {category}; name one of them")
-        found[category] = name
-    return [Source(category, name) for category, name in found.items()]
+            raise ValueError(f"{name} and {found[category].name} are both of {category}; name one of them")
+        found[category] = Source(category, name, sha256)
+    return list(found.values())

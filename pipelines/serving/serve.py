@@ -44,6 +44,7 @@ def serve(
     seconds: float,
     watch: float,
     threads: int | None,
+    sha256: Sequence[str] = (),
 ) -> None:
     """Serves until a signal ends it. The options are those of `fastflow serve --help`.
 
@@ -65,7 +66,7 @@ def serve(
     # bound first: that a port is taken is told before models are loaded
     with bind(host, port) as bound, tempfile.TemporaryDirectory() as scratch:
         log.info("opening %s; what is no export is exported first", ", ".join(models))
-        opened = Models(sources_of(list(models), category_of), Path(scratch), threads=threads)
+        opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, places=queue)
         watcher = threading.Thread(
             target=opened.watch, kwargs={"seconds": watch, "ending": ending}, name="watching", daemon=True

@@ -50,7 +50,7 @@ def test_evaluate_counts_mistakes_at_the_threshold(plates: Path) -> None:
     detector = small(plates, folds=None)
     scores = predict(detector, plates / "test").table
     for threshold in scores["pred_score"].quantile([0.2, 0.8]):
-        metrics = evaluate(replace(detector, threshold={"image": threshold}), plates)
+        metrics = evaluate(replace(detector, threshold={**detector.threshold, "image": threshold}), plates)
         defective = ~scores["image_path"].str.contains("/good/")
         flagged = scores["pred_score"] > threshold
         assert metrics["false_reject_rate"] == pytest.approx(flagged[~defective].mean())

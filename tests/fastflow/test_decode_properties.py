@@ -17,8 +17,7 @@ from fastflow.errors import BadImage
 from fastflow.evaluation import score_images
 from fastflow.maps import resize_map
 from fastflow.model import FastFlow
-from fastflow.trained import TrainedDetector
-from tests.conftest import draw_square
+from tests.conftest import detector_of, draw_square
 
 SIZES = [(1, 1), (1, 7), (3, 5000), (5000, 3), (2, 2), (37, 61)]
 MODES = {"1": "png", "L": "png", "LA": "png", "P": "png", "RGB": "png", "RGBA": "png", "CMYK": "tiff"}
@@ -104,7 +103,7 @@ def test_sixteen_bits_score_as_eight_and_a_turned_image_as_upright(tmp_path: Pat
             image.save(path, **options)  # type: ignore[arg-type]
             paths[kind].append(path)
     tiny_model.eval()
-    detector = TrainedDetector(model=tiny_model)
+    detector = detector_of(tiny_model)
     scores = {kind: score_images(detector, files, batch_size=2).pred_score for kind, files in paths.items()}
     assert scores["eight"].std() > 1e-3
     np.testing.assert_allclose(scores["sixteen"], scores["eight"], atol=1e-3, rtol=0)

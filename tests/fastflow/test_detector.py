@@ -1,5 +1,6 @@
 """One interface to a model, its checkpoint and its export: the same facts, the same scores."""
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,9 +19,7 @@ from fastflow.export.write import write_onnx
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.trained import TrainedDetector
-from tests.conftest import SIZE, shake, tiny_config
-
-THRESHOLD = {"image": 0.5, "pixel": 0.6, "low": 0.1}
+from tests.conftest import SIZE, THRESHOLD, shake, tiny_config
 
 
 @pytest.fixture
@@ -70,8 +69,10 @@ def test_model_checkpoint_and_export_answer_alike(trained: TrainedDetector, imag
     np.testing.assert_allclose(export.predict(images).pred_score, expected.pred_score.numpy(), rtol=1e-4)
 
 
-def test_without_a_threshold_nothing_is_anomalous(trained: TrainedDetector, images: Images) -> None:
-    assert TrainedDetector(model=trained.model).predict(images).pred_label.tolist() == [0, 0, 0]
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "0.5", None])
+def test_a_threshold_that_would_call_every_part_good_is_refused(trained: TrainedDetector, value: object) -> None:
+    with pytest.raises(ValueError, match=r"threshold: image is .*; allowed: a finite number"):
+        replace(trained, threshold=THRESHOLD | {"image": value})
 
 
 def test_images_may_be_read_only_or_lie_in_memory_otherwise(trained: TrainedDetector, images: Images) -> None:

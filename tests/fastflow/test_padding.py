@@ -22,8 +22,7 @@ from fastflow.operating import operating_point
 from fastflow.padding import continued, inside_of, inside_pixels, inside_positions
 from fastflow.score import SCORES, image_score, raw_score
 from fastflow.train import Training, calibrate
-from fastflow.trained import TrainedDetector
-from tests.conftest import SIZE, draw_square, shake, tiny_config
+from tests.conftest import SIZE, detector_of, draw_square, shake, tiny_config
 
 CPU = torch.device("cpu")
 WHOLE, SLIM, LOW = (SIZE, SIZE), (SIZE, 24), (32, SIZE)
@@ -136,7 +135,7 @@ def test_calibration_and_threshold_leave_padding_out(tmp_path: Path, model: Fast
             assert model.normal_spread[scale].item() == pytest.approx(seen.std().item(), rel=1e-3)
     normal = score_normal(model, features, batch_size=3)
     point = operating_point(normal, false_reject_rate=0.1, bounds=model.rule.bounds)
-    scored = score_images(TrainedDetector(model=model), paths, batch_size=3)
+    scored = score_images(detector_of(model), paths, batch_size=3)
     pixels = np.concatenate([one[::4, ::4].ravel() for one in scored.anomaly_maps])
     assert point["low"] == pytest.approx(float(np.median(pixels)), rel=1e-4)
     assert normal.pred_score.numpy() == pytest.approx(scored.pred_score, rel=1e-4)
@@ -146,7 +145,7 @@ def test_maps_and_metrics_are_of_the_pictures(tmp_path: Path, model: FastFlow) -
     folder = mixed_category(tmp_path)
     index = list_category(folder).query("split == 'test'").reset_index(drop=True)
     paths = [folder / path for path in index["image_path"]]
-    scored = score_images(TrainedDetector(model=model), paths, batch_size=3)
+    scored = score_images(detector_of(model), paths, batch_size=3)
     assert [one.shape for one in scored.anomaly_maps] == scored.shapes
     assert {SIZE // 2, SIZE} == {one.shape[1] for one in scored.anomaly_maps}
     assert all(np.isfinite(one).all() for one in scored.anomaly_maps)

@@ -23,8 +23,7 @@ from fastflow.model import FastFlow
 from fastflow.operating import operating_point
 from fastflow.score import SCORES
 from fastflow.train import Training, calibrate, rate_factor
-from fastflow.trained import TrainedDetector
-from tests.conftest import tiny_config, write_plates
+from tests.conftest import detector_of, tiny_config, write_plates
 
 CPU = torch.device("cpu")
 SETTINGS = {"batch_size": 4, "learning_rate": 0.002, "weight_decay": 0.00001}
@@ -45,7 +44,7 @@ def test_trained_model_finds_unseen_squares(plates: Path) -> None:
     model, losses = train_on(plates, epochs=12)
     assert losses[-1] < losses[0]
     index = list_category(plates).query("split == 'test'").reset_index(drop=True)
-    scored = score_images(TrainedDetector(model=model), [plates / p for p in index["image_path"]], batch_size=3)
+    scored = score_images(detector_of(model), [plates / p for p in index["image_path"]], batch_size=3)
     metrics = measure(index, scored, plates)
     for name in ("image_auroc", "pixel_auroc", "aupro"):
         assert (metrics[name].value or 0) > 0.9, metrics
@@ -135,7 +134,7 @@ def test_operating_point_is_that_of_good_pixels_and_scores(plates: Path) -> None
     features = extract_features(model, paths, batch_size=8, device=CPU)
     normal = score_normal(model, features, batch_size=3)
     found = operating_point(normal, false_reject_rate=0.2, bounds=model.rule.bounds)
-    scored = score_images(TrainedDetector(model=model), paths, batch_size=8)
+    scored = score_images(detector_of(model), paths, batch_size=8)
     assert (np.stack(scored.anomaly_maps) <= found["pixel"]).mean() == pytest.approx(0.999, abs=2e-3)
     assert (np.stack(scored.anomaly_maps) <= found["low"]).mean() == pytest.approx(0.5, abs=0.01)
     assert found["image"] == pytest.approx(np.sort(scored.pred_score)[7], rel=1e-4)  # rank ceil(9 * 0.8) of 8
@@ -145,12 +144,12 @@ def test_operating_point_is_that_of_good_pixels_and_scores(plates: Path) -> None
 def test_pixel_metrics_without_masks_are_undefined_with_a_reason(tmp_path: Path, tiny_model: FastFlow) -> None:
     folder = write_plates(tmp_path / "bare", num_train=2, num_test=2)
     index = list_category(folder).query("split == 'test'").reset_index(drop=True).assign(mask_path="")
-    scored = score_images(TrainedDetector(model=tiny_model), [folder / p for p in index["image_path"]], batch_size=4)
+    scored = score_images(detector_of(tiny_model), [folder / p for p in index["image_path"]], batch_size=4)
     metrics = measure(index, scored, folder)
     assert metrics["image_auroc"].value is not None
     assert metrics["aupro"] == (None, "a defective image without mask")
     good = index[index["gt_label"] == 0].reset_index(drop=True)
-    scored = score_images(TrainedDetector(model=tiny_model), [folder / p for p in good["image_path"]], batch_size=4)
+    scored = score_images(detector_of(tiny_model), [folder / p for p in good["image_path"]], batch_size=4)
     undefined = measure(good, scored, folder)
     assert all(value.value is None and value.reason for value in undefined.values())
 

@@ -6,8 +6,7 @@ import pytest
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.model import FastFlow
-from tests.conftest import shake, tiny_config
-from tests.serving.kit import THRESHOLD
+from tests.conftest import THRESHOLD, shake, tiny_config
 
 
 @pytest.fixture

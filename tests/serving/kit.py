@@ -16,8 +16,6 @@ from PIL import Image
 
 from tests.conftest import SIZE, draw_square, free_port
 
-THRESHOLD = {"image": 0.5, "pixel": 0.6, "low": 0.1}
-
 
 class Server(NamedTuple):
     address: str

@@ -1,0 +1,50 @@
+"""What a training leaves beside the weights, read back: the key of its run, and the scores of its good images."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
+
+from fastflow.sealed import CHECKPOINT, BadCheckpoint, read_sealed
+from pipelines.core.paths import NORMAL_SCORES, RUN
+
+
+class _Run(BaseModel, strict=True):
+    run_key: Annotated[str, Field(pattern="^[0-9A-Za-z_.-]{1,200}$")]
+
+
+class _Scores(BaseModel, strict=True, extra="allow"):
+    """Columns; those of what the images look like came later, so that some models have none."""
+
+    __pydantic_extra__: dict[str, list[FiniteFloat]] = Field(init=False)
+
+    image_path: list[str] | None = None
+    pred_score: Annotated[list[FiniteFloat], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _of_equal_length(self) -> Self:
+        lengths = {name: len(column) for name, column in self.model_dump(exclude_none=True).items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"its columns have {lengths} values; allowed: as many in each")
+        return self
+
+
+def run_key_of(folder: Path) -> str:
+    """The key of the run that made a model. Raises BadCheckpoint."""
+    return str(_read(folder, RUN, _Run)["run_key"])
+
+
+def normal_table(folder: Path) -> dict[str, list[Any]]:
+    """Columns of the good images that a model's threshold comes from, all numbers finite. Raises BadCheckpoint."""
+    return _read(folder, NORMAL_SCORES, _Scores)
+
+
+def _read(folder: Path, name: str, kind: type[BaseModel]) -> dict[str, Any]:
+    try:
+        return kind.model_validate_json(read_sealed(folder, name)).model_dump(exclude_none=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field, got = ".".join(map(str, first["loc"])) or "the file", repr(first["input"])[:80]
+        raise BadCheckpoint(
+            f"{folder / name} is damaged: {field} is {got}; {first['msg']}; {CHECKPOINT.cure}"
+        ) from error
