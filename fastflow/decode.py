@@ -25,6 +25,7 @@ from fastflow.pixels.samples import load_lower_bytes, samples_of, unread_tiff
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000
+TOO_MANY = f", more than {MAX_PIXELS:,} allowed; save it smaller, or in parts"
 IGNORED, DEFECT = 128, 255  # of a mask that leaves pixels out
 LOSSY_DEFECT = 128  # the lowest defective level of a mask in a lossy file
 READ_TIFF = "integers of 8 or 16 bits, or floats of 32"
@@ -137,8 +138,7 @@ def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) ->
         with Image.open(path, formats=FORMATS) as image:
             turn_to(image, rule, name)
             if image.width * image.height > MAX_PIXELS:
-                size = f"{image.width}x{image.height} pixels"
-                raise BadImage(f"{name}: {size}, more than {MAX_PIXELS:,} allowed; save it smaller, or in parts")
+                raise BadImage(f"{name}: {image.width}x{image.height} pixels{TOO_MANY}")
             samples = samples_of(image)
             image.load()
             upright = ImageOps.exif_transpose(image)
@@ -148,6 +148,8 @@ def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) ->
         return upright
     except BadImage:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, above ours
+        raise BadImage(f"{name}: too many pixels{TOO_MANY}") from error
     except UnidentifiedImageError as error:
         found = _unread(path)
         if found:

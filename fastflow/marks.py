@@ -74,9 +74,9 @@ def upright_size(path: Path, page: int | None = None) -> tuple[int, int]:
     """Width and height of an image as it is shown, or of one of its pages; only its header is read.
 
     Raises:
-        OSError, UnidentifiedImageError: it cannot be read, or has no such page (EOFError).
+        OSError: it cannot be read, or has more pixels than Pillow opens. EOFError: it has no such page.
     """
-    with Image.open(path) as image:
+    with _opened(path) as image:
         if page and getattr(image, "n_frames", 1) > 1:
             image.seek(page - 1)
         told = image.format != "TIFF"  # whose size Pillow has turned
@@ -84,6 +84,13 @@ def upright_size(path: Path, page: int | None = None) -> tuple[int, int]:
             told = "exif" in image.info
         turned = told and image.getexif().get(ORIENTATION, 1) >= TURNED
         return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise OSError(str(error)) from error
 
 
 def _usual(image: Image.Image, path: Path) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import logging
 import os
 import select
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def exit_code(work: Callable[[], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "Image size|Corrupt EXIF")  # Pillow's own; fastflow/decode.py says what matters
     try:
         work()
     except BadData as error:

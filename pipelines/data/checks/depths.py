@@ -50,7 +50,7 @@ def _of_all(deep: Sequence[tuple[str, Depth]], settled: PixelRule) -> Finding:
     path, depth = next((path, depth) for path, depth in deep if not depth.known)
     files = 16 if depth.white <= 65535 and white <= 65535 else 32
     bits = used_bits(depth._replace(highest=white))
-    told = f"{bits} bits in {counted(len(deep), 'file')} of {files}, as this one: {white:g} is white in all of them"
+    told = f"{counted(len(deep), 'file')} of {files} bits, as this one, hold {bits}: {white:g} is white in all"
     return finding("bit_depth", path, told)
 
 

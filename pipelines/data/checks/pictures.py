@@ -70,7 +70,7 @@ def _of_alpha(image: Image.Image, name: str) -> list[Finding]:
     if alpha is None or not is_unset(alpha):
         return []
     value = alpha.getextrema()[0]
-    return [finding("unset_alpha", name, f"its alpha is {value} of 255 everywhere, as nobody has set it", image=name)]
+    return [finding("unset_alpha", name, f"its alpha is {value} of 255 everywhere: never set", image=name)]
 
 
 def look_at_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int, int] | None) -> list[Finding]:
