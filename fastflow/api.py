@@ -163,11 +163,11 @@ def predict(detector: Detector, images: Images) -> Found:
     """Scores and maps of photographs, a folder or files.
 
     Raises:
-        BadImage: a file that cannot be decoded.
+        BadImage: a file that cannot be decoded. NotFinite: a score that is no number.
     """
     paths = paths_of(images)
     found = score_images(detector, paths, batch_size=BATCH_SIZE)
-    label = (found.pred_score > detector.threshold["image"]).astype(int)
+    label = (found.pred_score > detector.threshold["image"]).astype(int)  # both are finite
     table = pd.DataFrame({"image_path": list(map(str, paths)), "pred_score": found.pred_score, "pred_label": label})
     return Found(table, OwnMaps(found.anomaly_maps, found.shapes))
 

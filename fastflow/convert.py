@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from fastflow.checkpoint import require_usable
 from fastflow.model import FastFlow
 from fastflow.presets import PRESETS, preset
 
@@ -27,7 +28,8 @@ def convert(state: Mapping[str, Tensor], *, preset_name: str, image_size: tuple[
     `preset_name` says the backbone and its layers; flow steps, kernels and hidden width are read off the tensors.
 
     Raises:
-        ValueError: unknown preset, or tensors that are not of such a checkpoint or do not fit the backbone.
+        ValueError: unknown preset, or tensors that are not of such a checkpoint, do not fit the backbone or are not
+            finite.
     """
     blocks = _blocks(state)
     norms = {found[1] for key in state if (found := _NORMS.match(key))}
@@ -105,3 +107,4 @@ def _load(model: FastFlow, ours: Mapping[str, Tensor]) -> None:
         raise ValueError(f"the tensors do not fit {model.config.backbone}: {reasons[-1].strip()}") from error
     if missing:
         raise ValueError(f"the tensors lack {len(missing)} that {model.config.backbone} needs: {sorted(missing)[:3]}")
+    require_usable(model)

@@ -4,12 +4,13 @@
 scores takes either. No PyTorch is imported here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastflow.errors import BadData
 from fastflow.frame import Frame
 
 Images = NDArray[np.uint8]
@@ -17,12 +18,31 @@ Sizes = NDArray[np.int64]
 
 
 class Scores(NamedTuple):
-    """pred_score (B,) float32, higher is more anomalous; pred_label (B,) int64, 1 above the threshold; anomaly_map
+    """pred_score (B,) float32, higher is more anomalous; pred_label (B,) int64, 1 unless the score is
+    at most the threshold (so that NaN is never called good); anomaly_map
     (B, 1, H, W) float32, NaN in padding."""
 
     pred_score: NDArray[np.float32]
     pred_label: NDArray[np.int64]
     anomaly_map: NDArray[np.float32]
+
+
+class NotFinite(BadData):
+    """A score that is NaN or infinite: no verdict follows from it."""
+
+
+def not_finite(name: object, score: float) -> NotFinite:
+    return NotFinite(
+        f"{name}: its score is {score}, which is no verdict; see that the model is what was trained (fastflow doctor), "
+        "and the picture what a camera gives"
+    )
+
+
+def require_finite_scores(names: Sequence[object], pred_score: NDArray[np.float32]) -> None:
+    """Raises NotFinite at the first image whose score is none."""
+    for name, score in zip(names, pred_score, strict=True):
+        if not np.isfinite(score):
+            raise not_finite(name, float(score))
 
 
 class Run(Protocol):

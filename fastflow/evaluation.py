@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastflow.data import read_masks, read_pictures
 from fastflow.decode import read_mask
-from fastflow.detector import Detector
+from fastflow.detector import Detector, require_finite_scores
 from fastflow.features import batches
 from fastflow.frame import Size
 from fastflow.maps import resize_map
@@ -39,6 +39,7 @@ def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) 
 
     Raises:
         BadImage: a file that cannot be decoded.
+        NotFinite: a score that is no number.
     """
     start = time.perf_counter()
     scores: list[NDArray[np.float32]] = []
@@ -47,6 +48,7 @@ def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) 
     for part in batches(len(paths), batch_size):
         pictures = read_pictures(paths[part], detector.frame)
         found = detector.predict(pictures.images.numpy(), pictures.sizes.numpy())
+        require_finite_scores(paths[part], found.pred_score)
         scores.append(found.pred_score)
         maps += [
             one[0, : size[0], : size[1]].copy()

@@ -41,7 +41,7 @@ class TrainedDetector:
         device = self.model.mean.device
         found = self.model(own.to(device), None if sizes is None else torch.from_numpy(sizes).to(device))
         score = found.pred_score.cpu().numpy()
-        label = (score > self.threshold["image"]).astype(np.int64)
+        label = (~(score <= self.threshold["image"])).astype(np.int64)  # NaN is not good
         return Scores(score, label, found.anomaly_map.cpu().numpy())
 
     def to(self, device: torch.device) -> Self:

@@ -4,6 +4,7 @@ import logging
 import math
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers.pos_embed import resample_abs_pos_embed
@@ -114,3 +115,5 @@ def _check_fit(wanted: dict[str, Tensor], got: dict[str, Tensor], *, what: str) 
         if got[key].shape != tensor.shape:
             shapes = f"{tuple(got[key].shape)}, not {tuple(tensor.shape)}"
             raise ValueError(f"{what}: its tensor {key} has the shape {shapes}")
+        if not bool(torch.isfinite(got[key]).all()):
+            raise ValueError(f"{what}: its tensor {key} holds numbers that are not finite")

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fastflow.allowed import FINITE, check
+from fastflow.checkpoint import require_usable
 from fastflow.export.fold import FoldedFlow, folded_backbone
 from fastflow.model import FastFlow
 from fastflow.padding import HALF, as_pixels, continued, inside_pixels
@@ -29,6 +31,8 @@ class ScoringGraph(nn.Module):
 
     def __init__(self, model: FastFlow, *, threshold: float) -> None:
         super().__init__()
+        check("export", "threshold", threshold, FINITE)
+        require_usable(model)
         config = model.config
         self.rule, self.threshold, self.feature_norm = model.rule, threshold, config.feature_norm
         self.register_buffer("pixel_scale", 1 / (255 * model.std))
@@ -71,7 +75,7 @@ class ScoringGraph(nn.Module):
         anomaly_map, judged = self._merged(scores)
         pred_score = image_score(judged, top_fraction=self.rule.top_fraction, inside=seen)
         anomaly_map = anomaly_map if seen is None else anomaly_map.masked_fill(~seen, torch.nan)
-        return pred_score, (pred_score > self.threshold).long(), anomaly_map
+        return pred_score, (~(pred_score <= self.threshold)).long(), anomaly_map
 
     def _inside(self, scale: int, sizes: Tensor) -> Tensor:
         """As `fastflow.padding.inside_positions`, (B, 1, h, w)."""

@@ -16,9 +16,9 @@ Category = Annotated[str, Field(pattern=CATEGORY_NAME)]
 
 
 class Section(BaseModel):
-    """Frozen, no unknown keys, no coercion: '3' is refused where a number is expected."""
+    """Frozen, no unknown keys, no coercion: '3' is refused where a number is expected, and so are NaN and infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Data(Section):

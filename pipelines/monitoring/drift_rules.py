@@ -12,9 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from fastflow.errors import BadData
 from fastflow.metrics.rates import rate_interval
 
 LEVELS = ("brightness", "contrast", "sharpness")
+FIGURES = ["pred_score", "width", "height", *LEVELS]
 ALPHA = 0.001  # of each of the six tests: together they alarm without a reason less than once in 100 times
 SHIFT = 1.0  # robust standard deviations of the reference: a median that moves by less is no alarm, however sure
 OTHER_SIZES = 0.05  # share of images of a size that training did not have
@@ -64,7 +66,13 @@ def judge(
 
     A new camera or light changes what most images look like; more defects change a few images, and no median. So looks
     are asked first, then all scores together, and the number of rejects last.
+
+    Raises:
+        BadData: a figure or the threshold is not finite: nothing follows from it.
     """
+    for what, numbers in {"recent": recent[FIGURES], "reference": reference[FIGURES], "threshold": threshold}.items():
+        if not np.isfinite(np.asarray(numbers, np.float64)).all():
+            raise BadData(f"drift: a number of the {what} images' figures is not finite; score and train them anew")
     images, rejected = len(recent), int((recent["pred_score"] > threshold).sum())
     limits = rate_interval(rejected, images)
     shifts = [shift(name, recent, reference) for name in ("pred_score", *LEVELS)] if images else []
@@ -93,7 +101,7 @@ def _verdict(
     if shifts[0].changed and moved_as_a_whole(recent["pred_score"], reference["pred_score"]):
         way = "higher" if shifts[0].moved > 0 else "lower"
         return "scores", f"nearly all images score {way}, though they look alike: position, focus, material or model?"
-    if rate_interval(rejected, images, confidence=1 - 2 * ALPHA)[0] > usual_rejects:
+    if not rate_interval(rejected, images, confidence=1 - 2 * ALPHA)[0] <= usual_rejects:
         return (
             "defects",
             f"{rejected} of {images} parts are rejected, more than the usual {usual_rejects:.1%} (drift.usual_rejects)",
@@ -117,7 +125,7 @@ def shift(name: str, recent: pd.DataFrame, reference: pd.DataFrame) -> Shift:
         ks=float(found.statistic),
         p_value=float(found.pvalue),
         psi=stability_index(now, then),
-        changed=bool(found.pvalue < ALPHA and abs(moved) >= SHIFT),
+        changed=not (found.pvalue >= ALPHA or abs(moved) < SHIFT),
     )
 
 

@@ -1,7 +1,9 @@
 """Score today's test images with the champion, downloaded and verified: does it still do what it did?"""
 
 import time
+from collections.abc import Mapping
 
+from fastflow.detector import NotFinite
 from fastflow.errors import BadData
 from fastflow.metrics.image import image_auroc
 from pipelines.core.params import Params
@@ -32,7 +34,10 @@ def check_champion(category: str, params: Params) -> None:
             opened = registry.open_version(client, category, version)
         except BadData as error:
             raise Failed(f"{category}: champion, version {version}: {error}") from error
-    (found,) = EvaluationSet(category, params).measure([opened.detector])
+    try:
+        (found,) = EvaluationSet(category, params).measure([opened.detector])
+    except NotFinite as error:
+        raise Failed(f"{category}: champion, version {version}: {error}") from error
     numbers = numbers_of(found)
     name = f"{category} champion {time.strftime('%Y-%m-%d %H:%M')}"
     tags = provenance(category) | {"category": category, "model_version": version, "data_dvc_md5": data_hash(category)}
@@ -40,11 +45,21 @@ def check_champion(category: str, params: Params) -> None:
         run.log_metrics(numbers)
     text = ", ".join(f"{key} {value:.4f}" for key, value in numbers.items())
     log.info("%s: champion, version %s: %s", category, version, text)
-    recorded = float(opened.tags.get("image_auroc", "nan"))
-    if numbers.get("image_auroc", recorded) < recorded - params.gate.epsilon:
+    compare(f"{category}: champion, version {version}", numbers, opened.tags, epsilon=params.gate.epsilon)
+
+
+def compare(champion: str, numbers: Mapping[str, float], tags: Mapping[str, str], *, epsilon: float) -> None:
+    """Raises Failed where the image_auroc of today is not the recorded one, or above it, within `epsilon`."""
+    try:
+        recorded, now = registry.number_of(tags, "image_auroc", of=champion), numbers.get("image_auroc")
+    except BadData as error:
+        raise Failed(str(error)) from error
+    if recorded is None or now is None:
+        log.warning("%s: nothing to compare: image_auroc was %s, is %s", champion, recorded, now)
+    elif not now >= recorded - epsilon:
         raise Failed(
-            f"{category}: champion, version {version}: image_auroc is {numbers['image_auroc']:.4f} on today's images, "
-            f"was {recorded:.4f}; look at what changed, then retrain"
+            f"{champion}: image_auroc is {now:.4f} on today's images, was {recorded:.4f}; look at what changed, then "
+            "retrain"
         )
 
 

@@ -2,7 +2,9 @@
 
 import base64
 import json
+import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,11 +38,23 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
     """
     made = get_version(client, category, version)
     tags = dict(made.tags)
-    score = tags.get(EXAMPLE_SCORE)
     with tempfile.TemporaryDirectory() as scratch:
         folder = download(client, made, Path(scratch))
-        content, example_score = tags.get(CONTENT, "unknown"), float(score) if score else None
-        return Opened(open_model(folder, sha256=content, example_score=example_score), tags)
+        content, score = tags.get(CONTENT, "unknown"), number_of(tags, EXAMPLE_SCORE, of=f"{made.name}/{made.version}")
+        return Opened(open_model(folder, sha256=content, example_score=score), tags)
+
+
+def number_of(tags: Mapping[str, str], name: str, *, of: str) -> float | None:
+    """A tag's finite number; None where there is no such tag. Raises Untrusted where it is anything else."""
+    if name not in tags:
+        return None
+    try:
+        value = float(tags[name])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Untrusted(f"{of}: its tag {name} is {tags[name]!r}; allowed: a finite number")
+    return value
 
 
 def open_model(folder: Path, *, sha256: str, example_score: float | None) -> TrainedDetector:
@@ -56,7 +70,7 @@ def open_model(folder: Path, *, sha256: str, example_score: float | None) -> Tra
     if example_score is not None:
         example = pd.DataFrame({"image": [example_file(folder)]})
         found = float(ServedModel(detector).predict(example)["pred_score"].iloc[0])
-        if abs(found - example_score) > RELATIVE_TOLERANCE * max(1.0, abs(example_score)):
+        if not abs(found - example_score) <= RELATIVE_TOLERANCE * max(1.0, abs(example_score)):
             raise Untrusted(f"{folder}: its example scores {found:.6g}, recorded was {example_score:.6g}")
     return detector
 

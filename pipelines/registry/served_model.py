@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastflow.decode import Sent
-from fastflow.detector import Detector
+from fastflow.detector import Detector, require_finite_scores
 from fastflow.frame import Framed, read_framed
 from fastflow.trained import TrainedDetector
 
@@ -34,7 +34,7 @@ class ServedModel:
 
         Raises:
             ValueError: no such column, or a value that is no image.
-            BadImage: an image that cannot be used.
+            BadImage: an image that cannot be used. NotFinite: a score that is no number.
         """
         column = "image" if "image" in model_input else 0  # MLflow names the column of a plain list 0
         if column not in model_input:
@@ -44,6 +44,7 @@ class ServedModel:
 
     def _score(self, framed: Framed) -> tuple[float, int]:
         scores = self.detector.predict(framed.pixels.transpose(2, 0, 1)[None], np.array([framed.size]))
+        require_finite_scores(["image"], scores.pred_score)
         return float(scores.pred_score[0]), int(scores.pred_label[0])
 
 

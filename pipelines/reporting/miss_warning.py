@@ -11,7 +11,7 @@ def warning(category: str, metrics: Mapping[str, float | None]) -> str:
     if not total or missed is None or missed / total <= HIGHEST_MISS_RATE:
         return ""
     text = f"{missed:.0f} of {total:.0f} defective test images are below the threshold and pass"
-    if auroc is None or auroc < SEPARATING_AUROC:
+    if auroc is None or not auroc >= SEPARATING_AUROC:
         return text
     return (
         f"{text}, though the scores tell them apart (image AUROC {auroc:.3f}): it is the threshold, not the model; "

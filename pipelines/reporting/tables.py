@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fastflow.detector import require_finite_scores
 from fastflow.evaluation import image_metrics, no_pixels
 from fastflow.files import write_text
 from fastflow.metrics.bootstrap import Interval
@@ -44,7 +45,8 @@ class Evaluated(NamedTuple):
 
 
 def score_table(index: pd.DataFrame, pred_score: NDArray[np.float32], *, threshold: float) -> pd.DataFrame:
-    """One row an image; pred_label is 1 above the threshold."""
+    """One row an image; pred_label is 1 above the threshold. Raises NotFinite at a score that is no number."""
+    require_finite_scores(list(index["image_path"]), pred_score)
     scores = pred_score.astype(np.float64)
     columns = index[["image_path", "defect_type", "gt_label"]]
     return columns.assign(pred_score=scores, pred_label=(scores > threshold).astype(int))

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from fastflow.decode import SUFFIXES, image_files, read_image
-from fastflow.detector import Detector, Scores
+from fastflow.detector import Detector, Scores, not_finite
 from fastflow.errors import BadData
 from fastflow.files import printable
 from fastflow.frame import Frame
@@ -89,10 +89,18 @@ def score_paths(
             images = np.stack([seen.framed.pixels.transpose(2, 0, 1) for _, seen in batch])
             found = detector.predict(images, np.array([seen.framed.size for _, seen in batch]))
             milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
+            usable = np.isfinite(found.pred_score)
+            refused += [
+                str(not_finite(path, float(score)))
+                for (path, _), score, good in zip(batch, found.pred_score, usable, strict=True)
+                if not good
+            ]
             results.add(rows(detector, batch, found, milliseconds))
-            rejected += int(found.pred_label.sum())
+            rejected += int(found.pred_label[usable].sum())
             if overlays:
                 for number, (path, seen) in enumerate(batch):
+                    if not usable[number]:
+                        continue
                     height, width = seen.framed.size
                     write_overlay(detector, overlays, path, found.anomaly_map[number, 0, :height, :width])
             advance(len(batch))
@@ -102,14 +110,16 @@ def score_paths(
     if refused:
         more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
         listed = "\n  ".join([*refused[:SHOWN], *more])
-        raise Unreadable(f"{len(refused)} of {len(todo)} images could not be read, all others are scored:\n  {listed}")
+        raise Unreadable(f"{len(refused)} of {len(todo)} images could not be scored, all others are:\n  {listed}")
 
 
 def rows(detector: Detector, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
+    """Of the images whose score is a number: another one is no verdict, and a row would be taken for one."""
     signed = (detector.threshold["image"], detector.version, round(milliseconds, 2))
     return [
         Row(path, float(value), int(label), *signed, **seen.appearance._asdict())
         for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
+        if np.isfinite(value)
     ]
 
 

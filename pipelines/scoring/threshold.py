@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from fastflow.config import FastFlowConfig
+from fastflow.errors import BadData
 from fastflow.operating import guarantee
 from fastflow.score import SCORES
 from fastflow.sealed import read_config, write_threshold
@@ -81,10 +82,15 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
 
 
 def labelled(category: str) -> pd.DataFrame:
-    """The test images' scores that the last evaluation left; without rows where there was none."""
+    """The test images' scores that the last evaluation left; without rows where there was none. Raises BadData."""
     path = report_folder(category) / "scores.csv"
     columns = {"gt_label": int, "pred_score": float}
-    return pd.read_csv(path)[list(columns)] if path.is_file() else pd.DataFrame(columns=list(columns), dtype=float)
+    if not path.is_file():
+        return pd.DataFrame(columns=list(columns), dtype=float)
+    scores = pd.read_csv(path)[list(columns)]
+    if not np.isfinite(scores.to_numpy(np.float64)).all():
+        raise BadData(f"{path} holds a score or label that is no finite number; evaluate again: dvc repro -f evaluate")
+    return scores
 
 
 def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dict[str, Any]:

@@ -122,5 +122,6 @@ RESPONSES: dict[int | str, dict[str, object]] = {
     413: {"description": "Too many bytes or pixels"},
     415: {"description": "Not an image"},
     429: {"description": "Too many images wait already"},
+    500: {"description": "The score is no number, so there is no verdict"},
     504: {"description": "No answer in time"},
 }

@@ -1,5 +1,6 @@
 """Requests that wait together are scored together: one thread, one queue with an end."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastflow.detector import Detector
+from fastflow.detector import Detector, not_finite
 from fastflow.frame import Framed
 from pipelines.core.stage import log
 
@@ -98,6 +99,10 @@ class Batcher:
         milliseconds = 1000 * (time.perf_counter() - start)
         for i, one in enumerate(batch):
             score, label = float(found.pred_score[i]), int(found.pred_label[i])
+            if not math.isfinite(score):
+                log.error("scoring gave %s", score)
+                one.answer.set_exception(not_finite("image", score))
+                continue
             height, width = one.framed.size
             anomaly_map = found.anomaly_map[i, 0, :height, :width]
             one.answer.set_result(Scored(score, label, anomaly_map, milliseconds, len(batch)))

@@ -11,7 +11,7 @@ from fastapi import HTTPException, Query, Request
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from fastflow.detector import Detector
+from fastflow.detector import Detector, NotFinite
 from pipelines.reporting.pictures import heat_colours
 from pipelines.serving.batching import Batcher, Busy, Scored
 from pipelines.serving.instruments import Instruments
@@ -67,6 +67,8 @@ class Verdicts:
         except Busy as error:
             status = 429
             raise busy(str(error)) from error
+        except NotFinite as error:
+            raise HTTPException(500, str(error)) from error
         except HTTPException as error:
             status = error.status_code
             raise
