@@ -49,8 +49,10 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Writes a file at once: a reader, also after a loss of power, sees the old one or the new one, never half of it.
+
+    `mode`: who may read it, from the first byte on. A link in its place is replaced, not followed.
 
     Raises:
         OSError: the disk is full or cannot be written; says how much is needed and free. The old file is as it was.
@@ -58,7 +60,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # a killed process's, or a link
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

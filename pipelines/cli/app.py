@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a se
 141 nobody reads stdout any more, 143 terminated.
 """
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 
 from pipelines.cli import models, work
 from pipelines.cli.runner import STATE
+from pipelines.core.terminal import set_up_log
 
 SILENT = {  # as the Makefile does; and MLflow's bars leave their colours behind
     "DO_NOT_TRACK": "true",
@@ -37,7 +37,7 @@ def options(
 ) -> None:
     """Finds defects in photographs of parts, learnt from good parts alone."""
     STATE["debug"] = debug
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)  # stdout belongs to the results
+    set_up_log(sys.stderr)  # stdout belongs to the results
     if project:
         os.chdir(project)
     for name, value in SILENT.items():

@@ -12,6 +12,7 @@ from pipelines.core.paths import model_folder
 from pipelines.core.running import process_of
 from pipelines.core.signals import ENDED, INTERRUPTED_TEXT, interrupt, passing_on
 from pipelines.core.stage import EXIT_CODE_FILE, FAILED
+from pipelines.core.terminal import harmless
 
 RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")
@@ -83,4 +84,4 @@ def _heading(stage: str, category: str | None, categories: Sequence[str]) -> str
 
 
 def _print(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)

@@ -29,7 +29,8 @@ def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> It
     Raises:
         Held: another process has it, and `wait` is false.
     """
-    with path.open("a+") as file:
+    # a link is not followed: what it leads to would be emptied
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666), "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

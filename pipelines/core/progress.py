@@ -9,6 +9,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from pipelines.core.stage import log
+from pipelines.core.terminal import harmless
 
 LINE_SECONDS = 15.0
 
@@ -24,7 +25,7 @@ def progress(what: str, total: int | None, *, unit: str, done: int = 0) -> Itera
     """Yields a function to call as work goes on; `unit` "B" counts in kB, MB, GB. Threads may call it."""
     on_terminal = sys.stderr.isatty()
     bar = tqdm(
-        total=total, initial=done, desc=what, unit=unit, unit_scale=unit == "B", file=sys.stderr, delay=0.5,
+        total=total, initial=done, desc=harmless(what), unit=unit, unit_scale=unit == "B", file=sys.stderr, delay=0.5,
         disable=not on_terminal,
     )  # fmt: skip
     start = said = time.monotonic()

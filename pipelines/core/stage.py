@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastflow.errors import BadData, NonFiniteLoss
+from pipelines.core.terminal import harmless, harmless_results, set_up_log
 
 FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 3, 4, 5, 130, 141, 143
 EXIT_CODE_FILE = "FASTFLOW_EXIT_CODE_FILE"  # names a file that gets a failed stage's code, which DVC keeps to itself
@@ -44,12 +45,13 @@ def exit_code(work: Callable[[], None]) -> int:
     """Runs `work`; what a person can cure ends in one sentence, what only we can break in a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a file's name need not be UTF-8
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    set_up_log(sys.stdout)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Image size|Corrupt EXIF")  # Pillow's own; fastflow/decode.py says what matters
     try:
-        work()
+        with harmless_results():
+            work()
     except BadData as error:
         return _say(error, BAD_DATA)
     except ValueError as error:
@@ -80,7 +82,7 @@ def _nobody_reads() -> bool:
 
 
 def _say(error: object, code: int, *, kind: str = "error") -> int:
-    print(f"{kind}: {error}", file=sys.stderr, flush=True)
+    print(harmless(f"{kind}: {error}"), file=sys.stderr, flush=True)
     if asked := os.environ.get(EXIT_CODE_FILE):
         Path(asked).write_text(str(code))
     return code

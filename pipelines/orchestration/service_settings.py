@@ -6,6 +6,7 @@ import shlex
 import socket
 from pathlib import Path
 
+from fastflow.files import write_bytes
 from pipelines.core.paths import STATE
 from pipelines.core.stage import Failed
 
@@ -53,8 +54,7 @@ def commands(environment: dict[str, str]) -> dict[str, tuple[list[str], int]]:
 def write_environment(environment: dict[str, str]) -> None:
     """For shells: `set -a; . .state/services.env`. It holds the password: for its owner's eyes alone."""
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items())
-    with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
+    write_bytes(ENVIRONMENT, text.encode(), mode=0o600)
 
 
 def read_environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from fastflow.files import write_text
+from fastflow.files import write_bytes
 from pipelines.core.params import read_params, read_yaml
 from pipelines.core.paths import STATE
 from pipelines.core.stage import Failed, log
@@ -55,7 +55,7 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
     Raises:
         Failed: a port is taken by something else, or a service ends at once; its last lines are told.
     """
-    LOGS.mkdir(parents=True, exist_ok=True)
+    LOGS.mkdir(mode=0o700, parents=True, exist_ok=True)
     running = {service.name: service for service in recorded() if service.alive()}
     environment = settings(prefect_port, mlflow_port) if not running else read_environment()
     write_environment(environment)
@@ -127,7 +127,7 @@ def ui(*, port: int) -> None:
     """MLflow's server in front of this project's store, until Ctrl-C. Raises Failed as `up` does."""
     if answers(port):
         raise Failed(f"port {port} is taken, by `make up` or something else; another one: make ui PORT=5050")
-    LOGS.mkdir(parents=True, exist_ok=True)
+    LOGS.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = settings(port, port)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # a terminal that is closed ends it, too
         signal.signal(number, signal.default_int_handler)
@@ -162,7 +162,9 @@ def status() -> None:
 def start(name: str, command: list[str], environment: dict[str, str]) -> Service:
     """In a session of its own, so that Ctrl-C in this terminal is not for it."""
     Path(".mlflow").mkdir(mode=0o700, exist_ok=True)
-    with (LOGS / f"{name}.log").open("wb") as said:
+    log_file = LOGS / f"{name}.log"
+    log_file.unlink(missing_ok=True)  # a link would lead elsewhere, an older file may be read by others
+    with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
@@ -193,7 +195,8 @@ def recorded() -> list[Service]:
 
 
 def record(services: list[Service]) -> None:
-    write_text(RECORD, json.dumps([service._asdict() for service in services], indent=2) + "\n")
+    text = json.dumps([service._asdict() for service in services], indent=2) + "\n"
+    write_bytes(RECORD, text.encode(), mode=0o600)
 
 
 def print_addresses(environment: dict[str, str]) -> None:

@@ -1,16 +1,14 @@
 """The scoring service: image bytes in, score and verdict out; docs/serving.md."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipelines.serving.batching import Batcher
+from pipelines.serving.guard import LIVENESS, token_guard
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
 from pipelines.serving.verdicts import Limits, Verdicts
@@ -19,27 +17,17 @@ POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self
 
 
 def build_app(models: Models, batcher: Batcher, *, limits: Limits, token: str = "") -> FastAPI:
-    """`token`: what requests must bear, none where it is empty."""
+    """`token`: what requests must bear, all but the one whether the process lives; none where it is empty."""
     app = FastAPI(title="FastFlow", description=__doc__, docs_url=None, redoc_url=None)
-    instruments, guarded = Instruments(), [Depends(bearer_of(token))]
+    instruments = Instruments()
     verdicts = Verdicts(models, batcher, limits, instruments)
+    app.middleware("http")(token_guard(token))
     app.middleware("http")(secure)
-    app.post("/score", dependencies=guarded, openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
+    app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
     app.include_router(state_of(models))
-    app.include_router(numbers_of(models, batcher, instruments), dependencies=guarded)
+    app.include_router(numbers_of(models, batcher, instruments))
     app.include_router(pages)
     return app
-
-
-def bearer_of(token: str) -> Callable[[HTTPAuthorizationCredentials | None], None]:
-    """A dependency that refuses requests without the token, where there is one."""
-    bearer = HTTPBearer(auto_error=False)
-
-    def allowed(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        if token and not (sent and hmac.compare_digest(sent.credentials.encode(), token.encode())):
-            raise HTTPException(401, "a token is needed", headers={"WWW-Authenticate": "Bearer"})
-
-    return allowed
 
 
 async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -50,10 +38,10 @@ async def secure(request: Request, follow: Callable[[Request], Awaitable[Respons
 
 
 def state_of(models: Models) -> APIRouter:
-    """Whether the service lives and is ready: for everybody."""
+    """Whether the service lives and is ready."""
     router = APIRouter()
 
-    @router.get("/healthz")
+    @router.get(LIVENESS)
     async def healthz() -> dict[str, str]:
         """The process lives."""
         return {"status": "ok"}
@@ -67,7 +55,7 @@ def state_of(models: Models) -> APIRouter:
 
 
 def numbers_of(models: Models, batcher: Batcher, instruments: Instruments) -> APIRouter:
-    """Versions and counters: for those who have the token."""
+    """Versions and counters."""
     router = APIRouter()
 
     @router.get("/version")

@@ -5,7 +5,6 @@ an export's folder, or a category. Then open the address that it prints, or: cur
 SIGTERM has it answer what it has taken in, then end. Addresses beyond this machine need a token: FASTFLOW_TOKEN.
 """
 
-import ipaddress
 import os
 import socket
 import tempfile
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
@@ -24,12 +22,12 @@ from pipelines.core.stage import log
 from pipelines.registry.folders import folder_of
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
+from pipelines.serving.guard import LOCAL_NAMES, check_token, is_local, link, name_guard, name_of
 from pipelines.serving.models import REGISTERED, Models, sources_of
 from pipelines.serving.uploads import MAX_BYTES, MAX_PIXELS
 from pipelines.serving.verdicts import Limits
 
 DRAINING_SECONDS = 30
-SHORTEST_TOKEN = 16
 
 
 def serve(
@@ -49,22 +47,20 @@ def serve(
     """Serves until a signal ends it. The options are those of `fastflow serve --help`.
 
     Raises:
-        ValueError: an address beyond this machine without a token, or models that do not go together.
+        ValueError: an address beyond this machine without a token, a token that no request can bear, or models that
+            do not go together.
         BadData: a model whose files are not what was written.
         ServerAway: the registry does not answer.
     """
     token = os.environ.get("FASTFLOW_TOKEN", "")
-    local = is_local(host)
-    if not local and len(token) < SHORTEST_TOKEN:
-        raise ValueError(
-            f"--host {host} can be reached by others: set FASTFLOW_TOKEN to a secret of at least "
-            f"{SHORTEST_TOKEN} characters, and put a proxy with a certificate in front"
-        )
     size = MAX_BYTES if max_bytes is None else max_bytes
     limits = Limits(size, MAX_PIXELS if max_pixels is None else max_pixels, seconds, at_once=queue)
     ending = threading.Event()
     # bound first: that a port is taken is told before models are loaded
     with bind(host, port) as bound, tempfile.TemporaryDirectory() as scratch:
+        address = str(bound.getsockname()[0])
+        local = is_local(address)
+        check_token(token, host=host, local=local)
         log.info("opening %s; what is no export is exported first", ", ".join(models))
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, places=queue)
@@ -73,9 +69,9 @@ def serve(
         )
         watcher.start()
         app = build_app(opened, batcher, limits=limits, token=token)
-        if local:  # a page of another site must not speak to us through a name that leads here
-            app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
-        log.info("open http://%s:%d/   stop: Ctrl-C", host, port)
+        if local:
+            app.middleware("http")(name_guard({*LOCAL_NAMES, address, name_of(host)}))
+        log.info("open %s   stop: Ctrl-C", link(address, bound.getsockname()[1]))
         try:
             answer(app, bound)
         finally:
@@ -100,16 +96,10 @@ def bind(host: str, port: int) -> socket.socket:
         bound = socket.socket(family, kind)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-    except OSError as error:
-        raise ValueError(f"{host}:{port} cannot be listened to ({error.strerror}); choose another --port") from error
+    except (OSError, UnicodeError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"{host}:{port} cannot be listened to ({why}); choose another --port") from error
     return bound
-
-
-def is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def category_of(name: str) -> str:

@@ -50,7 +50,7 @@ def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Serve
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/readyz", timeout=5).status_code == 200
+        return httpx.get(f"{address}/healthz", timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -1,0 +1,60 @@
+"""Text on its way to a terminal: a file's name must not move the cursor, change colours or paste a command."""
+
+import io
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # controls, and turns of direction
+
+
+def harmless(text: str) -> str:
+    """What a terminal would obey, but line feed and tab, as an escape that can be read."""
+    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
+
+
+def set_up_log(stream: TextIO) -> None:
+    """One line a message, on this stream; whoever has set a log up already keeps it."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class _Harmless(io.TextIOBase):
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def write(self, text: str) -> int:
+        self._terminal.write(harmless(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._terminal.flush()
+
+    def fileno(self) -> int:
+        return self._terminal.fileno()
+
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def harmless_results() -> Iterator[None]:
+    """What is printed meanwhile, where stdout is a terminal; a file or a pipe gets it as it is."""
+    stdout = sys.stdout
+    if not stdout.isatty():
+        yield
+        return
+    sys.stdout = _Harmless(stdout)
+    try:
+        yield
+    finally:
+        sys.stdout = stdout

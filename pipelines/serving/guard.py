@@ -1,0 +1,86 @@
+"""Who is answered: those who bear the token, and ask for a name of this service."""
+
+import base64
+import binascii
+import hmac
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Collection
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+LIVENESS = "/healthz"
+SHORTEST_TOKEN = 16
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # an address to listen at, and one that opens
+Guard = Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]
+
+
+def check_token(token: str, *, host: str, local: bool) -> None:
+    """`local`: only this machine can reach `host`, so that no token is needed. Raises ValueError."""
+    if not token and local:
+        return
+    if not re.fullmatch("[!-~]*", token):
+        raise ValueError("FASTFLOW_TOKEN holds a blank, a line feed or a letter that is not ASCII; allowed: ! to ~")
+    if len(token) < SHORTEST_TOKEN:
+        why = "is too short" if local else f"is needed, as --host {host} can be reached by others"
+        raise ValueError(
+            f"a token {why}: set FASTFLOW_TOKEN to a secret of at least {SHORTEST_TOKEN} characters, "
+            "and put a proxy with a certificate in front of what others reach"
+        )
+
+
+def is_local(address: str) -> bool:
+    """Whether an IP address is one of this machine alone."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def link(address: str, port: int) -> str:
+    """What opens a service that listens there."""
+    address = EVERYWHERE.get(address, address)
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}/"
+
+
+def token_guard(token: str) -> Guard:
+    """Refuses whatever bears no token, where there is one, but the question whether the process lives. A browser asks
+    a person for it: any name, the token as password."""
+
+    async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+        if not token or request.url.path == LIVENESS or hmac.compare_digest(sent(request), token.encode()):
+            return await follow(request)
+        asked = {"WWW-Authenticate": 'Basic realm="FastFlow: the token is the password", charset="UTF-8"'}
+        return JSONResponse({"detail": "a token is needed"}, 401, headers=asked)
+
+    return guard
+
+
+def sent(request: Request) -> bytes:
+    """The token that a request bears, or nothing."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return value.strip().encode()
+        case "basic":
+            try:
+                return base64.b64decode(value, validate=True).partition(b":")[2]
+            except (binascii.Error, ValueError):
+                return b""
+    return b""
+
+
+def name_guard(names: Collection[str]) -> Guard:
+    """Refuses requests for other names: a page of another site must not speak to us through one that leads here."""
+
+    async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+        if name_of(request.headers.get("Host", "")) in names:
+            return await follow(request)
+        return JSONResponse({"detail": "this service has another name"}, 400)
+
+    return guard
+
+
+def name_of(host: str) -> str:
+    """A Host header's name, without port and brackets."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name.lower().removesuffix(".")

@@ -1,0 +1,120 @@
+"""Who the scoring service answers, and the address that it prints."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from pipelines.serving.app import build_app
+from pipelines.serving.batching import Batcher
+from pipelines.serving.guard import LOCAL_NAMES, check_token, is_local, link, name_guard, name_of
+from pipelines.serving.models import Models
+from pipelines.serving.serve import bind
+from pipelines.serving.verdicts import Limits
+from tests.serving.test_batching import Held
+
+TOKEN = "a-secret-of-24-letters"
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    models = Models.__new__(Models)
+    models.detectors, models.failures = {"plates": Held()}, {}
+    limits = Limits(max_bytes=1000, max_pixels=1000, seconds=1, at_once=1)
+    batcher = Batcher(batch_size=1, places=1)
+    with TestClient(build_app(models, batcher, limits=limits, token=TOKEN)) as client:
+        yield client
+    batcher.end()
+
+
+def paths(client: TestClient) -> list[str]:
+    """All that the service answers to, by its own description, and what that leaves out."""
+    described = client.get("/openapi.json", auth=("x", TOKEN)).json()["paths"]
+    return [*described, "/", "/page.js", "/page.css", "/openapi.json", "/nowhere"]
+
+
+def test_nothing_but_liveness_answers_without_the_token(client: TestClient) -> None:
+    found = {path: {client.get(path).status_code, client.post(path).status_code} for path in paths(client)}
+    assert len(found) > 8
+    assert 401 not in found.pop("/healthz")
+    assert set(map(frozenset, found.values())) == {frozenset({401})}
+    assert client.get("/").headers["WWW-Authenticate"].startswith("Basic ")
+    assert client.get("/").headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_token_opens_all(client: TestClient, scheme: str) -> None:
+    for path in paths(client):
+        assert client.get(path, headers={"Authorization": f"{scheme} {TOKEN}"}).status_code != 401
+        assert client.get(path, auth=("any name", TOKEN)).status_code != 401
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        "Bearer ",
+        TOKEN,
+        "Basic",
+        "Basic !!",
+        "Basic YQ==",
+        f"Digest {TOKEN}",
+    ],
+)
+def test_any_other_one_is_refused(client: TestClient, value: str) -> None:
+    assert client.get("/readyz", headers={"Authorization": value}).status_code == 401
+    assert client.get("/readyz", auth=(TOKEN, "")).status_code == 401
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}\r", f"a {TOKEN}", f"{TOKEN}é", f"{TOKEN}\0", "\n"])
+@pytest.mark.parametrize("local", [True, False])
+def test_a_token_that_no_request_can_bear_is_refused_at_start(token: str, local: bool) -> None:
+    with pytest.raises(ValueError, match="not ASCII; allowed: ! to ~"):
+        check_token(token, host="here", local=local)
+
+
+def test_a_short_token_is_none() -> None:
+    check_token("", host="::1", local=True)
+    check_token(TOKEN, host="0.0.0.0", local=False)
+    for token in ("", "x" * 15):
+        with pytest.raises(ValueError, match=r"--host 0\.0\.0\.0 can be reached by others: set FASTFLOW_TOKEN"):
+            check_token(token, host="0.0.0.0", local=False)
+    with pytest.raises(ValueError, match="is too short"):
+        check_token("x", host="::1", local=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("127.0.0.1", "127.0.0.1"), ("localhost", None), ("LOCALHOST", None), ("::1", "[::1]"),
+        ("0:0:0:0:0:0:0:1", "[::1]"), ("127.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"),
+        ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"),        ("0", "127.0.0.1"),
+    ],
+)  # fmt: skip
+def test_the_address_that_is_printed_opens(host: str, name: str | None) -> None:
+    with bind(host, 0) as bound:
+        bound.listen()
+        address, port = bound.getsockname()[:2]
+        printed = link(address, port)
+        assert name is None or printed == f"http://{name}:{port}/"
+        opened = printed.removeprefix("http://").removesuffix(f":{port}/").strip("[]")
+        socket.create_connection((opened, port), timeout=5).close()
+        assert is_local(address) == (host not in ("0.0.0.0", "::", "0"))
+
+
+@pytest.mark.parametrize(("host", "status"), [
+    ("localhost:80", 200), ("LOCALHOST", 200), ("localhost.", 200), ("127.0.0.1:9", 200), ("[::1]:8080", 200),
+    ("[::1]", 200), ("evil.example", 400), ("evil.example:80", 400), ("[::2]:80", 400),
+    ("", 400), ("localhost.evil.example", 400),
+])  # fmt: skip
+def test_only_a_name_of_this_machine_is_answered(host: str, status: int) -> None:
+    models = Models.__new__(Models)
+    models.detectors, models.failures = {"plates": Held()}, {}
+    batcher = Batcher(batch_size=1, places=1)
+    app = build_app(models, batcher, limits=Limits(1, 1, 1, at_once=1))
+    app.middleware("http")(name_guard({*LOCAL_NAMES, name_of("127.0.0.1")}))
+    with TestClient(app) as client:
+        assert client.get("/healthz", headers={"Host": host}).status_code == status
+    batcher.end()
