@@ -4,9 +4,12 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 # Read by the tools at import: nothing leaves this machine, and a busy one may start slowly.
@@ -70,6 +73,15 @@ def of_a_user(folder: Path) -> dict[str, str]:
     identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | identity | {"PATH": path, "PYTHONPATH": str(folder)}
+
+
+def until(done: Callable[[], bool], process: "subprocess.Popen[Any] | None" = None, *, seconds: float = 120) -> None:
+    """Waits for something to be so; a process that ends before it is, and time, are failures."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert process is None or process.poll() is None or done(), f"it ended with {process.returncode}"
+        assert time.monotonic() < end, f"not so within {seconds:g} s"
+        time.sleep(0.05)
 
 
 def free_port() -> int:

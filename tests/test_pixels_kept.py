@@ -22,7 +22,7 @@ from fastflow.trained import TrainedDetector
 from pipelines.core.params_edit import write_values
 from pipelines.registry.served_model import load_served
 from pipelines.serving.uploads import decode
-from tests.conftest import draw_square, tiny_config
+from tests.conftest import THRESHOLD, draw_square, tiny_config
 from tests.stages import STAGE_NAMES, run, write_tiny_params
 from tests.stages import project as project  # the fixture
 
@@ -95,7 +95,7 @@ def test_server_registry_and_export_read_as_the_training_did(images: Path, tmp_p
 
 def test_models_and_exports_of_before_read_files_as_before(images: Path, tmp_path: Path) -> None:
     model = FastFlow(tiny_config(decoding=2, value_range=(0.0, 4095.0)))
-    save_checkpoint(model, tmp_path / "old", threshold={"image": 0.5})
+    save_checkpoint(model, tmp_path / "old", threshold=THRESHOLD)
     config = read_config(tmp_path / "old")
     for field in ("decoding", "value_range", "page"):
         del config["model"][field]
@@ -106,7 +106,7 @@ def test_models_and_exports_of_before_read_files_as_before(images: Path, tmp_pat
     assert read_framed(images / "twelve/0.png", old.frame).pixels.max() == 16
     loaded = old.model.state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in model.state_dict().items())
-    about = {"image_size": [64, 64], "grid": 8, "threshold": {}}
+    about = {"image_size": [64, 64], "grid": 8, "threshold": THRESHOLD}
     assert ExportedDetector(run=old.predict, about=about).frame.rule == PLAIN
 
 

@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from fastflow.decode import image_files
@@ -31,7 +30,8 @@ from pipelines.monitoring.drift_page import render
 from pipelines.monitoring.drift_rules import Verdict, judge
 from pipelines.registry.checkpoints import checkpoint_of, who_made
 from pipelines.registry.detectors import open_detector
-from pipelines.scoring.results_file import ResultsFile, Row
+from pipelines.scoring.results_file import ResultsFile
+from pipelines.scoring.rows import Row, read_rows
 from pipelines.scoring.score import BATCH_SIZE, Unreadable, named, score_paths
 from pipelines.tracking import runs
 
@@ -116,15 +116,7 @@ def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.
 
 def read_scores(path: Path, then: Reference) -> pd.DataFrame:
     """A file of `fastflow score`. Raises BadData if it is none, or of another model than the reference's."""
-    try:
-        lines = path.suffix == ".jsonl"
-        table = pd.read_json(path, lines=True) if lines else pd.read_csv(path, keep_default_na=False)
-        table = table[list(Row._fields)]
-        numbers = table[[*NEEDED, "pred_label"]].to_numpy(np.float64)
-    except (ValueError, KeyError, OSError) as error:
-        raise BadData(f"{path} is no file of fastflow score ({error})") from error
-    if not np.isfinite(numbers).all():
-        raise BadData(f"{path}: a score or figure is not a number")
+    table = pd.DataFrame(read_rows(path, more=True).rows, columns=list(Row._fields))
     known = {then.version, then.weights}
     strangers = sorted(name for name in set(map(str, table["model"])) if name.partition(" ")[0] not in known)
     if strangers:

@@ -26,7 +26,8 @@ from pipelines.core.stage import log
 from pipelines.data.appearance import Photograph, read_photograph
 from pipelines.registry.detectors import open_detector
 from pipelines.reporting.pictures import blend, heat_colours
-from pipelines.scoring.results_file import ResultsFile, Row
+from pipelines.scoring.results_file import ResultsFile
+from pipelines.scoring.rows import Row
 
 BATCH_SIZE = 8
 SHOWN = 20  # unreadable images that a message names
@@ -54,6 +55,7 @@ def score(
         ValueError: a name that leads nowhere, no such model, or a batch of less than one image.
         Unreadable: after all others were scored.
         BadData: the file holds something else, or scores of another model or threshold.
+        Held: another process writes to the file.
     """
     size = BATCH_SIZE if batch_size is None else batch_size
     if size < 1:

@@ -70,9 +70,14 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_older_one(small_disk: Path, t
     assert [p.relative_to(small_disk).as_posix() for p in small_disk.rglob("*")] == ["model", "model/old"]
 
 
-def test_a_device_that_is_full_is_reported_too(tmp_path: Path) -> None:
+def test_a_device_that_is_full_is_reported_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    (tmp_path / ".file.part").symlink_to("/dev/full")
+    opened = os.open
+
+    def of_full_device(path: Path, flags: int, mode: int = 0o777) -> int:
+        return opened("/dev/full", os.O_WRONLY) if str(path).endswith(".part") else opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", of_full_device)
     with pytest.raises(OSError, match="No space left on device"):
         write_bytes(tmp_path / "file", bytes(100_000))
     assert (tmp_path / "file").read_bytes() == b"old"

@@ -105,7 +105,7 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     assert "with that one, --model models:/fastflow-plates/1, or score" in capsys.readouterr().err
     Path("notes.csv").write_text("monday,rain\n")
     assert run("drift", "plates", "notes.csv") == 3
-    assert "notes.csv is no file of fastflow score" in capsys.readouterr().err
+    assert "notes.csv is no file of scores" in capsys.readouterr().err
     assert run("drift", "plates", "nowhere.csv") == 2
     set_recent("incoming/{category}")
     Path("incoming/plates").mkdir(parents=True)
@@ -140,7 +140,7 @@ def test_an_unreadable_photograph_stops_no_check(plates: Path, capsys: pytest.Ca
     plates.rename("platesgraphs")
     assert run("drift", "plates") == 0
     assert verdict_of() == "same"
-    assert "1 of 60 images could not be read" in capsys.readouterr().err
+    assert "1 of 60 images could not be scored" in capsys.readouterr().err
 
 
 def test_a_threshold_that_was_changed_since_is_reported(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,8 @@ from fastflow.errors import BadData
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config, write_threshold
 from pipelines.registry.detectors import open_detector
-from pipelines.scoring.results_file import ResultsFile, Row
+from pipelines.scoring.results_file import ResultsFile
+from pipelines.scoring.rows import Row
 from tests.conftest import SIZE, fastflow, shake, tiny_config, write_plates
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -105,7 +106,7 @@ def test_scores_of_two_models_are_not_mixed(plates: Path) -> None:
 def test_what_is_no_score_file_is_refused_and_left_as_it_is(plates: Path, name: str, text: str) -> None:
     Path(name).write_text(text)
     with pytest.raises(BadData, match=f"{name} is no file of scores; it is left as it is"):
-        ResultsFile(Path(name), version="x")
+        ResultsFile(Path(name), version="x").__enter__()
     assert Path(name).read_text() == text
 
 
@@ -144,7 +145,7 @@ def test_unreadable_images_are_listed_and_all_others_scored(plates: Path, capsys
     assert run("--model", "plates", plates / "test", "--to", "scores.csv") == 3
     assert len(rows(Path("scores.csv"))) == 6
     said = capsys.readouterr().err
-    assert "2 of 8 images could not be read, all others are scored" in said
+    assert "2 of 8 images could not be scored, all others are:" in said
     assert "000.png" in said
     assert "001.png" in said
 
