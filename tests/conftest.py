@@ -2,6 +2,7 @@
 
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -82,6 +83,17 @@ def until(done: Callable[[], bool], process: "subprocess.Popen[Any] | None" = No
         assert process is None or process.poll() is None or done(), f"it ended with {process.returncode}"
         assert time.monotonic() < end, f"not so within {seconds:g} s"
         time.sleep(0.05)
+
+
+def read_until(fd: int, word: bytes, *, seconds: float = 120) -> bytes:
+    """What a pipe or a terminal gives, up to the word and what came with it; its end and time are failures."""
+    said, end = b"", time.monotonic() + seconds
+    while word not in said:
+        assert select.select([fd], [], [], max(0, end - time.monotonic()))[0], said.decode()
+        part = os.read(fd, 4096)
+        assert part, said.decode()
+        said += part
+    return said
 
 
 def free_port() -> int:

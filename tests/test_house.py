@@ -170,3 +170,30 @@ def test_the_environment_that_readers_activate_keeps_dvcs_site_cache_private() -
     """Its default is a folder of the machine, which others can write."""
     line = r'echo \'export DVC_SITE_CACHE_DIR="\$\(CURDIR\)/\.dvc/site-cache" .*\' >> \.venv/bin/activate$'
     assert re.search(line, (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+def endless(code: str) -> list[int]:
+    """Lines that wait for a process, a thread or a pipe without a bound."""
+    calls = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call) and not node.args)
+    return [
+        call.lineno
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("wait", "join", "communicate")
+        and "timeout" not in {keyword.arg for keyword in call.keywords}
+    ]
+
+
+def test_every_wait_of_a_test_has_a_bound() -> None:
+    assert endless("process.wait()\nthread.join()\nprocess.communicate(input=b'')\nevent.wait(timeout=3)") == [1, 2, 3]
+    found = {path.relative_to(ROOT).as_posix(): endless(path.read_text()) for path in (ROOT / "tests").rglob("*.py")}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_every_interpreter_in_a_shells_words_is_quoted() -> None:
+    """The project's path may hold blanks."""
+    bare = re.compile(r"(?:PYTHONPATH=|[\"'; ])\{(?:ROOT|sys\.executable)\}[ ;]")
+    found = {
+        path.relative_to(ROOT).as_posix(): bare.findall(path.read_text()) for path in (ROOT / "tests").rglob("*.py")
+    }
+    assert {name: words for name, words in found.items() if words} == {}

@@ -1,5 +1,6 @@
 """The commands of the README as they stand there, in its order, by a new user in a project and a home of their own."""
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -61,7 +62,12 @@ def project(home: Path) -> Path:
         shutil.copy(ROOT / name, folder)
     small = {"model.overrides": {"image_size": [64, 64], "layers": [1, 2], "flow_steps": 2}, "train.epochs": 2}
     write_values(small, folder / "params.yaml")
-    for command in ("git init -q", f"{sys.executable} -m dvc init -q", "git add -A", "git commit -qm start"):
+    for command in (
+        "git init -q",
+        f"{shlex.quote(sys.executable)} -m dvc init -q",
+        "git add -A",
+        "git commit -qm start",
+    ):
         assert run(command, folder, home).returncode == 0
     return folder
 

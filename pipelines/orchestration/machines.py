@@ -25,6 +25,7 @@ from pipelines.orchestration.service_settings import MACHINES
 DEPLOYMENT = "retrain-here/pool"
 POLL_SECONDS, CLAIMED_SECONDS = 3.0, 180.0
 MOST_POLLS = 5  # a second, of all runs together
+GIT_SECONDS = 600  # a fetch over a slow line
 _WORKER = "worker:"
 _watched: set[UUID] = set()
 
@@ -71,7 +72,11 @@ def refuse_epochs(epochs: int | None, committed: int | None) -> None:
 
 
 def git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    """What git prints. Raises Failed where it fails, or does not end: a remote that does not answer."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, timeout=GIT_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"git {' '.join(arguments)} did not end within {GIT_SECONDS} s") from error
     if done.returncode:
         raise Failed(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -91,10 +91,14 @@ def deploy() -> None:
 
 
 def prefect(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", *command],
-        env=os.environ | read_environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    """Raises Failed where it does not end."""
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", *command],
+            env=os.environ | read_environment(), capture_output=True, text=True, check=False, timeout=STARTING_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"prefect {' '.join(command)} did not end within {STARTING_SECONDS} s; see {LOGS}/") from error
 
 
 def must(done: subprocess.CompletedProcess[str]) -> None:

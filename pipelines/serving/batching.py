@@ -14,6 +14,8 @@ from fastflow.detector import Detector, not_finite
 from fastflow.frame import Framed
 from pipelines.core.stage import log
 
+ENDING_SECONDS = 30  # for what waits
+
 
 class Busy(RuntimeError):
     """The queue is full."""
@@ -63,11 +65,11 @@ class Batcher:
         return len(self._waiting)
 
     def end(self) -> None:
-        """Scores what waits, then ends."""
+        """Scores what waits, then ends; work that does not end is left behind."""
         with self._changed:
             self._ending = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(ENDING_SECONDS)
 
     def _work(self) -> None:
         while batch := self._next():

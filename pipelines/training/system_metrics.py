@@ -57,4 +57,4 @@ def watched(run: TrackedRun, device: torch.device, *, seconds: float = SECONDS) 
         yield
     finally:
         over.set()
-        thread.join()
+        thread.join(10)  # of a journal on a disk that hangs, the training does not wait

@@ -1,10 +1,10 @@
 """`fastflow train` and flows around a real DVC with stages of one line: what is told, and what a failure leaves."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +14,10 @@ import yaml
 from pipelines.core.dvc import StageFailed, run_stage
 from pipelines.core.stage import SERVER_AWAY
 from pipelines.orchestration import flow_tasks
-from tests.conftest import ROOT, of_a_user
+from tests.conftest import ROOT, of_a_user, read_until, until
 
+PYTHON = f"PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)}"
+STAGE_COMMAND = f"{PYTHON} stage.py"
 TRAIN = "mkdir -p models/{c} && cat in/{c} > models/{c}/config.json && . ./how"
 
 
@@ -36,7 +38,7 @@ def project(tmp_path: Path) -> Path:
     for name in ("a", "b"):
         (tmp_path / "in" / name).write_text(f"first {name}\n")
     (tmp_path / "how").write_text("true\n")
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True, timeout=120)
     return tmp_path
 
 
@@ -45,7 +47,9 @@ def command(*words: str) -> list[str]:
 
 
 def fastflow(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), cwd=folder, env=of_a_user(ROOT), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command(*words), cwd=folder, env=of_a_user(ROOT), capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_it_says_what_runs_and_how_far_it_is_and_nothing_of_dvcs_own(project: Path) -> None:
@@ -102,7 +106,7 @@ def work():
     end_with_dvc()
     with deferred() as check:
         Path("began").write_text("")
-        while True:
+        for _ in range(120):  # nobody has to end it
             time.sleep(1)
             try:
                 check()
@@ -134,13 +138,12 @@ def test_a_signal_lets_the_step_end_and_gives_the_model_back(
     assert fastflow(project, "train").returncode == 0
     (project / "in/b").write_text("second b\n")
     (project / "stage.py").write_text(STAGE)
-    (project / "how").write_text(f"rm -r models/b; PYTHONPATH={ROOT} {sys.executable} stage.py\n")
+    (project / "how").write_text(f"rm -r models/b; {STAGE_COMMAND}\n")
     process = subprocess.Popen(
         command("train", "b"), cwd=project, env=of_a_user(ROOT), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
-    while not (project / "began").exists():
-        time.sleep(0.05)
+    until((project / "began").exists, process)
     send(process, number)
     _, told = process.communicate(timeout=30)
     assert process.returncode == code
@@ -156,12 +159,11 @@ def test_a_signal_lets_the_step_end_and_gives_the_model_back(
 def test_a_second_command_is_reported_of_the_first_and_touches_nothing(project: Path) -> None:
     assert fastflow(project, "train").returncode == 0
     (project / "stage.py").write_text(STAGE)
-    (project / "how").write_text(f"rm -r models/b; PYTHONPATH={ROOT} {sys.executable} stage.py\n")
+    (project / "how").write_text(f"rm -r models/b; {STAGE_COMMAND}\n")
     first = subprocess.Popen(
         command("train", "--force", "b"), cwd=project, env=of_a_user(ROOT), stderr=subprocess.DEVNULL
     )
-    while not (project / "began").exists():
-        time.sleep(0.05)
+    until((project / "began").exists, first)
     second = fastflow(project, "train", "b")
     assert second.returncode == 1
     assert second.stderr.startswith("error: b is being worked on by process ")
@@ -177,14 +179,12 @@ def test_a_second_command_is_reported_of_the_first_and_touches_nothing(project: 
 
 def test_a_second_signal_ends_it_within_the_step(project: Path) -> None:
     (project / "stage.py").write_text(STAGE.replace("time.sleep(1)", "time.sleep(60)"))
-    (project / "how").write_text(f"PYTHONPATH={ROOT} {sys.executable} stage.py\n")
+    (project / "how").write_text(f"{STAGE_COMMAND}\n")
     process = subprocess.Popen(command("train", "b"), cwd=project, env=of_a_user(ROOT), stderr=subprocess.PIPE)
-    while not (project / "began").exists():
-        time.sleep(0.05)
+    until((project / "began").exists, process)
     assert process.stderr is not None
     process.send_signal(signal.SIGINT)
-    while b"stopping after this step" not in process.stderr.readline():
-        pass
+    read_until(process.stderr.fileno(), b"stopping after this step")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
@@ -193,7 +193,7 @@ def test_a_second_signal_ends_it_within_the_step(project: Path) -> None:
 
 def test_the_exit_code_is_that_of_the_stage(project: Path) -> None:
     stage = "import os, pipelines.core.stage as s; raise SystemExit(s.exit_code(lambda: os.stat('away')))"
-    (project / "how").write_text(f'PYTHONPATH={ROOT} {sys.executable} -c "{stage}"\n')
+    (project / "how").write_text(f'{PYTHON} -c "{stage}"\n')
     assert fastflow(project, "train").returncode == SERVER_AWAY
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from pipelines.core import dvc
 from pipelines.core.dvc import StageFailed, end_group, run_stage, stage_environment, stale_stages
-from tests.conftest import ROOT
+from tests.conftest import ROOT, until
 
 FAKE = """
 import sys
@@ -75,11 +75,10 @@ def test_ending_the_group_ends_the_grandchild_too(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
         f"import subprocess, pathlib; p = subprocess.Popen(['sleep', '60']); "
-        f"pathlib.Path({str(pid_file)!r}).write_text(str(p.pid)); p.wait()"
+        f"pathlib.Path({str(pid_file)!r}).write_text(str(p.pid)); p.wait(120)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, text=True)
-    while not (pid_file.is_file() and pid_file.read_text()):
-        time.sleep(0.02)
+    until(lambda: pid_file.is_file() and bool(pid_file.read_text()))
     grandchild = int(pid_file.read_text())
     end_group(process)
     assert process.returncode is not None

@@ -19,7 +19,7 @@ def test_a_holder_that_has_not_signed_yet_is_named_when_it_has(tmp_path: Path) -
         late.start()
         with pytest.raises(Held, match="at work: process 4711 on here"), locked(path, what="at work", wait=False):
             pass
-        late.join()
+        late.join(120)
 
 
 def test_a_holder_that_never_signs_is_another_process(tmp_path: Path) -> None:

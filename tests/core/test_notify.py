@@ -29,7 +29,7 @@ def test_a_message_goes_to_the_webhook_and_its_secret_to_no_log(
     thread.start()
     monkeypatch.setenv("FASTFLOW_WEBHOOK", f"http://127.0.0.1:{server.server_port}/hooks/secret")
     assert notify("failed", "bottle failed (no masks)") is (answer == 200)
-    thread.join()
+    thread.join(120)
     server.server_close()
     assert got[0]["text"] == "FastFlow, failed: bottle failed (no masks)"
     assert ("was not sent" in caplog.text) is (answer != 200)

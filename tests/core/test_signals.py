@@ -1,6 +1,7 @@
 """Signals that wait for the end of a step, and a stage that ends with the DVC that began it."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_the_first_waits_for_the_step_and_the_second_does_not(number: signal.Sig
     assert process.poll() is None, "it did not wait"
     process.send_signal(number)
     assert process.wait(10) == code
-    process.communicate()
+    process.communicate(timeout=120)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -50,7 +51,7 @@ def test_between_two_steps_it_ends(number: signal.Signals, code: int) -> None:
     process = start(check="check()")
     process.send_signal(number)
     assert process.wait(10) == code
-    process.communicate()
+    process.communicate(timeout=120)
 
 
 @pytest.mark.parametrize("shell", [False, True])
@@ -59,8 +60,8 @@ def test_a_stage_ends_with_its_dvc_whether_or_not_a_shell_is_between_them(shell:
     stage = "import time, pipelines.core.signals as s; s.end_with_dvc(); print('pid', flush=True); time.sleep(60)"
     inner = [sys.executable, "-c", stage]
     if shell:  # a shell that stays: it has something to do afterwards
-        inner = ["sh", "-c", f'{sys.executable} -c "{stage}"; true']
-    outer = f"import subprocess; p = subprocess.Popen({inner!r}); print(p.pid, flush=True); p.wait()"
+        inner = ["sh", "-c", f'{shlex.quote(sys.executable)} -c "{stage}"; true']
+    outer = f"import subprocess; p = subprocess.Popen({inner!r}); print(p.pid, flush=True); p.wait(120)"
     dvc = subprocess.Popen(
         [sys.executable, "-c", outer], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"DVC_STAGE": "x"}
     )
@@ -68,7 +69,7 @@ def test_a_stage_ends_with_its_dvc_whether_or_not_a_shell_is_between_them(shell:
     assert int(dvc.stdout.readline()) > 0
     assert dvc.stdout.readline() == "pid\n"
     dvc.send_signal(number)
-    dvc.wait()
+    dvc.wait(120)
     begin = time.monotonic()
     assert dvc.stdout.read() == ""  # until all that hold it are gone: the child, and the shell
     assert time.monotonic() - begin < 5

@@ -2,9 +2,10 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,15 +32,10 @@ def on_a_terminal(command: list[str], folder: Path) -> str:
     ours, its = pty.openpty()
     process = subprocess.Popen(command, cwd=folder, env=of_a_user(ROOT), stdin=its, stdout=its, stderr=its)
     os.close(its)
-    said, end = b"", time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # Linux's way to say that nobody writes any more
-            break
-        if not part:
-            break
-        said += part
+    said = b""
+    with suppress(OSError):  # the other end is closed: Linux's end of a terminal
+        while select.select([ours], [], [], 60)[0]:
+            said += os.read(ours, 65536)
     os.close(ours)
     process.wait(10)
     return said.decode().replace("\r\n", "\n")

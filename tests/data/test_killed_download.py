@@ -42,7 +42,7 @@ def test_killed_while_placing_the_next_call_leaves_one_whole_category(
         settings = {"archive": archive, "target": TARGET}
         process = get_context("fork").Process(target=provide, args=(TINY, "plates", source), kwargs=settings)
         process.start()
-        process.join()
+        process.join(120)
     assert process.exitcode == -signal.SIGKILL
     assert tree(old) == spoiled
     assert TARGET.exists() == when.startswith("before the old")
@@ -58,7 +58,7 @@ def test_killed_while_placing_the_next_call_leaves_one_whole_category(
 def test_two_at_once_of_one_category_both_end_well(folder: Path, archive: Path, server: str) -> None:
     both = [start("plates", source_of(archive, f"{server}/slow")) for _ in range(2)]
     for process in both:
-        process.join()
+        process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
     assert len(tree(TARGET)) == 22
 
@@ -69,7 +69,7 @@ def test_killed_at_twenty_seeded_points_the_next_call_ends_with_the_right_tree(
     """Each call starts from what the killed ones before it left; none leaves half a category, or a wrong archive."""
     source = source_of(archive, f"{server}/slow")
     begin = time.monotonic()
-    start("plates", source).join()
+    start("plates", source).join(120)
     seconds = time.monotonic() - begin
     reference = tree(TARGET)
     assert len(reference) == 22
@@ -84,11 +84,11 @@ def test_killed_at_twenty_seeded_points_the_next_call_ends_with_the_right_tree(
         process = start("plates", source)
         time.sleep(rng.uniform(0, 1) * (seconds if turn % 2 else seconds - 0.5))
         process.kill()
-        process.join()
+        process.join(120)
         killed += process.exitcode == -signal.SIGKILL
         assert not TARGET.exists() or tree(TARGET) == reference
         assert not stored.exists() or hashlib.sha256(stored.read_bytes()).hexdigest() == source.sha256
-    start("plates", source).join()
+    start("plates", source).join(120)
     assert tree(TARGET) == reference
     assert killed == 20
     assert [p.name for p in TARGET.parent.iterdir()] == ["plates"]
@@ -97,6 +97,6 @@ def test_killed_at_twenty_seeded_points_the_next_call_ends_with_the_right_tree(
 def test_two_at_once_share_one_download(folder: Path, archive: Path, server: str) -> None:
     both = [start(category, source_of(archive, f"{server}/slow")) for category in TINY.counts]
     for process in both:
-        process.join()
+        process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
     assert len(tree(TARGET)) == len(tree(TARGET.with_name("tiles"))) == 22

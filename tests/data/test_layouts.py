@@ -4,11 +4,13 @@ import csv
 import html
 import os
 import pty
+import select
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from pipelines.data import own_folder as command
 from pipelines.data.add_category import add_category, init
 from pipelines.data.layouts.reading import AS_FOUND, How
 from pipelines.data.layouts.recognise import read_folder
-from tests.conftest import fastflow
+from tests.conftest import fastflow, read_until
 from tests.data.folders import bad, good, photograph, save, truth
 from tests.data.test_add_category import counts, here
 
@@ -98,15 +100,12 @@ def test_a_person_at_the_terminal_is_asked(here: Path, answer: str, code: int) -
     words = [sys.executable, "-m", "pipelines.cli.app", "init", "mine", "--name", "part", "--weights", "random"]
     process = subprocess.Popen(words, stdin=theirs, stderr=theirs, stdout=theirs)
     os.close(theirs)
-    told = b""
-    while b"[y/N]" not in told:
-        told += os.read(ours, 4096)
+    told = read_until(ours, b"[y/N]")
     os.write(ours, answer.encode() + b"\n")
-    while process.poll() is None:
-        try:
+    with suppress(OSError):  # the other end is closed: Linux's end of a terminal
+        while select.select([ours], [], [], 60)[0]:
             told += os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            process.wait(60)
+    process.wait(60)
     assert process.returncode == code, told.decode()
     assert (OWN / "part").is_dir() == (code == 0)
 

@@ -77,7 +77,7 @@ def test_a_killed_training_leaves_no_features_behind(plates: Path, tmp_path: Pat
     maps = Path(f"/proc/{process.pid}/maps")
     assert not maps.is_file() or "(deleted)" in maps.read_text(), "mapped, and without a name already"
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(120)
     process.stdout.close()
     time.sleep(0.1)
     assert not list(scratch.iterdir())

@@ -54,10 +54,10 @@ def test_killed_again_and_again_there_are_never_two_trainers_and_the_end_is_clea
         time.sleep(rng.uniform(0, 0.8))
         assert process.poll() is None, (project / "said.txt").read_text()[-3000:]
         process.send_signal(number)
-        process.wait()
+        process.wait(120)
     assert repro(project).wait(300) == 0, (project / "said.txt").read_text()[-3000:]
     watch.over.set()
-    watch.join()
+    watch.join(120)
     assert watch.most == 1
     assert not watch.alive()
     assert "train@plates" not in dvc(project, "status", "train@plates")

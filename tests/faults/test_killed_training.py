@@ -124,7 +124,7 @@ def test_two_at_once_take_turns(reference: tuple[Path, str, float], tmp_path: Pa
     for process in both:
         process.join(120)
     watch.over.set()
-    watch.join()
+    watch.join(120)
     assert [process.exitcode for process in both] == [0, 0]
     assert watch.most == 1
     assert f"waiting for process {both[0].pid} " in (folder / LOG).read_text() or (
@@ -140,5 +140,5 @@ def kill_within_course(folder: Path) -> None:
     while len(list((folder / ".state/plates/model").glob("[0-9]*.safetensors"))) < 2 and time.monotonic() < end:
         time.sleep(0.005)
     process.kill()
-    process.join()
+    process.join(120)
     assert process.exitcode == -signal.SIGKILL

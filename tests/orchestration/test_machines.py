@@ -121,7 +121,7 @@ def test_two_workers_share_six_categories_and_one_of_them_dies(coordinator: Path
             print((clone / "worker.log").read_text()[-3000:])
             lose_power(clone)
         for worker in workers:
-            worker.wait()
+            worker.wait(120)
 
 
 def test_a_clone_with_changes_of_its_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

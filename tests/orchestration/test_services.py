@@ -175,6 +175,6 @@ def test_strangers_are_turned_away_and_down_ends_exactly_what_was_started(
     assert services_of(project) == {}
     assert bystander.poll() is None
     bystander.kill()
-    bystander.wait()
+    bystander.wait(120)
     for address in (settings["PREFECT_API_URL"], settings["MLFLOW_TRACKING_URI"]):
         assert "exit code 7" in run(project, *curl, address, check=False)  # connection refused

@@ -56,7 +56,7 @@ def serving(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        server.wait(120)
 
 
 def await_ping(address: str, server: subprocess.Popen[bytes], said: Path) -> None:

@@ -182,4 +182,4 @@ def test_registration_promotion_and_gc_go_through_a_server(folder: Path, monkeyp
         assert not list((folder / "files").rglob("data/a/*.safetensors"))
     finally:
         os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        server.wait(120)

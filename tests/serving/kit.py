@@ -45,7 +45,7 @@ def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Serve
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(120)
 
 
 def answers(address: str) -> bool:

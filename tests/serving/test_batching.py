@@ -115,5 +115,5 @@ def test_requests_beyond_those_under_way_are_answered_429() -> None:
         answer = client.post("/score", content=png())
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
         held.go.set()
-        waiting.join()
+        waiting.join(120)
         assert found == [200]

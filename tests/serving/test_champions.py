@@ -43,7 +43,7 @@ def test_a_new_champion_replaces_the_old_one_under_load_and_no_request_is_lost(f
             time.sleep(0.5)
         ending.set()
         for one in clients:
-            one.join()
+            one.join(120)
         assert {status for status, _ in seen} == {200}
         models = [model for _, model in seen]
         first_new = next(i for i, model in enumerate(models) if "/2" in model)

@@ -85,7 +85,7 @@ def test_a_server_stopped_and_started_in_mid_run_ends_with_exactly_the_journal(
     finally:
         os.killpg(server.pid, signal.SIGCONT)
         os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        server.wait(120)
 
 
 TRIALS = 20 if FULL else 4  # 6 s of CPU each

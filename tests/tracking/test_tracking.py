@@ -67,7 +67,7 @@ def test_a_running_run_is_left_alone_and_shown_by_its_carrier() -> None:
         assert statuses() == {"alive": "KILLED"}
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=120)
 
 
 def test_replaying_again_changes_nothing(folder: Path) -> None:
