@@ -85,6 +85,10 @@ def test_weights_that_are_absent_or_do_not_fit_are_refused(tmp_path: Path) -> No
     save_file(state | {"bn1.weight": torch.ones(7)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"its tensor bn1.weight has the shape \(7,\), not \(64,\)"):
         load_weights(backbone, str(tmp_path / "other.safetensors"))
+    for number in (torch.nan, torch.inf):
+        save_file(state | {"bn1.weight": torch.full((64,), number)}, tmp_path / "nan.safetensors")
+        with pytest.raises(ValueError, match=r"tensor bn1\.weight holds numbers that are not finite"):
+            load_weights(backbone, str(tmp_path / "nan.safetensors"))
 
 
 @pytest.mark.parametrize(

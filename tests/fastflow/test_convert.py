@@ -101,6 +101,16 @@ def test_foreign_tensors_are_refused() -> None:
         convert({"fc.weight": torch.ones(2, 2)}, preset_name="resnet18", image_size=(SIZE, SIZE))
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["global_scale", "feature_extractor.conv1.weight"])
+def test_tensors_that_are_not_finite_are_refused(name: str, number: float) -> None:
+    published = Published(blocks="nf_flows", padded=False, flow_steps=1, conv3x3_only=True, hidden_ratio=1.0)
+    state = published.state_dict()
+    next(tensor for key, tensor in state.items() if name in key).view(-1)[0] = number
+    with pytest.raises(ValueError, match="holds numbers that are not finite"):
+        convert(state, preset_name="resnet18", image_size=(SIZE, SIZE))
+
+
 def test_incomplete_tensors_are_refused() -> None:
     published = Published(blocks="nf_flows", padded=False, flow_steps=1, conv3x3_only=True, hidden_ratio=1.0)
     state = {k: v for k, v in published.state_dict().items() if k != "feature_extractor.conv1.weight"}
