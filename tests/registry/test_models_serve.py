@@ -23,7 +23,7 @@ from fastflow.sealed import write_threshold
 from pipelines.registry import aliases, store
 from pipelines.registry.served_model import load_served
 from pipelines.tracking.sync import sync
-from tests.conftest import draw_square, free_port
+from tests.conftest import THRESHOLD, draw_square, free_port
 from tests.registry.kit import NAME, checkpoint, register
 
 pytestmark = [
@@ -102,7 +102,7 @@ def test_the_served_champion_scores_as_its_checkpoint_and_outlives_bad_requests(
     found = []
     for seed, threshold in ((1, 0.9), (2, 0.5)):
         path = checkpoint(folder / str(seed), seed)
-        write_threshold(path, {"image": threshold})
+        write_threshold(path, THRESHOLD | {"image": threshold})
         register(path)
         sync()
         found.append(load_served(path).predict(pd.DataFrame({"image": images})))
