@@ -27,6 +27,7 @@ from fastflow.evaluation import measure, score_images
 from fastflow.export.about import ABOUT
 from fastflow.export.runner import open_export
 from fastflow.features import extract_features
+from fastflow.files import file_sha256
 from fastflow.fit import Hooks
 from fastflow.fit import fit as fit_features
 from fastflow.folder import arrange as arrange_folder
@@ -125,7 +126,7 @@ def fit(
     `device`: for a GPU, call `fastflow.precision.exact_float32()` first; its scores are then those of a CPU.
 
     Raises:
-        ValueError: fewer than 2 images, or settings that do not fit.
+        ValueError: fewer than 2 images, or than 2 that differ; settings that do not fit.
         BadImage: a file that cannot be decoded.
     """
     paths = paths_of(images)
@@ -139,6 +140,7 @@ def fit(
         folds=folds,
         seed=seed,
         inference_batch=BATCH_SIZE,
+        contents=[file_sha256(path) for path in paths],
         hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
         epochs=epochs or epochs_for(len(paths), batch_size=LEARNING["batch_size"]),
         **LEARNING,

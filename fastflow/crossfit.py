@@ -2,11 +2,13 @@
 
 The training images are split into K folds; each fold is scored by a model trained, like the real one, on the others
 (cross-fitting; Barber, Candes, Ramdas, Tibshirani, Predictive inference with the jackknife+, 2021). All N images
-count, where a hold-out would spend a part of them.
+count, where a hold-out would spend a part of them. Copies of one image go into one fold: a model that was trained on
+one of them has seen all.
 """
 
 import copy
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,30 +33,46 @@ class NormalScores(NamedTuple):
     folds: int
 
 
-def assign_folds(count: int, *, folds: int, seed: int) -> Tensor:
-    """The fold 0..folds-1 of each of `count` images: sizes differ by one at most, members are drawn from `seed`."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    fold = torch.empty(count, dtype=torch.long)
-    fold[order] = torch.arange(count) % folds
-    return fold
+def assign_folds(contents: Sequence[Hashable], *, folds: int, seed: int) -> Tensor:
+    """The fold 0..folds-1 of each image, drawn from `seed`: images of equal `contents` share one, and sizes differ by
+    one at most where all contents differ."""
+    copies = Counter(contents)  # in the order of images
+    drawn = torch.randperm(len(copies), generator=torch.Generator().manual_seed(seed)).tolist()
+    distinct = list(copies)
+    fold_of, sizes = {}, [0] * folds
+    for content in sorted((distinct[number] for number in drawn), key=lambda content: -copies[content]):
+        fold_of[content] = sizes.index(min(sizes))
+        sizes[fold_of[content]] += copies[content]
+    return torch.tensor([fold_of[content] for content in contents])
 
 
 def held_out_scores(
-    fresh: FastFlow, features: list[Tensor], *, folds: int, seed: int, batch_size: int, fit: Fit
+    fresh: FastFlow,
+    features: list[Tensor],
+    *,
+    contents: Sequence[Hashable],
+    folds: int,
+    seed: int,
+    batch_size: int,
+    fit: Fit,
 ) -> NormalScores:
     """Each image's score by a model that `fit(model, rows, number)` has trained and calibrated on the other folds'
     rows; folds are numbered from 1.
 
-    `fresh` is the untrained model; it is copied, and stays as it is. There are at most as many folds as images.
+    `fresh` is the untrained model; it is copied, and stays as it is. `contents`: equal for copies of one image, such as
+    each file's hash. There are at most as many folds as contents.
 
     Raises:
-        ValueError: fewer than 2 folds or images.
+        ValueError: fewer than 2 folds, or than 2 images that differ.
     """
-    count = len(features[0])
-    folds = min(folds, count)
-    if folds < 2:
-        raise ValueError(f"cross-fitting needs at least 2 folds and 2 images; got {folds} folds, {count} images")
-    fold = assign_folds(count, folds=folds, seed=seed)
+    different = len(set(contents))
+    if min(folds, different) < 2:
+        raise ValueError(
+            f"cross-fitting needs at least 2 folds, and 2 images that differ; got {folds} folds and "
+            f"{len(contents)} images, of which {different} differ"
+        )
+    folds = min(folds, different)
+    fold = assign_folds(contents, folds=folds, seed=seed)
     held_out = [torch.nonzero(fold == k)[:, 0] for k in range(folds)]
     scored = []
     for k, rows in enumerate(held_out):

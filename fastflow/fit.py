@@ -5,7 +5,7 @@ Every program that trains calls `fit`; what it adds of its own (progress, interr
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -72,6 +72,7 @@ def fit(
     folds: int | None,
     seed: int,
     inference_batch: int,
+    contents: Sequence[Hashable] | None = None,
     noise: float | str = 0.0,
     augmented: Augmented | None = None,
     hooks: Hooks | None = None,
@@ -82,19 +83,22 @@ def fit(
     Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: the
     model's own, which promise nothing of new images. `settings`: those of `fastflow.train.Training`, epochs,
     batch_size, learning_rate and weight_decay among them, the same for each training. `inference_batch`: images scored
-    at once; it changes no result. `augmented`: features of augmented images, in the place of `features` while training.
+    at once; it changes no result. `contents`: equal for copies of one image, such as each file's hash, which then share
+    a fold; None: all differ. `augmented`: features of augmented images, in the place of `features` while training.
 
     `noise`: the standard deviation added to features while training, of all scales; or `fastflow.noise.AUTO`: the
     folds are trained with the lowest level, again where a scale needs more for images it has not seen, and the model
     as they were. Without folds, that is the lowest level.
 
     Raises:
-        ValueError: settings that do not fit, or fewer than 2 folds or images.
+        ValueError: settings that do not fit, fewer than 2 folds, or than 2 images that differ.
         NonFiniteLoss: the loss of a batch is NaN or infinite.
     """
     count, scales = len(features[0]), len(features)
     chosen = noise_levels([0.0] * scales) if noise == AUTO else (float(noise),) * scales
-    waiting = count * min(folds or 1, count)
+    contents = range(count) if contents is None else contents
+    trainings = min(folds or 1, len(set(contents)))
+    waiting = count * trainings
     fitting = _Fitting(features, augmented, hooks or Hooks(), settings | {"seed": seed, "noise": chosen}, waiting)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
@@ -105,13 +109,15 @@ def fit(
         def train_fold(part: FastFlow, rows: Tensor, number: int) -> None:
             fitting.train_fold(part, rows, first + number)
 
-        return held_out_scores(fresh, features, folds=folds, seed=seed, batch_size=inference_batch, fit=train_fold)
+        return held_out_scores(
+            fresh, features, contents=contents, folds=folds, seed=seed, batch_size=inference_batch, fit=train_fold
+        )
 
     normal = hold_out(FINAL)
     if noise == AUTO and (needed := noise_levels(fitting.mean_exceedance())) != chosen:
         fitting.settings["noise"] = chosen = needed
-        fitting.waiting += count * (min(folds, count) - 1)
-        normal = hold_out(FINAL + min(folds, count))
+        fitting.waiting += count * (trainings - 1)
+        normal = hold_out(FINAL + trainings)
     return Fitted(fitting.train(model, torch.arange(count), FINAL), normal, chosen)
 
 

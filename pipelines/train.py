@@ -66,7 +66,9 @@ def train(category: str, params: Params) -> None:
         with deferred() as check:
             hooks = course.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
             fitting = fit_settings(params, len(index))
-            epochs, normal, noise = fit(model, features, augmented=augmented, hooks=hooks, **fitting)
+            epochs, normal, noise = fit(
+                model, features, contents=list(index["sha256"]), augmented=augmented, hooks=hooks, **fitting
+            )
         log.info("%s: noise by scale while training: %s", category, ", ".join(f"{sd:g}" for sd in noise))
         run.log_metrics(peak_memory(device))
         rate = params.threshold.false_reject_rate
@@ -150,8 +152,8 @@ def log_epoch(run: runs.TrackedRun, folds: int | None, progress: Progress) -> No
 
 
 def normal_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearance]) -> pd.DataFrame:
-    """One row a training image: image_path, fold, pred_score, and what it looks like."""
-    scores = index[["image_path"]].assign(fold=normal.fold.numpy(), pred_score=normal.pred_score.numpy())
+    """One row a training image: image_path, sha256, fold, pred_score, and what it looks like."""
+    scores = index[["image_path", "sha256"]].assign(fold=normal.fold.numpy(), pred_score=normal.pred_score.numpy())
     return scores.join(pd.DataFrame(seen))
 
 

@@ -19,6 +19,7 @@ class _Scores(BaseModel, strict=True, extra="allow"):
     __pydantic_extra__: dict[str, list[FiniteFloat]] = Field(init=False)
 
     image_path: list[str] | None = None
+    sha256: list[str] | None = None
     pred_score: Annotated[list[FiniteFloat], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -1,5 +1,7 @@
 """What a photograph looks like in five numbers, whatever is on it: they tell a new camera or light from new defects."""
 
+import hashlib
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,17 +27,24 @@ class Appearance(NamedTuple):
 
 
 class Photograph(NamedTuple):
-    """A file in a model's frame, and what it looks like."""
+    """A file in a model's frame, what it looks like, and the hash of its bytes."""
 
     framed: Framed
     appearance: Appearance
+    sha256: str
 
 
 def read_photograph(path: Path, frame: Frame) -> Photograph:
-    """As `fastflow.frame.read_framed`. Raises BadImage."""
-    found = read_framed(path, frame)
+    """As `fastflow.frame.read_framed`, of the very bytes that are hashed: a camera may write over the file meanwhile.
+
+    Raises:
+        BadImage, OSError: it cannot be read.
+    """
+    content = path.read_bytes()
+    found = read_framed(io.BytesIO(content), frame, name=path)
     height, width = found.size
-    return Photograph(found, Appearance(found.shape[1], found.shape[0], *levels_of(found.pixels[:height, :width])))
+    looks = Appearance(found.shape[1], found.shape[0], *levels_of(found.pixels[:height, :width]))
+    return Photograph(found, looks, hashlib.sha256(content).hexdigest())
 
 
 def levels_of(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:

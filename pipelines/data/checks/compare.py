@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fastflow.frame import TOLERANCE
+from fastflow.index import GOOD
 from pipelines.data.checks.finding import Finding, finding
 from pipelines.data.checks.pictures import Seen
 
@@ -62,6 +63,9 @@ def _copies(index: pd.DataFrame) -> Iterator[Finding]:
             yield from (finding("leakage", p, f"byte-identical to {test[0]}", image=p) for p in train)
         for copies in ([] if train and test else train, test):
             yield from (finding("duplicate", p, f"byte-identical to {copies[0]}", image=p) for p in copies[1:])
+    trained = index.loc[index["split"] == "train", "sha256"]
+    if len(trained) > 1 and trained.nunique() == 1:
+        yield finding("layout", f"train/{GOOD}", f"holds {len(trained)} copies of one image; 2 that differ are needed")
 
 
 def _near(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding]:

@@ -94,7 +94,7 @@ def _sizes(files: Sequence[Path]) -> str:
     """Width x height of images, of some of many: one size, or the smallest and the largest."""
     sizes: Counter[tuple[int, int]] = Counter()
     for path in files[:: max(1, len(files) // MEASURED)]:
-        if path.suffix.lower() in SUFFIXES or not path.suffix:
+        if path.is_file() and (path.suffix.lower() in SUFFIXES or not path.suffix):  # to open a pipe would wait
             try:
                 sizes[upright_size(path)] += 1
             except (OSError, UnidentifiedImageError, ValueError):
