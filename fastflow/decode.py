@@ -36,8 +36,12 @@ Source = Path | IO[bytes]
 class Sent(io.BytesIO):
     """The bytes of an image file, by a name that error messages can use."""
 
+    def __init__(self, content: bytes = b"", name: str = "the image") -> None:
+        super().__init__(content)
+        self.called = name
+
     def __str__(self) -> str:
-        return "the image"
+        return self.called
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ Every program that trains calls `fit`; what it adds of its own (progress, interr
 import copy
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -80,11 +81,10 @@ def fit(
 ) -> Fitted:
     """Trains and calibrates `model` in place on features [(N, C_s, h_s, w_s)] of good images.
 
-    Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: the
-    model's own, which promise nothing of new images. `settings`: those of `fastflow.train.Training`, epochs,
-    batch_size, learning_rate and weight_decay among them, the same for each training. `inference_batch`: images scored
-    at once; it changes no result. `contents`: equal for copies of one image, such as each file's hash, which then share
-    a fold; None: all differ. `augmented`: features of augmented images, in the place of `features` while training.
+    Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: its own,
+    which promise nothing. `contents`: equal for copies of one image, which share a fold; None: all differ. `settings`:
+    those of `fastflow.train.Training`. `inference_batch`: images scored at once; it changes no result. `augmented`:
+    features of augmented images, in the place of `features` while training.
 
     `noise`: the standard deviation added to features while training, of all scales; or `fastflow.noise.AUTO`: the
     folds are trained with the lowest level, again where a scale needs more for images it has not seen, and the model
@@ -98,20 +98,19 @@ def fit(
     chosen = noise_levels([0.0] * scales) if noise == AUTO else (float(noise),) * scales
     contents = range(count) if contents is None else contents
     trainings = min(folds or 1, len(set(contents)))
-    waiting = count * trainings
-    fitting = _Fitting(features, augmented, hooks or Hooks(), settings | {"seed": seed, "noise": chosen}, waiting)
+    settings |= {"seed": seed, "noise": chosen}
+    fitting = _Fitting(features, augmented, hooks or Hooks(), settings, count * trainings)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
         epochs = fitting.train(model, torch.arange(count), FINAL)
         return Fitted(epochs, score_normal(model, features, batch_size=inference_batch), chosen)
 
-    def hold_out(first: int) -> NormalScores:
-        def train_fold(part: FastFlow, rows: Tensor, number: int) -> None:
-            fitting.train_fold(part, rows, first + number)
+    held_out = partial(
+        held_out_scores, fresh, features, contents=contents, folds=folds, seed=seed, batch_size=inference_batch
+    )
 
-        return held_out_scores(
-            fresh, features, contents=contents, folds=folds, seed=seed, batch_size=inference_batch, fit=train_fold
-        )
+    def hold_out(first: int) -> NormalScores:
+        return held_out(fit=lambda part, rows, number: fitting.train_fold(part, rows, first + number))
 
     normal = hold_out(FINAL)
     if noise == AUTO and (needed := noise_levels(fitting.mean_exceedance())) != chosen:

@@ -61,7 +61,7 @@ def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str,
     log.info("%s: scoring %d test images, then metrics with their limits, and pictures", category, len(paths))
     scored = score_images(detector, paths, batch_size=params.evaluate.batch_size)
     threshold = detector.threshold
-    found = evaluated(index, scored, root, threshold=threshold["image"], original_size=params.evaluate.original_size)
+    found = evaluated(index, scored, root, detector, original_size=params.evaluate.original_size)
     facts = count_images(category, index) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=detector.model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
@@ -72,11 +72,14 @@ def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str,
     return known or f"without {', '.join(told)}: the test images do not allow them"
 
 
-def evaluated(index: pd.DataFrame, scored: Scored, root: Path, *, threshold: float, original_size: bool) -> Evaluated:
+def evaluated(
+    index: pd.DataFrame, scored: Scored, root: Path, detector: TrainedDetector, *, original_size: bool
+) -> Evaluated:
     """Metrics of the scored images, and their intervals."""
     maps, masks = pixels(index, scored, root, original_size=original_size)
     metrics = image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
-    scores = score_table(index, scored.pred_score, threshold=threshold)
+    scores = score_table(index, scored.pred_score, threshold=detector.threshold["image"])
+    scores = scores.assign(model=detector.version)  # other scores on these images are another model's
     return Evaluated(index, scores, maps, masks, metrics, intervals(index, scored.pred_score, maps, masks))
 
 

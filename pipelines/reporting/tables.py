@@ -2,7 +2,7 @@
 
 metrics.json      every metric and count, at the frozen threshold where one is needed; null where undefined, and why
 intervals.json    95 % limits: bootstrap for metrics, exact binomial ones for the two rates
-scores.csv        one row an image: image_path, defect_type, gt_label, pred_score, pred_label
+scores.csv        one row an image: image_path, sha256, defect_type, gt_label, pred_score, pred_label, the model
 defects.csv       one row a defect type: images, misses with limits, metrics against the good images
 tradeoff.csv      one row a false-reject rate: the threshold for it, and what it costs on the test images
 roc.csv, pr.csv, pro.csv    curves
@@ -48,7 +48,7 @@ def score_table(index: pd.DataFrame, pred_score: NDArray[np.float32], *, thresho
     """One row an image; pred_label is 1 above the threshold. Raises NotFinite at a score that is no number."""
     require_finite_scores(list(index["image_path"]), pred_score)
     scores = pred_score.astype(np.float64)
-    columns = index[["image_path", "defect_type", "gt_label"]]
+    columns = index[["image_path", "sha256", "defect_type", "gt_label"]]
     return columns.assign(pred_score=scores, pred_label=(scores > threshold).astype(int))
 
 

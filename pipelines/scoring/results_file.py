@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from fastflow.errors import BadData
-from fastflow.files import printable
+from fastflow.files import file_sha256, printable
 from pipelines.core.lock import Held
 from pipelines.scoring.rows import OURS, Row, as_csv, read_rows
 
@@ -18,7 +18,8 @@ class ResultsFile:
     """A CSV, or JSON lines by its suffix .jsonl, or CSV on stdout where `path` is None; a context manager, inside of
     which no other process writes to it.
 
-    `done`: the paths that it holds already; `num_rejected`: how many of them are above the threshold.
+    `done`: the names that it holds already, and of each the hashes of what the file was; `num_rejected`: how many rows
+    are above the threshold.
 
     Raises:
         BadData: the file is of another model or threshold, or of another kind, or has a line that cannot be read.
@@ -30,7 +31,7 @@ class ResultsFile:
         self.version, self.threshold = version, threshold
         self.lines = path is not None and path.suffix == ".jsonl"
         self.dialect = OURS
-        self.done: set[str] = set()
+        self.done: dict[str, set[str]] = {}
         self.num_rejected = 0
         self._file: IO[str] = sys.stdout
 
@@ -52,8 +53,18 @@ class ResultsFile:
         if self.path is not None:
             self._file.close()  # and lets go of the lock
 
+    def holds(self, path: str) -> bool:
+        """Whether the file has a row as its content is now; one that was overwritten under its name since has none."""
+        hashes = self.done.get(printable(path))
+        return hashes is not None and Path(path).is_file() and file_sha256(Path(path)) in hashes
+
     def add(self, rows: Sequence[Row]) -> None:
-        self._write([self._line(row._replace(path=printable(row.path))) for row in rows])
+        new = []
+        for row in (row._replace(path=printable(row.path)) for row in rows):
+            if row.sha256 not in self.done.setdefault(row.path, set()):  # a file may come back as it was
+                self.done[row.path].add(row.sha256)
+                new.append(self._line(row))
+        self._write(new)
 
     def _line(self, row: Row) -> str:
         return json.dumps(row._asdict()) + "\n" if self.lines else as_csv(row, self.dialect)
@@ -76,7 +87,8 @@ class ResultsFile:
         if self.threshold is not None:
             self._compare(path, "threshold", {row.threshold for row in found.rows}, self.threshold)
         self.dialect = found.dialect
-        self.done = {row.path for row in found.rows}
+        for row in found.rows:
+            self.done.setdefault(row.path, set()).add(row.sha256)
         self.num_rejected = sum(row.pred_label for row in found.rows)
         self._file.truncate(found.size)
         return found.size

@@ -20,8 +20,9 @@ BOM = "\ufeff"
 
 
 class Row(NamedTuple):
-    """One image's result; `milliseconds` is its share of its batch, without reading the file. The rest is what the
-    file looks like: `pipelines.data.appearance.Appearance`."""
+    """One image's result; `milliseconds` is its share of its batch, without reading the file. What follows is what the
+    file looks like, `pipelines.data.appearance.Appearance`, and the hash of its bytes: what the image is, whatever
+    another one was that had its name before."""
 
     path: str
     pred_score: float
@@ -34,6 +35,7 @@ class Row(NamedTuple):
     brightness: float
     contrast: float
     sharpness: float
+    sha256: str
 
 
 TYPES = get_type_hints(Row)
@@ -183,11 +185,13 @@ def _row(path: Path, line: int, values: dict[str, Any]) -> Row:
 
 
 def _check_twice(path: Path, rows: list[Row]) -> None:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for row in rows:
-        if row.path in seen:
-            raise BadData(f"{path} holds {row.path} twice; remove one of the two lines, or name another file")
-        seen.add(row.path)
+        if (row.path, row.sha256) in seen:
+            raise BadData(
+                f"{path} holds {row.path} twice, with one content; remove one of the two lines, or name another file"
+            )
+        seen.add((row.path, row.sha256))
 
 
 def _none(path: Path, why: str) -> BadData:

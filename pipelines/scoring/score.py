@@ -13,24 +13,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
-from fastflow.decode import SUFFIXES, image_files, read_image
+from fastflow.decode import SUFFIXES, image_files
 from fastflow.detector import Detector, Scores, not_finite
 from fastflow.errors import BadData
-from fastflow.files import printable
+from fastflow.files import printable, write_text
 from fastflow.frame import Frame
-from fastflow.maps import Map, resize_map
+from fastflow.maps import Map
 from pipelines.core.progress import progress
 from pipelines.core.stage import log
 from pipelines.data.appearance import Photograph, read_photograph
 from pipelines.registry.detectors import open_detector
-from pipelines.reporting.pictures import blend, heat_colours
+from pipelines.scoring.overlays import write_overlays
 from pipelines.scoring.results_file import ResultsFile
 from pipelines.scoring.rows import Row
 
 BATCH_SIZE = 8
-SHOWN = 20  # unreadable images that a message names
+SHOWN = 3  # files that a message names
 Batch = list[tuple[str, Photograph]]
 
 
@@ -77,13 +77,16 @@ def score_paths(
     Raises:
         Unreadable: after all others were scored.
     """
-    todo = [path for path in paths if printable(path) not in results.done]
+    todo = [path for path in paths if not results.holds(path)]
     if len(todo) < len(paths):
         known, rejected = len(paths) - len(todo), results.num_rejected
         log.info("%d of %d images are in %s already, %d rejected in all", known, len(paths), results.name, rejected)
-    if others := len(results.done - set(map(printable, paths))):
+    if again := sum(printable(path) in results.done for path in todo):
+        log.info("%d of them have other bytes by now: scored again, and the rows of before stay, see sha256", again)
+    if others := len(results.done.keys() - set(map(printable, paths))):
         log.info("%s also holds %d images that were not named now; for a file of its own: --to", results.name, others)
     refused: list[str] = []
+    undrawn: list[str] = []
     rejected = 0
     with progress(f"score with {detector.version}", len(todo), unit="image") as advance:
         for batch in decoded(todo, detector.frame, batch_size, refused):
@@ -100,26 +103,43 @@ def score_paths(
             results.add(rows(detector, batch, found, milliseconds))
             rejected += int(found.pred_label[usable].sum())
             if overlays:
-                for number, (path, seen) in enumerate(batch):
-                    if not usable[number]:
-                        continue
-                    height, width = seen.framed.size
-                    write_overlay(detector, overlays, path, found.anomaly_map[number, 0, :height, :width])
+                undrawn += write_overlays(detector, overlays, with_maps(batch, found, usable))
             advance(len(batch))
     if todo:
         scored = len(todo) - len(refused)
         log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, detector.version, rejected)
+    if undrawn:
+        told = listed(undrawn, results.path, ".overlays.txt")
+        log.warning("%d overlays could not be written, their images are scored:\n  %s", len(undrawn), told)
     if refused:
-        more = [f"... and {len(refused) - SHOWN} more"] if len(refused) > SHOWN else []
-        listed = "\n  ".join([*refused[:SHOWN], *more])
-        raise Unreadable(f"{len(refused)} of {len(todo)} images could not be scored, all others are:\n  {listed}")
+        told = f"{len(refused)} of {len(todo)} images could not be scored, all others are"
+        raise Unreadable(f"{told}:\n  {listed(refused, results.path, '.unread.txt')}")
+
+
+def listed(messages: Sequence[str], scores: Path | None, ending: str) -> str:
+    """Some of many, a line each; a file beside that of the scores has all, where there is one."""
+    shown = list(messages[:SHOWN])
+    if len(messages) > SHOWN:
+        every = scores and scores.with_name(scores.name + ending)
+        if every:
+            write_text(every, printable("\n".join(messages) + "\n"))
+        shown.append(f"and {len(messages) - SHOWN:,} more" + f"; all of them: {every}" * bool(every))
+    return "\n  ".join(shown)
+
+
+def with_maps(batch: Batch, found: Scores, usable: NDArray[np.bool_]) -> Iterator[tuple[str, Photograph, Map]]:
+    """The images of a batch that have a score, each with its map without padding."""
+    for number, (path, seen) in enumerate(batch):
+        if usable[number]:
+            height, width = seen.framed.size
+            yield path, seen, found.anomaly_map[number, 0, :height, :width]
 
 
 def rows(detector: Detector, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
     """Of the images whose score is a number: another one is no verdict, and a row would be taken for one."""
     signed = (detector.threshold["image"], detector.version, round(milliseconds, 2))
     return [
-        Row(path, float(value), int(label), *signed, **seen.appearance._asdict())
+        Row(path, float(value), int(label), *signed, **seen.appearance._asdict(), sha256=seen.sha256)
         for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
         if np.isfinite(value)
     ]
@@ -148,18 +168,6 @@ def decoded(paths: Sequence[str], frame: Frame, batch_size: int, refused: list[s
                 batch = []
     if batch:
         yield batch
-
-
-def write_overlay(detector: Detector, folder: Path, path: str, anomaly_map: Map) -> None:
-    """The image with its heat, in its own pixels, on the category's own scale: the same score is the same colour in
-    every picture."""
-    pixels = read_image(Path(path), rule=detector.frame.rule)
-    colours = heat_colours(
-        resize_map(anomaly_map, pixels.shape[:2]), low=detector.threshold["low"], threshold=detector.threshold["pixel"]
-    )
-    name = "_".join(part for part in Path(path).parts if part not in ("..", "/"))
-    name += "" if Path(path).suffix.lower() in (".jpg", ".jpeg") else ".jpg"
-    Image.fromarray(blend(pixels, colours)).save(folder / name, quality=90)
 
 
 def named(arguments: Sequence[str]) -> list[str]:

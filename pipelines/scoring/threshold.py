@@ -4,9 +4,10 @@
     fastflow threshold bottle --max-false-reject 2%    a threshold for that many good parts
     fastflow threshold bottle --max-miss 5%            one that finds the labelled defects
 
-The first kind comes from good training images alone. The second is chosen on the labelled test images, so what is
-measured on them afterwards flatters it. Either is written into models/<category>/config.json and accepted by DVC:
-the next `dvc repro` evaluates and reports anew, and trains nothing. A later training starts again from params.yaml.
+The first kind comes from good training images alone. The second is chosen on the labelled test images, scored by this
+very model, so what is measured on them afterwards flatters it. Either is written into models/<category>/config.json and
+accepted by DVC: the next `dvc repro` evaluates and reports anew, and trains nothing. A later training starts again from
+params.yaml.
 """
 
 import json
@@ -18,17 +19,17 @@ import numpy as np
 import pandas as pd
 
 from fastflow.config import FastFlowConfig
-from fastflow.errors import BadData
 from fastflow.operating import guarantee
 from fastflow.score import SCORES
 from fastflow.sealed import read_config, write_threshold
 from fastflow.threshold import threshold_for
 from pipelines.core import dvc
-from pipelines.core.paths import model_folder, report_folder
+from pipelines.core.paths import model_folder
 from pipelines.core.running import training_now
 from pipelines.core.stage import log
 from pipelines.reporting.miss_warning import warning
 from pipelines.reporting.tables import RATES, costs, tradeoff_table
+from pipelines.scoring.labelled import labelled
 from pipelines.training.normal_scores import normal_scores
 
 
@@ -43,7 +44,7 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
         raise ValueError(f"{folder} is not there{training_now(category) or f'; run: fastflow train {category}'}")
     config = read_config(folder)
     bounds = SCORES[FastFlowConfig.from_dict(config["model"]).score].bounds
-    normal, scores = normal_scores(category), labelled(category)
+    normal, scores = normal_scores(category), labelled(category, needed=max_miss is not None)
     asked = [] if max_false_reject is None else [max_false_reject]
     rates = sorted({*RATES, *asked})
     table, before = tradeoff_table(normal, scores, bounds=bounds, rates=rates), config["threshold"]
@@ -81,25 +82,13 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
 
 
-def labelled(category: str) -> pd.DataFrame:
-    """The test images' scores that the last evaluation left; without rows where there was none. Raises BadData."""
-    path = report_folder(category) / "scores.csv"
-    columns = {"gt_label": int, "pred_score": float}
-    if not path.is_file():
-        return pd.DataFrame(columns=list(columns), dtype=float)
-    scores = pd.read_csv(path)[list(columns)]
-    if not np.isfinite(scores.to_numpy(np.float64)).all():
-        raise BadData(f"{path} holds a score or label that is no finite number; evaluate again: dvc repro -f evaluate")
-    return scores
-
-
 def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dict[str, Any]:
     """The highest threshold that misses at most this share of the labelled defective images."""
     defective = np.sort(scores.loc[scores["gt_label"] == 1, "pred_score"].to_numpy())
     if not len(defective):
         raise ValueError(
-            "--max-miss needs scores of labelled defective test images, and reports/ holds none; "
-            "run: dvc repro evaluate, or use --max-false-reject"
+            "--max-miss needs labelled defective test images, and there are none; add some with fastflow init, "
+            "or use --max-false-reject"
         )
     allowed = math.floor(max_miss * len(defective) + 1e-9)
     threshold = below(defective[min(allowed, len(defective) - 1)], np.concatenate([normal, scores["pred_score"]]))

@@ -1,7 +1,5 @@
 """Cross-fitted scores: each image by a model that has not seen it, and all of it without touching the model."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
@@ -21,12 +19,12 @@ def random_features(count: int) -> list[Tensor]:
 
 @pytest.mark.parametrize(("count", "folds"), [(7, 2), (9, 3), (5, 5)])
 def test_folds_are_even_and_drawn_from_the_seed(count: int, folds: int) -> None:
-    fold = assign_folds(count, folds=folds, seed=0)
+    fold = assign_folds(range(count), folds=folds, seed=0)
     sizes = torch.bincount(fold, minlength=folds)
     assert sizes.sum() == count
     assert sizes.max() - sizes.min() <= 1
-    assert torch.equal(fold, assign_folds(count, folds=folds, seed=0))
-    assert any(not torch.equal(fold, assign_folds(count, folds=folds, seed=seed)) for seed in range(1, 5))
+    assert torch.equal(fold, assign_folds(range(count), folds=folds, seed=0))
+    assert any(not torch.equal(fold, assign_folds(range(count), folds=folds, seed=seed)) for seed in range(1, 5))
 
 
 def test_no_image_is_scored_by_a_model_that_was_trained_on_it(tiny_model: FastFlow) -> None:
@@ -39,7 +37,7 @@ def test_no_image_is_scored_by_a_model_that_was_trained_on_it(tiny_model: FastFl
         model.normal_center.fill_(float(len(seen)))  # leaves its mark on the scores of its fold
 
     before = {key: value.clone() for key, value in tiny_model.state_dict().items()}
-    found = held_out_scores(tiny_model, features, folds=3, seed=0, batch_size=2, fit=fit)
+    found = held_out_scores(tiny_model, features, contents=range(7), folds=3, seed=0, batch_size=2, fit=fit)
     assert found.folds == 3
     for image in range(7):
         assert image not in seen[found.fold[image]]
@@ -82,7 +80,7 @@ def test_held_out_scores_of_an_overfitted_model_are_higher_than_its_own() -> Non
         list(Training(part, rows, **settings).run(features))  # type: ignore[arg-type]
         calibrate(part, features, batch_size=4, rows=rows)
 
-    held_out = held_out_scores(model, features, folds=2, seed=0, batch_size=4, fit=fit)
+    held_out = held_out_scores(model, features, contents=range(8), folds=2, seed=0, batch_size=4, fit=fit)
     fit(model, torch.arange(8))
     own = score_normal(model, features, batch_size=4)
     assert held_out.pred_score.min() > own.pred_score.max()
@@ -92,6 +90,30 @@ def test_held_out_scores_of_an_overfitted_model_are_higher_than_its_own() -> Non
     assert points[1]["guarantee"].startswith("none: it comes from images that the model was trained on")
 
 
-def test_one_image_cannot_be_held_out(tiny_model: FastFlow, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least 2 folds and 2 images; got 1 folds, 1 images"):
-        held_out_scores(tiny_model, random_features(1), folds=2, seed=0, batch_size=1, fit=lambda *_: None)
+@pytest.mark.parametrize("contents", ["a", "aaaa"])
+def test_one_image_and_its_copies_cannot_be_held_out(tiny_model: FastFlow, contents: str) -> None:
+    features = random_features(len(contents))
+    with pytest.raises(ValueError, match=f"got 2 folds and {len(contents)} images, of which 1 differ"):
+        held_out_scores(tiny_model, features, contents=contents, folds=2, seed=0, batch_size=1, fit=lambda *_: None)
+
+
+@pytest.mark.parametrize("contents", ["abcabcabc", "aaaabcde", "abab"])
+def test_copies_share_a_fold_and_folds_stay_as_even_as_they_allow(contents: str) -> None:
+    for seed in range(20):
+        fold = assign_folds(contents, folds=2, seed=seed).tolist()
+        assert len(set(zip(contents, fold, strict=True))) == len(set(contents))
+        most = max(contents.count(content) for content in contents)
+        assert abs(fold.count(0) - fold.count(1)) <= most
+        assert {0, 1} == set(fold)
+
+
+def test_no_copy_is_scored_by_a_model_that_has_seen_its_twin(tiny_model: FastFlow) -> None:
+    contents, seen = "abcab", list[set[str]]()
+
+    def fit(_: FastFlow, rows: Tensor, number: int) -> None:
+        seen.append({contents[row] for row in rows.tolist()})
+
+    features = random_features(len(contents))
+    found = held_out_scores(tiny_model, features, contents=contents, folds=9, seed=0, batch_size=2, fit=fit)
+    assert found.folds == len(seen) == 3
+    assert all(content not in seen[fold] for content, fold in zip(contents, found.fold.tolist(), strict=True))

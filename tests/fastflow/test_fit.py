@@ -43,7 +43,7 @@ def test_it_is_a_training_on_all_images_and_one_without_each_fold(tiny_model: Fa
     model, (epochs, normal, _) = fitted(tiny_model, features)
     assert same(model, by_hand(tiny_model, features, torch.arange(COUNT)))
     assert [epoch.epoch for epoch in epochs] == [1, 2]
-    assert torch.equal(normal.fold, assign_folds(COUNT, folds=FOLDS, seed=5))
+    assert torch.equal(normal.fold, assign_folds(range(COUNT), folds=FOLDS, seed=5))
     for fold in range(FOLDS):
         held_out = torch.nonzero(normal.fold == fold)[:, 0]
         other = by_hand(tiny_model, features, torch.nonzero(normal.fold != fold)[:, 0])

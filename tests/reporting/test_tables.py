@@ -21,6 +21,7 @@ def evaluated() -> Evaluated:
     index = pd.DataFrame(
         {
             "image_path": [f"{i}.png" for i in range(9)],
+            "sha256": [f"{i}" * 64 for i in range(9)],
             "defect_type": KINDS,
             "gt_label": [int(kind != "good") for kind in KINDS],
             "mask_path": ["" if kind == "good" else "mask.png" for kind in KINDS],

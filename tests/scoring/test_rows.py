@@ -26,7 +26,7 @@ SUFFIXES = ["csv", "jsonl"]
 
 
 def row(path: str, **values: object) -> Row:
-    return Row(path, 0.25, 0, 0.5, "x", 1.5, 4, 3, 90.0, 20.0, 0.5)._replace(**values)  # type: ignore[arg-type]
+    return Row(path, 0.25, 0, 0.5, "x", 1.5, 4, 3, 90.0, 20.0, 0.5, "f00d")._replace(**values)  # type: ignore[arg-type]
 
 
 def write(path: Path, *names: str) -> list[Row]:
@@ -42,7 +42,7 @@ def test_any_name_comes_back(suffix: str) -> None:
     rows = write(path, *NAMES)
     assert read_rows(path).rows == rows
     with ResultsFile(path, version="x", threshold=0.5) as results:
-        assert results.done == set(NAMES)
+        assert results.done == {name: {"f00d"} for name in NAMES}
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), unique=True, max_size=6), st.sampled_from(SUFFIXES))
@@ -88,7 +88,7 @@ def test_a_csv_that_another_program_saved_is_gone_on_with_in_its_own_way(how: st
     saved = touched(path.read_text(), how)
     path.write_bytes(saved)
     with ResultsFile(path, version="x", threshold=0.5) as results:
-        assert results.done == set(names)
+        assert results.done == {name: {"f00d"} for name in names}
         results.add([row("d\r.png")])
     assert path.read_bytes().startswith(saved)
     assert [found.path for found in read_rows(path).rows] == [*names, "d\r.png"]
@@ -163,7 +163,7 @@ from pipelines.scoring.rows import Row
 def work():
     with ResultsFile(Path("s.csv"), version="x", threshold=0.5) as results:
         for number in range(200):
-            results.add([Row(f"{sys.argv[1]} {number}.png", 0.25, 0, 0.5, "x", 1.5, 4, 3, 90.0, 20.0, 0.5)])
+            results.add([Row(f"{sys.argv[1]} {number}.png", 0.25, 0, 0.5, "x", 1.5, 4, 3, 90.0, 20.0, 0.5, "f00d")])
             if number == 100:
                 Path("began").touch()
                 end = time.monotonic() + 60

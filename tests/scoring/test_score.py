@@ -15,6 +15,7 @@ from PIL import Image
 
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.errors import BadData
+from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config, write_threshold
 from pipelines.registry.detectors import open_detector
@@ -94,7 +95,7 @@ def test_a_file_that_holds_other_images_too_says_so(plates: Path, capfd: pytest.
 
 def test_scores_of_two_models_are_not_mixed(plates: Path) -> None:
     with ResultsFile(Path("scores.csv"), version="another") as results:
-        results.add([Row("a.png", 0.1, 0, 0.5, "another", 1.0, 4, 3, 90.0, 20.0, 0.5)])
+        results.add([Row("a.png", 0.1, 0, 0.5, "another", 1.0, 4, 3, 90.0, 20.0, 0.5, "f00d")])
     assert run("--model", "plates", plates / "test", "--to", "scores.csv") == 3
 
 
@@ -112,14 +113,14 @@ def test_what_is_no_score_file_is_refused_and_left_as_it_is(plates: Path, name: 
 
 @pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
 def test_a_file_whose_writer_was_killed_at_any_byte_is_gone_on_with(plates: Path, name: str) -> None:
-    row = Row("a.png", 0.1, 0, 0.5, "x", 1.0, 4, 3, 90.0, 20.0, 0.5)
+    row = Row("a.png", 0.1, 0, 0.5, "x", 1.0, 4, 3, 90.0, 20.0, 0.5, "f00d")
     with ResultsFile(Path(name), version="x", threshold=0.5) as results:
         results.add([row])
     whole = Path(name).read_bytes()
     for end in range(len(whole)):
         Path(name).write_bytes(whole[:end])
         with ResultsFile(Path(name), version="x", threshold=0.5) as results:
-            assert results.done == set()
+            assert not results.done
             results.add([row])
         assert Path(name).read_bytes() == whole
 
@@ -158,7 +159,7 @@ def test_overlays_colour_equal_scores_equally(plates: Path) -> None:
         assert picture.size == (SIZE, SIZE)
     Image.open(plates / "test/good/000.png").save("a.jpg")
     assert run("--model", "plates", "a.jpg", "--to", "one.csv", "--overlays", "one") == 0
-    assert [path.name for path in Path("one").iterdir()] == ["a.jpg"]
+    assert [path.name for path in Path("one").iterdir()] == [f"a-{file_sha256(Path('a.jpg'))[:12]}.jpg"]
 
 
 def test_names_that_lead_nowhere_are_refused(plates: Path, capsys: pytest.CaptureFixture[str]) -> None:

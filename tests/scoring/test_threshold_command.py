@@ -13,6 +13,7 @@ import pytest
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.files import file_sha256
 from fastflow.model import FastFlow
+from fastflow.sealed import read_config, weights_id
 from fastflow.threshold import threshold_for
 from pipelines.core.stage import BAD_DATA, USAGE
 from pipelines.scoring import threshold
@@ -33,7 +34,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: FastFlow)
     save_checkpoint(tiny_model, folder, files=files, category="plates", threshold=old)
     (tmp_path / "reports/plates").mkdir(parents=True)
     scores = [0.2, 0.35, 0.38, 0.3, 0.5, 0.6, 0.7]
-    pd.DataFrame({"gt_label": [0, 0, 0, 1, 1, 1, 1], "pred_score": scores}).to_csv(
+    known = {"sha256": list("0123456"), "model": weights_id(read_config(folder))}
+    pd.DataFrame({"gt_label": [0, 0, 0, 1, 1, 1, 1], "pred_score": scores} | known).to_csv(
         tmp_path / "reports/plates/scores.csv"
     )
     return folder

@@ -1,0 +1,52 @@
+"""Pictures of scored photographs with their heat, a file each that no other one overwrites."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image
+
+from fastflow.decode import Sent, read_image
+from fastflow.detector import Detector
+from fastflow.errors import BadData
+from fastflow.files import printable
+from fastflow.maps import Map, resize_map
+from pipelines.data.appearance import Photograph
+from pipelines.reporting.pictures import blend, heat_colours
+
+LONGEST = 200  # bytes of an image's path in its overlay's name; file systems take 255 in all
+HASH = 12  # hex digits of its content's hash behind that
+
+
+def write_overlays(detector: Detector, folder: Path, scored: Iterable[tuple[str, Photograph, Map]]) -> list[str]:
+    """Writes those that can be written; returns why the others could not: a picture is no reason to lose scores."""
+    failed = []
+    for path, seen, anomaly_map in scored:
+        try:
+            write_overlay(detector, folder, path, seen, anomaly_map)
+        except (BadData, OSError) as error:
+            failed.append(str(error) if path in str(error) else f"{path}: {error}")
+    return failed
+
+
+def write_overlay(detector: Detector, folder: Path, path: str, seen: Photograph, anomaly_map: Map) -> None:
+    """The image with its heat, in its own pixels, on the category's own scale: the same score is the same colour in
+    every picture.
+
+    Raises:
+        BadData: the file is no longer what was scored. OSError: it cannot be read, or the picture not be written.
+    """
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != seen.sha256:
+        raise BadData(f"{path}: overwritten since it was scored")
+    pixels = read_image(Sent(content, path), rule=detector.frame.rule)
+    colours = heat_colours(
+        resize_map(anomaly_map, pixels.shape[:2]), low=detector.threshold["low"], threshold=detector.threshold["pixel"]
+    )
+    Image.fromarray(blend(pixels, colours)).save(folder / overlay_name(path, seen.sha256), quality=90)
+
+
+def overlay_name(path: str, sha256: str) -> str:
+    """Such as `line1_0001-3fa85f64c9b1.jpg`: the path's last bytes to read, the content's hash to be the only one."""
+    joined = printable("_".join(part for part in Path(path).with_suffix("").parts if part not in ("..", "/")))
+    return f"{joined.encode()[-LONGEST:].decode(errors='ignore')}-{sha256[:HASH]}.jpg"
