@@ -84,11 +84,9 @@ def fit(
     Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: its own,
     which promise nothing. `contents`: equal for copies of one image, which share a fold; None: all differ. `settings`:
     those of `fastflow.train.Training`. `inference_batch`: images scored at once; it changes no result. `augmented`:
-    features of augmented images, in the place of `features` while training.
-
-    `noise`: the standard deviation added to features while training, of all scales; or `fastflow.noise.AUTO`: the
-    folds are trained with the lowest level, again where a scale needs more for images it has not seen, and the model
-    as they were. Without folds, that is the lowest level.
+    features of augmented images, in the place of `features` while training. `noise`: the standard deviation added to
+    features while training, of all scales; or `fastflow.noise.AUTO`: the folds are trained with the lowest level, again
+    where a scale needs more for images it has not seen, and the model as they were; without folds, the lowest level.
 
     Raises:
         ValueError: settings that do not fit, fewer than 2 folds, or than 2 images that differ.
