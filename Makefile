@@ -18,9 +18,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 DATA ?= data/demo
 CATEGORY ?= weave
 WEIGHTS ?= imagenet
+BACKBONE ?= efficientnet_lite2
 PORT ?= 5000
 
-.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy lint lock audit sbom clean
+.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy bench-mvtec lint lock audit sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +78,9 @@ test-slow: setup  ## the slow tests
 
 bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle
 	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
+
+bench-mvtec: setup  ## seeds 0, 1, 2 of all of MVTec AD beside the paper's table: make bench-mvtec DATA=folder
+	python -m benchmarks.accuracy --mvtec --data-root "$(DATA)" --backbone $(BACKBONE) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-mvtec.json --markdown accuracy-mvtec.md
 
 lint: setup  ## ruff, vulture, mypy and the import contracts of pyproject.toml
 	ruff check . && ruff format --check . && vulture && mypy && lint-imports --no-logo

@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy import METRICS, Category, open_category
+from benchmarks.accuracy import Category, open_category
+from benchmarks.accuracy_table import METRICS
 from fastflow.evaluation import Scored, measure
 from fastflow.features import batches, extract_features
 from fastflow.files import write_text

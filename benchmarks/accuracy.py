@@ -1,7 +1,10 @@
-"""Train and evaluate one category over several seeds, with the defaults of params.yaml; report mean and deviation.
+"""Train and evaluate categories over several seeds, with the defaults of params.yaml: mean and deviation, one table.
 
-    python -m benchmarks.accuracy --data-root DIR --category bottle --backbone resnet18 --weights FILE --seeds 3 \
-        --json out.json
+    python -m benchmarks.accuracy --data-root DIR OTHER_DIR --category bottle tire --seeds 3 --json out.json \
+        --markdown out.md
+
+Without `--category`, every category of the folders. `--mvtec`: the fifteen of MVTec AD, the paper's figures beside ours
+(`make bench-mvtec DATA=DIR`).
 
 `--backbone` is a preset's name. `--set` changes single fields of the model or of the training, for ablations:
 `--set score=paper --set train.epochs=20`. The last epoch counts; with `--every 2` the test images are also measured
@@ -19,6 +22,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from benchmarks.accuracy_table import METRICS, table
+from benchmarks.published import MVTEC
 from fastflow.evaluation import Scored, measure, score_images
 from fastflow.features import extract_features
 from fastflow.files import write_text
@@ -32,8 +37,6 @@ from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
 from pipelines.training.course import fit_settings
-
-METRICS = ("image_auroc", "pixel_auroc", "aupro")
 
 
 class Category(NamedTuple):
@@ -49,6 +52,26 @@ def open_category(root: Path) -> Category:
     index = list_category(root)
     train, test = (index[index["split"] == split].reset_index(drop=True) for split in ("train", "test"))
     return Category(root, test, *([root / path for path in part["image_path"]] for part in (train, test)))
+
+
+def find_categories(roots: list[Path], names: list[str]) -> dict[str, Path]:
+    """The folder of each category by its name, in the order of `names`; of all in `roots` that hold `train/good` where
+    no name is given.
+
+    Raises:
+        ValueError: a category that no folder holds, or two do.
+    """
+    found = {name: [root / name for root in roots if (root / name).is_dir()] for name in names}
+    if not names:
+        for folder in sorted(path.parent.parent for root in roots for path in root.glob("*/train/good")):
+            found.setdefault(folder.name, []).append(folder)
+    where = ", ".join(map(str, roots))
+    if not found:
+        raise ValueError(f"{where}: no category there; allowed: folders that hold <category>/train/good")
+    for name, folders in found.items():
+        if len(folders) != 1:
+            raise ValueError(f"{where}: category {name} is there {len(folders)} times; allowed: once")
+    return {name: folders[0] for name, folders in found.items()}
 
 
 def run_seed(
@@ -127,23 +150,38 @@ def _split(pairs: list[str]) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", type=Path, required=True, help="folder that holds the category")
-    parser.add_argument("--category", required=True)
+    parser.add_argument("--data-root", type=Path, nargs="+", required=True, help="folders that hold categories")
+    parser.add_argument("--category", nargs="+", default=[], help="those to measure; all if not given")
+    parser.add_argument("--mvtec", action="store_true", help="the fifteen of MVTec AD, with the paper's figures beside")
     parser.add_argument("--backbone", default=DEFAULT, help="a preset")
     parser.add_argument("--weights", default="imagenet", help="a .safetensors file, imagenet or random")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
     parser.add_argument("--every", type=int, default=0, help="also measure every so many epochs")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--markdown", type=Path, help="write the table here")
     args = parser.parse_args()
     overrides, params = overrides_of(args.changes, read_params())
-    category = open_category(args.data_root / args.category)
-    runs = [run_seed(category, args, params, overrides, seed) for seed in range(args.seeds)]
-    summary = {"category": args.category, "backbone": args.backbone, "changes": args.changes} | summarise(runs)
-    for name in METRICS:
-        print(f"{name:12} mean {summary[name]['mean']} std {summary[name]['std']}")
+    try:
+        folders = find_categories(args.data_root, args.category or (list(MVTEC) if args.mvtec else []))
+    except ValueError as error:
+        parser.error(str(error))
+    categories: dict[str, Any] = {}
+    for name, folder in folders.items():
+        print(f"{name}:", flush=True)
+        category = open_category(folder)
+        categories[name] = summarise([run_seed(category, args, params, overrides, seed) for seed in range(args.seeds)])
+        write_figures(args, categories)  # after each: a night that is cut short has what it measured
+    print(table(categories, paper=args.mvtec), end="")
+
+
+def write_figures(args: argparse.Namespace, categories: dict[str, Any]) -> None:
+    """The files asked for, of the categories measured so far."""
     if args.json:
-        write_text(args.json, json.dumps(summary, indent=2) + "\n")
+        asked = {"backbone": args.backbone, "changes": args.changes, "seeds": args.seeds}
+        write_text(args.json, json.dumps(asked | {"categories": categories}, indent=2) + "\n")
+    if args.markdown:
+        write_text(args.markdown, table(categories, paper=args.mvtec))
 
 
 if __name__ == "__main__":

@@ -124,4 +124,6 @@ def test_the_stages_hand_on_what_params_yaml_says(project: Path, monkeypatch: py
     assert settled == {0: [0, 4095], 1: [0, 8190]}
     pictures = [np.asarray(Image.open(path)) for path in (project / "reports/plates/pictures").glob("*_image.webp")]
     assert pictures
-    assert all(100 < picture.max() <= 132 for picture in pictures)  # half of white, as the model sees them
+    highest = [int(picture.max()) for picture in pictures]  # half of white, as the model sees them
+    assert max(highest) > 100  # the defects' squares: half of 230
+    assert max(highest) <= 132
