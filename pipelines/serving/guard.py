@@ -5,7 +5,7 @@ import binascii
 import hmac
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -69,18 +69,8 @@ def sent(request: Request) -> bytes:
     return b""
 
 
-def name_guard(names: Collection[str]) -> Guard:
-    """Refuses requests for other names: a page of another site must not speak to us through one that leads here."""
-
-    async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        if name_of(request.headers.get("Host", "")) in names:
-            return await follow(request)
-        return JSONResponse({"detail": "this service has another name"}, 400)
-
-    return guard
-
-
-def name_of(host: str) -> str:
-    """A Host header's name, without port and brackets."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return name.lower().removesuffix(".")
+def own_names(address: str, host: str) -> list[str]:
+    """The names by which this machine is asked for a service at `address`, that `--host` named `host`: a page of
+    another site must not speak to us through a name of its own that leads here."""
+    names = {*LOCAL_NAMES, "localhost.", address, host.lower()}
+    return sorted(f"[{name}]" if ":" in name else name for name in names)

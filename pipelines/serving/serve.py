@@ -15,6 +15,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
@@ -22,7 +23,7 @@ from pipelines.core.stage import log
 from pipelines.registry.folders import folder_of
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
-from pipelines.serving.guard import LOCAL_NAMES, check_token, is_local, link, name_guard, name_of
+from pipelines.serving.guard import check_token, is_local, link, own_names
 from pipelines.serving.models import REGISTERED, Models, sources_of
 from pipelines.serving.uploads import MAX_BYTES, MAX_PIXELS
 from pipelines.serving.verdicts import Limits
@@ -70,7 +71,7 @@ def serve(
         watcher.start()
         app = build_app(opened, batcher, limits=limits, token=token)
         if local:
-            app.middleware("http")(name_guard({*LOCAL_NAMES, address, name_of(host)}))
+            app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
         log.info("open %s   stop: Ctrl-C", link(address, bound.getsockname()[1]))
         try:
             answer(app, bound)

@@ -4,11 +4,12 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.testclient import TestClient
 
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
-from pipelines.serving.guard import LOCAL_NAMES, check_token, is_local, link, name_guard, name_of
+from pipelines.serving.guard import check_token, is_local, link, own_names
 from pipelines.serving.models import Models
 from pipelines.serving.serve import bind
 from pipelines.serving.verdicts import Limits
@@ -114,7 +115,7 @@ def test_only_a_name_of_this_machine_is_answered(host: str, status: int) -> None
     models.detectors, models.failures = {"plates": Held()}, {}
     batcher = Batcher(batch_size=1, places=1)
     app = build_app(models, batcher, limits=Limits(1, 1, 1, at_once=1))
-    app.middleware("http")(name_guard({*LOCAL_NAMES, name_of("127.0.0.1")}))
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names("127.0.0.1", "LocalHost"))
     with TestClient(app) as client:
         assert client.get("/healthz", headers={"Host": host}).status_code == status
     batcher.end()
