@@ -1,6 +1,7 @@
 """Several categories' figures as one Markdown table: mean and deviation of seeds, and their mean over categories."""
 
 from collections.abc import Mapping
+from statistics import mean
 from typing import Any
 
 from benchmarks.published import MVTEC
@@ -45,4 +46,4 @@ def _mean(values: list[float] | tuple[float, ...], *, digits: int = 3) -> str:
     """Of all; undefined where one is, since a mean of fewer categories is another figure."""
     if any(value is None for value in values):
         return "undefined"
-    return f"{sum(values) / len(values):.{digits}f}"
+    return f"{mean(values):.{digits}f}"

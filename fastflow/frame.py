@@ -19,12 +19,10 @@ from fastflow.decode import AS_MEANT, FORMATS, Source, fitted, open_image, read_
 from fastflow.errors import BadImage
 from fastflow.pixels.depth import common_range
 from fastflow.pixels.meaning import NUMBERS, Depth, PixelRule, ValueRange, depth_of
-from fastflow.pixels.samples import samples_of
+from fastflow.pixels.samples import is_turned, samples_of
 
 TOLERANCE = 0.035
 """Aspect ratios that differ by less than this share count as equal: a picture is stretched so much, and not padded."""
-_TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
-_ORIENTATION = 0x0112  # Pillow has turned the size of a TIFF already
 _AREA_WEIGHT = 0.25  # of a deviation from the area, against one from the aspect ratio
 _SLIMMEST = 16.0  # aspect ratio of a frame; slimmer pictures are padded
 
@@ -84,8 +82,7 @@ def picture_shape(path: Source, rule: PixelRule = AS_MEANT) -> Size:
     try:
         with Image.open(path) as image:
             turn_to(image, rule, path)
-            turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TRANSPOSED
-            return (image.width, image.height) if turned else (image.height, image.width)
+            return (image.width, image.height) if is_turned(image) else (image.height, image.width)
     except BadImage:
         raise
     except Exception as error:  # on damaged bytes, decoders raise whatever comes

@@ -16,10 +16,10 @@ from scipy import ndimage
 
 from fastflow.decode import DEFECT, IGNORED, LOSSY_DEFECT, open_image
 from fastflow.pixels.meaning import NUMBERS, to_rgb
+from fastflow.pixels.samples import is_turned
 
 SOFT_WIDTH = 5  # pixels: an edge's greys lie within so much of both its sides
 SOFT_SHARE = 0.95
-ORIENTATION, TURNED = 0x0112, 5  # EXIF's tag, and its lowest value that swaps width and height
 VALUE = re.compile(r"\d{1,5}|#[0-9a-f]{6}", re.IGNORECASE)
 Marks = NDArray[np.uint8]
 
@@ -79,11 +79,7 @@ def upright_size(path: Path, page: int | None = None) -> tuple[int, int]:
     with _opened(path) as image:
         if page and getattr(image, "n_frames", 1) > 1:
             image.seek(page - 1)
-        told = image.format != "TIFF"  # whose size Pillow has turned
-        if image.format == "PNG":  # to look for more, a PNG would be decoded
-            told = "exif" in image.info
-        turned = told and image.getexif().get(ORIENTATION, 1) >= TURNED
-        return (image.height, image.width) if turned else (image.width, image.height)
+        return (image.height, image.width) if is_turned(image) else (image.width, image.height)
 
 
 def _opened(path: Path) -> Image.Image:

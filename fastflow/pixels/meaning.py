@@ -97,9 +97,8 @@ def depth_of(image: Image.Image, rule: PixelRule) -> Depth | None:
         return Depth(float(numbers.min()), float(numbers.max()), white, known, samples.signed)
     if not samples.halved:
         return None
-    extrema = [image.getchannel(channel).getextrema() for channel in "RGB"]
-    lowest, highest = min(low for low, _ in extrema), max(high for _, high in extrema)
-    return Depth(256.0 * float(str(lowest)), 256.0 * float(str(highest)) + 255, 65535, False, False)
+    extrema = np.array([image.getchannel(channel).getextrema() for channel in "RGB"], float)
+    return Depth(256 * float(extrema.min()), 256 * float(extrema.max()) + 255, 65535, False, False)
 
 
 def alpha_of(image: Image.Image) -> Image.Image | None:

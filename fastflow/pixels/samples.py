@@ -9,6 +9,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 BITS, POLARITY, FORMAT = 258, 262, 339  # TIFF's tags
 SIGNED, FLOATS, WHITE_IS_ZERO = 2, 3, 0
 OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and those of its values that swap height and width
 GREY_ALPHA, AS_BYTES = "LA;16B", "RGBA"  # four bytes a pixel either way
 
 
@@ -32,6 +33,15 @@ def samples_of(image: Image.Image) -> Samples:
         inverted=image.mode.startswith("I") and tags.get(POLARITY) == WHITE_IS_ZERO,
         halved=sixteen and image.mode in ("RGB", "RGBA"),
     )
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether the image stands upright with height and width swapped; nothing is decoded."""
+    if image.format == "TIFF":  # whose size Pillow has turned
+        return False
+    if image.format == "PNG" and "exif" not in image.info:  # to look for more, a PNG would be decoded
+        return False
+    return image.getexif().get(ORIENTATION) in TURNED
 
 
 def load_lower_bytes(image: Any) -> Image.Image:
