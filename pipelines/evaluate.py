@@ -20,12 +20,12 @@ from fastflow.index import read_index, verify_images
 from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
-from pipelines.core.kept import run_key_of
 from pipelines.core.params import Params
 from pipelines.core.paths import index_file, model_folder, model_name, report_folder
 from pipelines.core.provenance import data_hash, provenance
 from pipelines.core.run import run_category_stage
 from pipelines.core.stage import log
+from pipelines.core.training_files import run_key_of
 from pipelines.data.dataset_card import FILE as DATASET
 from pipelines.data.dataset_card import dataset_card
 from pipelines.registry.model_card import model_card

@@ -34,7 +34,7 @@ from pipelines.core.paths import NORMAL_SCORES, RUN, STATE, index_file, model_fo
 from pipelines.core.pixel_rule import read_rule
 from pipelines.core.provenance import DVC_LOCK, data_hash, provenance
 from pipelines.core.run import run_category_stage
-from pipelines.core.signals import deferred
+from pipelines.core.signals import deferred_signals
 from pipelines.core.stage import log
 from pipelines.data.appearance import Appearance, appearances
 from pipelines.tracking import runs
@@ -63,7 +63,7 @@ def train(category: str, params: Params) -> None:
         require_space(STATE, course.space(model, params.threshold.folds), f"the state and the model of {category}")
         features, augmented = embed(model, paths, params, folder=STATE)
         log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in features])
-        with deferred() as check:
+        with deferred_signals() as check:
             hooks = course.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
             fitting = fit_settings(params, len(index))
             epochs, normal, noise = fit(

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.core.dvc import DVC, HINTS, put_back_model, stage_environment
+from pipelines.core.dvc import DVC, HINTS, restore_model, stage_environment
 from pipelines.core.paths import model_folder
 from pipelines.core.running import process_of
-from pipelines.core.signals import ENDED, INTERRUPTED_TEXT, interrupt, passing_on
+from pipelines.core.signals import EXIT_CODES, INTERRUPTED_TEXT, forwarding_signals, interrupt
 from pipelines.core.stage import EXIT_CODE_FILE, FAILED
-from pipelines.core.terminal import harmless
+from pipelines.core.terminal import escape_controls
 
 RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")
@@ -37,7 +37,7 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
         for group in groups:
             interrupt(group)
 
-    with tempfile.TemporaryDirectory() as scratch, passing_on(end) as signals:
+    with tempfile.TemporaryDirectory() as scratch, forwarding_signals(end) as signals:
         said = Path(scratch) / "code"
         environment = stage_environment() | {EXIT_CODE_FILE: str(said)}
         with subprocess.Popen(
@@ -53,9 +53,9 @@ def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool =
         _print(INTERRUPTED_TEXT)
     if code or signals:
         for category in categories:
-            if (category in there or ("train", category) in ran) and put_back_model(category):
+            if (category in there or ("train", category) in ran) and restore_model(category):
                 _print(f"models/{category} is again the model of before")
-        return ENDED[signals[0]] if signals else failed
+        return EXIT_CODES[signals[0]] if signals else failed
     if not ran:
         _print("nothing had changed: all is up to date")
     return 0
@@ -84,4 +84,4 @@ def _heading(stage: str, category: str | None, categories: Sequence[str]) -> str
 
 
 def _print(text: str) -> None:
-    print(harmless(text), file=sys.stderr, flush=True)
+    print(escape_controls(text), file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ import typer
 
 from pipelines.core.names import check_categories
 from pipelines.core.stage import FAILED, exit_code
-from pipelines.core.terminal import harmless
+from pipelines.core.terminal import escape_controls
 
 P = ParamSpec("P")
 STATE = {"debug": False}
@@ -39,7 +39,7 @@ def with_exit_code(command: Callable[P, None]) -> Callable[P, None]:
             if STATE["debug"]:
                 raise
             fault = f"{type(error).__name__}: {error}; this is a fault of ours: --debug says where"
-            print(harmless(f"error: {fault}"), file=sys.stderr)
+            print(escape_controls(f"error: {fault}"), file=sys.stderr)
             raise typer.Exit(FAILED) from error
         if code:
             raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""DVC as a program: run one stage, stream what it says, and tell what came of it.
+"""DVC as a program: run one stage, stream its output, and report its outcome.
 
     dvc --wait-for-lock repro --single-item train@bottle
 
@@ -25,10 +25,10 @@ from pipelines.core.stage import INTERRUPTED, Failed
 Outcome = Literal["ran", "restored", "unchanged"]
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
 HINTS = re.compile(r"To track the changes with git|\s*git add |To enable auto staging|\s*dvc config |Use `dvc push`")
-_KEPT_LINES = 300
+_LINES_KEPT = 300
 _GRACE_SECONDS = 10
-TIMED_OUT = 124  # as coreutils' timeout says it
-NOTHING: Mapping[str, str] = MappingProxyType({})
+TIMED_OUT = 124  # exit code, that of coreutils' timeout
+EMPTY: Mapping[str, str] = MappingProxyType({})
 _running: set[int] = set()  # process groups of `run_command`
 _ending = threading.Event()
 
@@ -42,11 +42,11 @@ class StageFailed(Failed):
 
     @property
     def reason(self) -> str:
-        """The stage's own sentence where it left one, else the end of what it said."""
+        """The stage's own error message where it printed one, else the end of its output."""
         sentences = re.findall(r"^(?:error|ERROR): (.+(?:\n  .+)*)", self.last_lines, flags=re.MULTILINE)
         if sentences:
             return " ".join(sentences[0].split())
-        return self.last_lines.strip().rpartition("\n")[2] or "it said nothing"
+        return self.last_lines.strip().rpartition("\n")[2] or "it printed nothing"
 
     def __str__(self) -> str:
         return f"{self.stage} failed with exit code {self.exit_code}: {self.reason}"
@@ -58,7 +58,7 @@ def run_stage(
     on_line: Callable[[str], None],
     force: bool = False,
     pull: bool = False,
-    environment: Mapping[str, str] = NOTHING,
+    environment: Mapping[str, str] = EMPTY,
     seconds: float | None = None,
 ) -> Outcome:
     """Runs one stage if it is stale, without its upstream; `on_line` gets each line of output as it comes, but for
@@ -78,7 +78,7 @@ def run_command(
     command: list[str],
     *,
     on_line: Callable[[str], None],
-    environment: Mapping[str, str] = NOTHING,
+    environment: Mapping[str, str] = EMPTY,
     seconds: float | None = None,
 ) -> Outcome:
     """Runs a command as stages are run; `stage` is its name. Raises StageFailed; always, after `end_running`."""
@@ -106,7 +106,7 @@ def run_command(
     if seconds:
         limit.start()
     try:
-        outcome, said = _passed_on(process.stdout, on_line)
+        outcome, last_lines = _stream(process.stdout, on_line)
         code = process.wait()
     finally:
         limit.cancel()
@@ -116,25 +116,25 @@ def run_command(
     if code and seconds and late.is_set():
         raise StageFailed(stage, TIMED_OUT, f"error: it was ended after {seconds / 60:g} minutes: retrain.minutes")
     if code:
-        raise StageFailed(stage, _exit_code(said, code), "\n".join(said))
+        raise StageFailed(stage, _exit_code(last_lines, code), "\n".join(last_lines))
     return outcome
 
 
-def _passed_on(output: Iterable[str], on_line: Callable[[str], None]) -> tuple[Outcome, deque[str]]:
-    """What came of the stage, and its last lines, when its output has ended."""
+def _stream(output: Iterable[str], on_line: Callable[[str], None]) -> tuple[Outcome, deque[str]]:
+    """Passes each line on until the output ends; the outcome of the stage, and its last lines."""
     outcome: Outcome = "unchanged"
-    said: deque[str] = deque(maxlen=_KEPT_LINES)
+    last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
     for line in map(str.rstrip, output):
         if line:
-            said.append(line)
+            last_lines.append(line)
             if not HINTS.match(line):
                 on_line(line)
         outcome = _outcome(line) or outcome
-    return outcome, said
+    return outcome, last_lines
 
 
 def end_running() -> None:
-    """Has every `run_command` of this process end after its step, as a Ctrl-C would, and no other one begin."""
+    """Has every `run_command` of this process end after its step, as a Ctrl-C would; no further one starts."""
     _ending.set()
     for group in list(_running):
         interrupt(group)
@@ -145,7 +145,7 @@ def is_ending() -> bool:
 
 
 def stale_stages(stages: list[str]) -> set[str]:
-    """Those of the stages that are stale by themselves; what follows from them is not named.
+    """Those of the stages that are stale by themselves; stages that depend on them are not listed.
 
     Raises:
         StageFailed: DVC ended with an error.
@@ -154,7 +154,7 @@ def stale_stages(stages: list[str]) -> set[str]:
 
 
 def is_up_to_date(stage: str) -> bool:
-    """Whether DVC finds nothing changed about a stage: neither inputs nor outputs.
+    """Whether a stage's inputs and outputs are unchanged.
 
     Raises:
         StageFailed: DVC ended with an error.
@@ -162,8 +162,8 @@ def is_up_to_date(stage: str) -> bool:
     return not stale_stages([stage])
 
 
-def accept(stage: str) -> None:
-    """Has DVC take a stage's outputs as they are now for what its inputs give.
+def commit_outputs(stage: str) -> None:
+    """Has DVC record a stage's outputs as they are now as the result of its inputs.
 
     Raises:
         StageFailed: DVC ended with an error.
@@ -171,7 +171,7 @@ def accept(stage: str) -> None:
     _dvc("commit", "--force", stage, of=stage)
 
 
-def put_back_model(category: str) -> bool:
+def restore_model(category: str) -> bool:
     """Restores the model that DVC removed before a training which then failed; whether there was one to restore."""
     if model_folder(category).exists():
         return False
@@ -188,7 +188,7 @@ def _dvc(*arguments: str, of: str) -> str:
 
 
 def stage_environment() -> dict[str, str]:
-    """This process's environment, with our interpreter first on PATH: a stage says plain `python`."""
+    """This process's environment, with our interpreter first on PATH: stages run plain `python`."""
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "DVC_NO_ANALYTICS": "1",
@@ -198,7 +198,7 @@ def stage_environment() -> dict[str, str]:
 
 
 def end_group(process: subprocess.Popen[str]) -> None:
-    """Ends whatever is left of the process and its children: politely, then for good."""
+    """Ends whatever is left of the process and its children: by SIGTERM, then by SIGKILL."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)
@@ -216,6 +216,6 @@ def _outcome(line: str) -> Outcome | None:
     return "restored" if "is cached - skipping run, checking out outputs" in line else None
 
 
-def _exit_code(said: deque[str], code: int) -> int:
-    found = re.search(r"exited with (-?\d+)", "\n".join(said))
+def _exit_code(last_lines: deque[str], code: int) -> int:
+    found = re.search(r"exited with (-?\d+)", "\n".join(last_lines))
     return int(found[1]) if found else code

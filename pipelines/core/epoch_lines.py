@@ -1,4 +1,4 @@
-"""A training's progress as lines of JSON: what the flow that started the stage shows, whatever the log's words are.
+"""A training's progress as lines of JSON: what the flow that started the stage shows, however the log is worded.
 
 A stage prints them where LINES is set in its environment, and nowhere else: a person reads the log.
 """
@@ -27,7 +27,7 @@ def write_epoch(line: EpochLine) -> None:
 
 
 def read_epoch(text: str) -> EpochLine | None:
-    """What a line of a stage's output says of its training; None where it is a line of the log."""
+    """The epoch that a line of a stage's output reports; None for any other line of the log."""
     if not text.startswith(_MARK):
         return None
     found: dict[str, Any] = json.loads(text.removeprefix(_MARK))

@@ -1,4 +1,4 @@
-"""One process at a time, by a lock on a file: the kernel lets go of it when its process dies, however it dies."""
+"""One process at a time, by a lock on a file: the kernel releases it when its process dies, however it dies."""
 
 import fcntl
 import json
@@ -13,21 +13,21 @@ from typing import IO, Any
 from pipelines.core.paths import STORE
 from pipelines.core.stage import Failed, log
 
-SIGN_SECONDS = 1.0  # for a holder to write who it is
+HOLDER_SECONDS = 1.0  # for a holder to write its process and host
 
 
-class Held(Failed):
-    """Another process has the lock; the message names it."""
+class LockHeld(Failed):
+    """Another process holds the lock; the message names it."""
 
 
 @contextmanager
 def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> Iterator[dict[str, Any]]:
-    """Waits for its turn at the lock file `path`, whose folder must exist; where `what` is given, names the holder.
+    """Waits for the lock on the file `path`, whose folder must exist; where `what` is given, logs the holder.
 
-    Yields what the last holder wrote of itself (`about`, pid, host, since) if it died with the lock, else nothing.
+    Yields what the last holder wrote about itself (`about`, pid, host, since) if it died with the lock, else nothing.
 
     Raises:
-        Held: another process has it, and `wait` is false.
+        LockHeld: another process holds it, and `wait` is false.
     """
     # a link is not followed: what it leads to would be emptied
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666), "a+") as file:
@@ -35,39 +35,39 @@ def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> It
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not wait:
-                raise Held(f"{what}: {named(_signed(file))}") from None
+                raise LockHeld(f"{what}: {describe(_read_holder(file))}") from None
             if what:
-                log.info("%s: waiting for %s", what, named(_signed(file)))
+                log.info("%s: waiting for %s", what, describe(_read_holder(file)))
             fcntl.flock(file, fcntl.LOCK_EX)
-        dead = _read(file)
+        last_holder = _read(file)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now} | about))
         try:
-            yield dead
+            yield last_holder
         finally:
             _write(file, "")
 
 
 @contextmanager
 def store_lock(name: str) -> Iterator[None]:
-    """One process of this folder at a time, for what the MLflow store cannot do for two at once."""
+    """One process of this folder at a time, for what two processes must not do to the MLflow store at once."""
     STORE.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(STORE / f"{name}.lock"):
         yield
 
 
-def named(holder: dict[str, Any]) -> str:
-    """A holder in words, from what it wrote of itself."""
+def describe(holder: dict[str, Any]) -> str:
+    """A holder as text, from what it wrote about itself."""
     if not {"pid", "host", "since"} <= holder.keys():
         return "another process"
-    return f"process {holder['pid']} on {holder['host']}, which has it since {holder['since']}"
+    return f"process {holder['pid']} on {holder['host']}, which has held it since {holder['since']}"
 
 
-def _signed(file: IO[str]) -> dict[str, Any]:
-    """What the holder wrote of itself; it may have the lock a moment before it has written."""
-    end = time.monotonic() + SIGN_SECONDS
+def _read_holder(file: IO[str]) -> dict[str, Any]:
+    """What the holder wrote about itself; it may hold the lock a moment before it has written."""
+    end = time.monotonic() + HOLDER_SECONDS
     while not (holder := _read(file)) and time.monotonic() < end:
-        time.sleep(SIGN_SECONDS / 20)
+        time.sleep(HOLDER_SECONDS / 20)
     return holder
 
 

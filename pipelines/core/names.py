@@ -1,11 +1,11 @@
-"""Words of messages: a name that is none of those there are, and how many of something."""
+"""Parts of messages: an unknown name with the nearest known one, and counts with their unit."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """What somebody may have meant; None where nothing is near."""
+    """The known name that was probably meant; None where nothing is near."""
     return next(iter(get_close_matches(name, known, n=1)), None)
 
 

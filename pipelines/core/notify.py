@@ -1,4 +1,4 @@
-"""Tell people: a JSON message to a webhook, where the environment names one."""
+"""Notify people: a JSON message to a webhook, where the environment names one."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pipelines.core.stage import log
 
 WEBHOOK = "FASTFLOW_WEBHOOK"  # an address is a secret: it is no parameter, and in no file of the project
-SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 def notify(what: str, text: str) -> bool:
@@ -24,7 +24,7 @@ def notify(what: str, text: str) -> bool:
     try:
         if not address.startswith(("http://", "https://")):
             raise ValueError("it is not an http address")
-        with urllib.request.urlopen(request, timeout=SECONDS):
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return True
     except (OSError, ValueError) as error:
         log.warning("the message to %s was not sent: %s", urlsplit(address).hostname or "FASTFLOW_WEBHOOK", error)

@@ -10,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 PARAMS_FILE = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
 Policy = Literal["refuse", "quarantine", "report"]
-WithoutImage = Literal["refuse", "report"]  # for findings that speak of no image, which could be left out
+PolicyWithoutImage = Literal["refuse", "report"]  # for findings about no single image that could be left out
 CATEGORY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Category = Annotated[str, Field(pattern=CATEGORY_NAME)]
 
@@ -61,7 +61,7 @@ def _ascending(value: list[float]) -> list[float]:
 
 
 class Pixels(Section):
-    """How a category's files become pixels, where they do not say it: `fastflow.pixels.meaning.PixelRule`."""
+    """How a category's files become pixels, where they do not state it: `fastflow.pixels.meaning.PixelRule`."""
 
     value_range: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ascending)] | None = None
     page: Count | None = None
@@ -74,21 +74,21 @@ class Findings(Section):
     empty_mask: Policy
     full_mask: Policy
     non_binary_mask: Policy
-    extra_mask: WithoutImage
+    extra_mask: PolicyWithoutImage
     leakage: Policy
     near_identical: Policy
     duplicate: Policy
     suspicious: Policy
     odd_mode: Policy
     unset_alpha: Policy = "report"
-    bit_depth: WithoutImage = "report"
+    bit_depth: PolicyWithoutImage = "report"
     out_of_range: Policy = "report"
     odd_size: Policy
     odd_shape: Policy = "report"
     name_clash: Policy
-    name_form: WithoutImage
-    foreign_file: WithoutImage
-    empty_class: WithoutImage
+    name_form: PolicyWithoutImage
+    foreign_file: PolicyWithoutImage
+    empty_class: PolicyWithoutImage
 
 
 class Demo(Section):

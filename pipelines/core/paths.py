@@ -7,7 +7,7 @@ from typing import Any
 DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT = Path("report.html")
 STORE = Path(".mlflow")  # MLflow's data base and artifacts, where no server is named, and the journal
-STATE = Path(".state")  # what is under way: no stage's output, so DVC leaves it alone
+STATE = Path(".state")  # of work in progress: no stage's output, so DVC leaves it alone
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
@@ -22,7 +22,7 @@ def findings_file(category: str) -> Path:
 
 
 def pixels_file(category: str) -> Path:
-    """How its files become pixels, as `prepare` has settled it."""
+    """How its files become pixels, as `prepare` has determined it."""
     return Path("data/prepared") / f"{category}.pixels.json"
 
 

@@ -1,4 +1,4 @@
-"""How a category's files become pixels: what params.yaml says of it, and what `prepare` has settled."""
+"""How a category's files become pixels: what params.yaml states, and what `prepare` has determined."""
 
 from fastflow.errors import BadData
 from fastflow.files import write_text
@@ -8,7 +8,7 @@ from pipelines.core.paths import pixels_file
 
 
 def stated_rule(params: Params, category: str) -> PixelRule:
-    """As params.yaml says, section pixels."""
+    """That of params.yaml, section pixels."""
     return rule_of(params.pixels.get(category, Pixels()))
 
 

@@ -1,4 +1,4 @@
-"""How far, how fast, how long still: a bar on a terminal, a line now and then in a log."""
+"""Progress, rate and time left: a bar on a terminal, a line now and then in a log."""
 
 import sys
 import time
@@ -9,35 +9,35 @@ from typing import Protocol
 from tqdm import tqdm
 
 from pipelines.core.stage import log
-from pipelines.core.terminal import harmless
+from pipelines.core.terminal import escape_controls
 
 LINE_SECONDS = 15.0
 
 
 class Advance(Protocol):
-    """Says that `amount` more is done."""
+    """Reports that `amount` more is done."""
 
     def __call__(self, amount: int = 1, /) -> None: ...
 
 
 @contextmanager
 def progress(what: str, total: int | None, *, unit: str, done: int = 0) -> Iterator[Advance]:
-    """Yields a function to call as work goes on; `unit` "B" counts in kB, MB, GB. Threads may call it."""
+    """Yields a function to call as work proceeds; `unit` "B" counts in kB, MB, GB. Threads may call it."""
     on_terminal = sys.stderr.isatty()
     bar = tqdm(
-        total=total, initial=done, desc=harmless(what), unit=unit, unit_scale=unit == "B", file=sys.stderr, delay=0.5,
-        disable=not on_terminal,
+        total=total, initial=done, desc=escape_controls(what), unit=unit, unit_scale=unit == "B", file=sys.stderr,
+        delay=0.5, disable=not on_terminal,
     )  # fmt: skip
-    start = said = time.monotonic()
+    start = logged = time.monotonic()
     reached = done
 
     def advance(amount: int = 1, /) -> None:
-        nonlocal said, reached
+        nonlocal logged, reached
         reached += amount
         bar.update(amount)
         now = time.monotonic()
-        if not on_terminal and now - said >= LINE_SECONDS:
-            said = now
+        if not on_terminal and now - logged >= LINE_SECONDS:
+            logged = now
             line = tqdm.format_meter(reached, total, now - start, initial=done, prefix=what, unit=unit,
                                      unit_scale=unit == "B", ncols=0)  # fmt: skip
             log.info("%s", line)

@@ -16,7 +16,7 @@ PACKAGES = ("torch", "timm", "numpy", "pillow", "dvc", "mlflow", "prefect")
 
 
 def provenance(category: str) -> dict[str, str]:
-    """Facts that make a run repeatable; a fact that cannot be had is `unknown`, never left out."""
+    """Facts that make a run repeatable; a fact that cannot be determined is `unknown`, never left out."""
     facts = project_version() | {
         "data_dvc_md5": data_hash(category),
         "index_sha256": file_sha256(index_file(category)),

@@ -2,12 +2,12 @@
 
 import subprocess
 
-WRITTEN = "dvc.lock"  # by DVC itself: it is no change of the project while stages run
+WRITTEN_BY_DVC = "dvc.lock"  # while stages run: not a change of the project
 
 
 def project_version() -> dict[str, str]:
     """The commit of this project, and whether tracked files differ from it, but for dvc.lock."""
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){WRITTEN}")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){WRITTEN_BY_DVC}")
     dirty = changes if changes == "unknown" else str(bool(changes)).lower()
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": dirty}
 

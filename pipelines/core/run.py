@@ -1,4 +1,4 @@
-"""A stage's command: its one option, its turn at its output, its exit code."""
+"""A stage's command: its one option, the lock on its output, its exit code."""
 
 from collections.abc import Callable
 from typing import Annotated, NoReturn
@@ -36,7 +36,7 @@ def run_stage(work: Callable[[Params], None], *, doc: str | None) -> NoReturn:
 
 
 def run_alone(work: Callable[[str, Params], None], category: str) -> None:
-    """Calls `work(category, params)`; a second process that is to do the same waits for its turn."""
+    """Calls `work(category, params)`; a second process with the same work waits for the first."""
     params = read_params()
     LOCKS.mkdir(parents=True, exist_ok=True)
     name = f"{work.__name__}@{category}"

@@ -1,4 +1,4 @@
-"""Which categories are being worked on at this moment, by what DVC notes for itself of those who read and write."""
+"""Which categories are being worked on at this moment, by the readers and writers that DVC records."""
 
 import json
 import os
@@ -6,26 +6,26 @@ from pathlib import Path
 
 import psutil
 
-NOTED = Path(".dvc/tmp/rwlock")
+RWLOCK = Path(".dvc/tmp/rwlock")
 
 
 def process_of(category: str) -> int | None:
     """A living process that runs a stage of the category; None where there is none."""
     try:
-        noted = json.loads(NOTED.read_text())
+        entries = json.loads(RWLOCK.read_text())
     except (OSError, ValueError):  # DVC writes it in place: a moment later it is whole
         return None
-    users = list(noted.get("write", {}).items())
-    users += [(path, user) for path, several in noted.get("read", {}).items() for user in several]
+    users = list(entries.get("write", {}).items())
+    users += [(path, user) for path, several in entries.get("read", {}).items() for user in several]
     for path, user in users:
         if Path(os.path.relpath(path)).parts[0] in ("fastflow", "pipelines"):
-            continue  # code, which every category reads; a category may be named as a room is
+            continue  # code, which every category reads; a category may have the name of a room
         if category in (Path(path).name, Path(path).stem) and psutil.pid_exists(user["pid"]):
             return int(user["pid"])
     return None
 
 
 def training_now(category: str) -> str:
-    """What to add to a message about a model that is not there."""
+    """What to add to a message about a missing model."""
     process = process_of(category)
     return f"; it is being trained now, by process {process}" if process else ""

@@ -1,4 +1,4 @@
-"""How a stage ends before its time: between two steps, its state saved; and never after the DVC that began it."""
+"""How a stage ends early: between two steps, its state saved; and never after the DVC that started it."""
 
 import os
 import signal
@@ -11,25 +11,25 @@ import psutil
 
 from pipelines.core.stage import INTERRUPTED, TERMINATED, Terminated
 
-ENDED = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}  # signals, and exit codes
-INTERRUPTED_TEXT = "interrupted: the same command goes on where this one was"
+EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: TERMINATED}  # by signal
+INTERRUPTED_TEXT = "interrupted: the same command resumes where this one stopped"
 WATCH_SECONDS = 0.2
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 
 
 @contextmanager
-def passing_on(send: Callable[[], None]) -> Iterator[list[signal.Signals]]:
-    """Inside, a Ctrl-C, SIGTERM or closed terminal is noted in what this yields, and passed on by `send`."""
-    came: list[signal.Signals] = []
+def forwarding_signals(send: Callable[[], None]) -> Iterator[list[signal.Signals]]:
+    """Inside, a Ctrl-C, SIGTERM or closed terminal is added to the list that this yields, and passed on by `send`."""
+    received: list[signal.Signals] = []
 
     def note(number: int, _: object) -> None:
-        came.append(signal.Signals(number))
+        received.append(signal.Signals(number))
         send()
 
-    wanted = [n for n in ENDED if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # nohup is respected
+    wanted = [n for n in EXIT_CODES if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]  # under nohup
     before = {number: signal.signal(number, note) for number in wanted}
     try:
-        yield came
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -42,24 +42,23 @@ def interrupt(group: int) -> None:
 
 
 @contextmanager
-def deferred() -> Iterator[Callable[[], None]]:
-    """Inside, SIGTERM and Ctrl-C wait until the function that this yields is called, or until the end; then it raises
-    what they would have.
+def deferred_signals() -> Iterator[Callable[[], None]]:
+    """Inside, SIGTERM and Ctrl-C wait until the function that this yields is called, or until the end; then they raise.
 
     A second one ends the process at once. In another thread than the main one, nothing changes.
     """
-    came: list[int] = []
+    received: list[int] = []
 
     def note(number: int, frame: object) -> None:
-        if came:
+        if received:
             os._exit(128 + number)
-        came.append(number)
+        received.append(number)
         with suppress(OSError):  # unbuffered: the signal may come in the middle of a print, where log would fail
             os.write(1, b"stopping after this step; once more, to stop at once\n")
 
     def check() -> None:
-        if came:
-            raise Terminated(TERMINATED) if came[0] == signal.SIGTERM else KeyboardInterrupt
+        if received:
+            raise Terminated(TERMINATED) if received[0] == signal.SIGTERM else KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield check
@@ -75,7 +74,7 @@ def deferred() -> Iterator[Callable[[], None]]:
 
 def end_with_dvc() -> None:
     """Where DVC runs this process, sends it SIGTERM as soon as DVC is gone: killed, DVC leaves its stages running, and
-    they would write into what the next one made."""
+    they would write into the output of the next one."""
     if "DVC_STAGE" not in os.environ:
         return
     parent = os.getppid()

@@ -1,7 +1,7 @@
 """What every command has in common: its log lines, its errors, its exit codes.
 
-0 done, 1 failed, 2 usage or parameters, 3 bad data, 4 refused by the gate, 5 a server or disk that is needed is away,
-130 interrupted, 141 nobody reads stdout any more, 143 terminated.
+0 done, 1 failed, 2 usage or parameters, 3 bad data, 4 refused by the gate, 5 a needed server or disk is unavailable,
+130 interrupted, 141 the reader of stdout has ended, 143 terminated.
 """
 
 import io
@@ -14,19 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastflow.errors import BadData, NonFiniteLoss
-from pipelines.core.terminal import harmless, harmless_results, set_up_log
+from pipelines.core.terminal import escape_controls, escaping_stdout, set_up_log
 
 FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 3, 4, 5, 130, 141, 143
-EXIT_CODE_FILE = "FASTFLOW_EXIT_CODE_FILE"  # names a file that gets a failed stage's code, which DVC keeps to itself
+EXIT_CODE_FILE = "FASTFLOW_EXIT_CODE_FILE"  # names a file that gets a failed stage's code, which DVC does not pass on
 log = logging.getLogger("fastflow")
 
 
 class Failed(RuntimeError):
-    """Work that failed for a reason it can say in one sentence."""
+    """Work that failed for a reason that one sentence can state."""
 
 
 class Alarm(Failed):
-    """A check did its work, and found what it looks for."""
+    """A check ran, and found what it looks for."""
 
 
 class Refused(Failed):
@@ -48,30 +48,30 @@ def exit_code(work: Callable[[], None]) -> int:
     set_up_log(sys.stdout)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", "Image size|Corrupt EXIF")  # Pillow's own; fastflow/decode.py says what matters
+    warnings.filterwarnings("ignore", "Image size|Corrupt EXIF")  # Pillow's own; decode.py reports what matters
     try:
-        with harmless_results():
+        with escaping_stdout():
             work()
     except BadData as error:
-        return _say(error, BAD_DATA)
+        return _report_error(error, BAD_DATA)
     except ValueError as error:
-        return _say(error, USAGE)
+        return _report_error(error, USAGE)
     except Refused as error:
-        return _say(error, REFUSED)
+        return _report_error(error, REFUSED)
     except (ServerAway, OSError) as error:
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
+        if isinstance(error, BrokenPipeError) and _reader_closed_stdout():
             return PIPE_CLOSED
-        return _say(error, SERVER_AWAY)
+        return _report_error(error, SERVER_AWAY)
     except Alarm as error:
-        return _say(error, FAILED, kind="alarm")
+        return _report_error(error, FAILED, kind="alarm")
     except (Failed, NonFiniteLoss) as error:
-        return _say(error, FAILED)
+        return _report_error(error, FAILED)
     except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED)
+        return _report_error("interrupted", INTERRUPTED)
     return 0
 
 
-def _nobody_reads() -> bool:
+def _reader_closed_stdout() -> bool:
     """Whether what reads stdout has ended, as `head` does; what is left for it is dropped."""
     out, watched = sys.stdout.fileno(), select.poll()
     watched.register(out, 0)
@@ -81,8 +81,8 @@ def _nobody_reads() -> bool:
     return True
 
 
-def _say(error: object, code: int, *, kind: str = "error") -> int:
-    print(harmless(f"{kind}: {error}"), file=sys.stderr, flush=True)
+def _report_error(error: object, code: int, *, kind: str = "error") -> int:
+    print(escape_controls(f"{kind}: {error}"), file=sys.stderr, flush=True)
     if asked := os.environ.get(EXIT_CODE_FILE):
         Path(asked).write_text(str(code))
     return code

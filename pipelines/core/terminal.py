@@ -8,32 +8,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # controls, and turns of direction
+# with those that change the direction of text
+CONTROL_CHARACTERS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def harmless(text: str) -> str:
-    """What a terminal would obey, but line feed and tab, as an escape that can be read."""
-    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def escape_controls(text: str) -> str:
+    """Control characters, except line feed and tab, as readable escapes."""
+    return CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return harmless(super().format(record))
+        return escape_controls(super().format(record))
 
 
 def set_up_log(stream: TextIO) -> None:
-    """One line a message, on this stream; whoever has set a log up already keeps it."""
+    """One line a message, on this stream; a log that was set up before stays."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-class _Harmless(io.TextIOBase):
+class _EscapingStream(io.TextIOBase):
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
 
     def write(self, text: str) -> int:
-        self._terminal.write(harmless(text))
+        self._terminal.write(escape_controls(text))
         return len(text)
 
     def flush(self) -> None:
@@ -47,13 +48,13 @@ class _Harmless(io.TextIOBase):
 
 
 @contextmanager
-def harmless_results() -> Iterator[None]:
+def escaping_stdout() -> Iterator[None]:
     """What is printed meanwhile, where stdout is a terminal; a file or a pipe gets it as it is."""
     stdout = sys.stdout
     if not stdout.isatty():
         yield
         return
-    sys.stdout = _Harmless(stdout)
+    sys.stdout = _EscapingStream(stdout)
     try:
         yield
     finally:

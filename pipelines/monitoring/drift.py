@@ -21,10 +21,10 @@ from fastflow.decode import image_files
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.sealed import read_config
-from pipelines.core.kept import normal_table
 from pipelines.core.params import Params
 from pipelines.core.revision import project_version
 from pipelines.core.stage import Alarm, ServerAway, log
+from pipelines.core.training_files import normal_table
 from pipelines.data.appearance import Appearance
 from pipelines.monitoring.drift_page import render
 from pipelines.monitoring.drift_rules import Verdict, judge

@@ -17,9 +17,9 @@ from prefect.artifacts import (
 )
 
 from pipelines.core.epoch_lines import EpochLine
-from pipelines.core.kept import run_key_of
 from pipelines.core.paths import model_folder, read_metrics, report_folder
 from pipelines.core.stage import without_secrets
+from pipelines.core.training_files import run_key_of
 from pipelines.tracking import journal
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro")

@@ -15,12 +15,12 @@ from prefect.futures import PrefectFuture
 
 from pipelines.core.dvc import (
     DVC,
-    NOTHING,
+    EMPTY,
     TIMED_OUT,
     StageFailed,
     end_running,
     is_ending,
-    put_back_model,
+    restore_model,
     run_command,
     run_stage,
     stale_stages,
@@ -51,7 +51,7 @@ def can_pass(task: Any, run: Any, state: Any) -> bool:
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_delay_seconds=BACK_OFF, retry_condition_fn=can_pass)
 def stage_task(
-    stage: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING, minutes: float
+    stage: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = EMPTY, minutes: float
 ) -> str:
     """One DVC stage, ended after `minutes`; returns ran, restored or unchanged. A training shows its epochs."""
     log, progress = get_run_logger(), EpochProgress(f"training-{stage.partition('@')[2]}", stage)
@@ -133,7 +133,7 @@ def usable_gpus() -> list[str]:
 
 
 def run_stages(
-    category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = NOTHING
+    category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = EMPTY
 ) -> dict[str, str]:
     """A category's stages in order, each a task; returns what came of each. Raises StageFailed where one fails;
     a model that DVC removed for its training is then put back."""
@@ -151,7 +151,7 @@ def run_stages(
             for stage in stages_of(category)
         }
     except StageFailed:
-        put_back_model(category)
+        restore_model(category)
         raise
 
 

@@ -26,7 +26,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from pipelines.core.dvc import StageFailed
-from pipelines.core.lock import Held
+from pipelines.core.lock import LockHeld
 from pipelines.core.names import check_categories
 from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
@@ -83,7 +83,7 @@ def retrain_all(
             elif epochs is not None:
                 write_epochs(epochs)
             return Completed(message=_retrain(chosen, force=force, promote=promote))
-    except Held as held:
+    except LockHeld as held:
         get_run_logger().warning("%s", held)
         return Completed(name=SKIPPED, message=str(held))
 

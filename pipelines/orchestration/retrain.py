@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from pipelines.core.signals import ENDED, INTERRUPTED_TEXT, passing_on
+from pipelines.core.signals import EXIT_CODES, INTERRUPTED_TEXT, forwarding_signals
 
 
 def retrain(options: Sequence[str]) -> int:
@@ -21,12 +21,12 @@ def retrain(options: Sequence[str]) -> int:
             flow.send_signal(signal.SIGTERM)
 
     command = [sys.executable, "-m", "pipelines.cli.operations", "flow", *options]
-    with passing_on(end) as signals, subprocess.Popen(command, start_new_session=True) as flow:
+    with forwarding_signals(end) as signals, subprocess.Popen(command, start_new_session=True) as flow:
         flows.append(flow)
         if signals:  # it came before there was whom to tell
             end()
         code = flow.wait()
     if signals:
         print(INTERRUPTED_TEXT, file=sys.stderr, flush=True)
-        return ENDED[signals[0]]
+        return EXIT_CODES[signals[0]]
     return code

@@ -22,7 +22,7 @@ def only_one(flow_runs: list[str | None]) -> Iterator[list[str]]:
     The kernel gives the lock back however its holder ends: nobody has to clean up.
 
     Raises:
-        Held: a retraining is under way; the message names its process.
+        LockHeld: a retraining is under way; the message names its process.
     """
     STATE.mkdir(exist_ok=True)
     ids = " ".join(sorted({run for run in flow_runs if run}))

@@ -28,12 +28,12 @@ from fastflow.frame import Frame
 from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
 from fastflow.trained import TrainedDetector
-from pipelines.core.kept import run_key_of
 from pipelines.core.names import unknown
 from pipelines.core.params import Params
 from pipelines.core.paths import RUN, index_file
 from pipelines.core.progress import Advance, progress
 from pipelines.core.stage import log
+from pipelines.core.training_files import run_key_of
 from pipelines.registry.checkpoints import Named, checkpoint_of
 from pipelines.tracking import runs
 

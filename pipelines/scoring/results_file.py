@@ -10,7 +10,7 @@ from typing import IO, Any, Self
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, printable
-from pipelines.core.lock import Held
+from pipelines.core.lock import LockHeld
 from pipelines.scoring.rows import OURS, Row, as_csv, read_rows
 
 
@@ -23,7 +23,7 @@ class ResultsFile:
 
     Raises:
         BadData: the file is of another model or threshold, or of another kind, or has a line that cannot be read.
-        Held: another process writes to it.
+        LockHeld: another process writes to it.
     """
 
     def __init__(self, path: Path | None, *, version: str, threshold: float | None = None) -> None:
@@ -79,7 +79,7 @@ class ResultsFile:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Held(f"{path} is being written by another process; wait for it, or name another file") from None
+            raise LockHeld(f"{path} is being written by another process; wait for it, or name another file") from None
         if not path.stat().st_size:
             return 0
         found = read_rows(path)

@@ -55,7 +55,7 @@ def score(
         ValueError: a name that leads nowhere, no such model, or a batch of less than one image.
         Unreadable: after all others were scored.
         BadData: the file holds something else, or scores of another model or threshold.
-        Held: another process writes to the file.
+        LockHeld: another process writes to the file.
     """
     size = BATCH_SIZE if batch_size is None else batch_size
     if size < 1:

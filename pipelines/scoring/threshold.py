@@ -131,12 +131,12 @@ def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at", *
 
 
 def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
-    """Writes the threshold beside the weights, and has DVC accept it."""
+    """Writes the threshold beside the weights, and has DVC record it."""
     stage = f"train@{category}"
     tracked = Path("dvc.lock").is_file()
     if tracked and not dvc.is_up_to_date(stage):
         raise ValueError(f"{folder} is not what its inputs would give now; run first: dvc repro {stage}")
     write_threshold(folder, threshold)
     if tracked:
-        dvc.accept(stage)
+        dvc.commit_outputs(stage)
     log.info("wrote threshold %.6g to %s; guarantee: %s", threshold["image"], folder, threshold["guarantee"])

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.core.kept import normal_table
 from pipelines.core.paths import model_folder
+from pipelines.core.training_files import normal_table
 
 
 def normal_scores(category: str) -> NDArray[np.float64]:

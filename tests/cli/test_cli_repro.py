@@ -100,11 +100,11 @@ def test_after_a_training_that_failed_in_a_flow_too(project: Path, monkeypatch: 
 STAGE = """
 import sys, time
 from pathlib import Path
-from pipelines.core.signals import deferred, end_with_dvc
+from pipelines.core.signals import deferred_signals, end_with_dvc
 from pipelines.core.stage import exit_code
 def work():
     end_with_dvc()
-    with deferred() as check:
+    with deferred_signals() as check:
         Path("began").write_text("")
         for _ in range(120):  # nobody has to end it
             time.sleep(1)
@@ -149,7 +149,7 @@ def test_a_signal_lets_the_step_end_and_gives_the_model_back(
     assert process.returncode == code
     assert (project / "steps").is_file(), "it was ended within a step"
     assert told.decode().count("stopping after this step") == 1
-    assert "the same command goes on where this one was" in told.decode()
+    assert "the same command resumes where this one stopped" in told.decode()
     assert told.decode().endswith("models/b is again the model of before\n")
     assert (project / "models/b/config.json").read_text() == "first b\n"
     (project / "how").write_text("true\n")

@@ -13,10 +13,10 @@ from tests.conftest import ROOT
 
 WORKING = """
 import sys, time
-from pipelines.core.signals import deferred
+from pipelines.core.signals import deferred_signals
 from pipelines.core.stage import exit_code
 def work():
-    with deferred() as check:
+    with deferred_signals() as check:
         print("working", flush=True)
         for _ in range(600):
             time.sleep(0.1)

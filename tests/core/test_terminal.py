@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core.terminal import OBEYED, harmless
+from pipelines.core.terminal import CONTROL_CHARACTERS, escape_controls
 from tests.conftest import ROOT, of_a_user
 
 EVIL = "a\x1b]0;title\x07\x1b[2Jb\r\x9bm\u202ec.png"
@@ -50,16 +50,16 @@ def test_logs_results_and_errors_reach_it_without_controls(tmp_path: Path) -> No
 def test_a_command_told_of_a_file_that_is_not_there(tmp_path: Path) -> None:
     said = on_a_terminal([sys.executable, "-m", "pipelines.cli.app", "score", EVIL, "--model", "x"], tmp_path)
     assert "a\\x1b]0;title" in said
-    assert not OBEYED.search(said)
+    assert not CONTROL_CHARACTERS.search(said)
 
 
 def test_a_pipe_gets_results_as_they_are(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WORK, EVIL]
     done = subprocess.run(command, env=of_a_user(ROOT), capture_output=True, timeout=60)
     assert f"printed {EVIL}" in done.stdout.decode()
-    assert not OBEYED.search(done.stderr.decode())
+    assert not CONTROL_CHARACTERS.search(done.stderr.decode())
 
 
 @pytest.mark.parametrize("text", ["plain", "two\nlines\tand a tab", "größer, 漢字, 🙂"])
 def test_other_text_stays(text: str) -> None:
-    assert harmless(text) == text
+    assert escape_controls(text) == text

@@ -51,7 +51,7 @@ MUTATIONS = [
     Mutation(
         "data order, each step", "fastflow/train.py", 'int(step), state["order"]', "int(step), self.rows", TAKEN_UP
     ),
-    Mutation("finish the step, save", "pipelines/core/signals.py", "came.append(number)", "os._exit(0)", INT),
+    Mutation("finish the step, save", "pipelines/core/signals.py", "received.append(number)", "os._exit(0)", INT),
     Mutation("key of the training", "fastflow/resume.py", ".get(KEY) != self.key", ".get(KEY) is None",
              f"{KILLS}::test_another_seed_or_image_starts_anew_and_says_so"),
     Mutation("hash of a state", "fastflow/resume.py", 'hexdigest() != path.name.split(".")[1]', "hexdigest() is None",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.dvc import StageFailed, run_command
-from pipelines.core.lock import Held
+from pipelines.core.lock import LockHeld
 from pipelines.core.params import BadParams, read_params, read_yaml
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.stage import FAILED, REFUSED, SERVER_AWAY, Failed
@@ -156,7 +156,7 @@ def test_one_retraining_at_a_time_and_a_dead_one_is_known_by_its_runs(
     monkeypatch.chdir(tmp_path)
     with only_one(["a", None]) as dead:
         assert dead == []
-        with pytest.raises(Held, match=rf"a retraining is under way: process {os.getpid()} on "), only_one(["b"]):
+        with pytest.raises(LockHeld, match=rf"a retraining is under way: process {os.getpid()} on "), only_one(["b"]):
             pass
     code = "import os; from pipelines.orchestration.single_run import only_one\nwith only_one(['x', 'y']): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == 9

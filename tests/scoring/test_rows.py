@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastflow.errors import BadData
-from pipelines.core.lock import Held
+from pipelines.core.lock import LockHeld
 from pipelines.scoring.results_file import ResultsFile
 from pipelines.scoring.rows import Row, as_csv, read_rows
 from tests.conftest import ROOT, of_a_user, until
@@ -147,7 +147,7 @@ def test_a_second_writer_is_told_and_changes_nothing(suffix: str) -> None:
     path = Path(f"s.{suffix}")
     with ResultsFile(path, version="x", threshold=0.5) as results:
         results.add([row("a.png")])
-        with pytest.raises(Held, match="is being written by another process; wait for it, or name another file"):
+        with pytest.raises(LockHeld, match="is being written by another process; wait for it, or name another file"):
             ResultsFile(path, version="x", threshold=0.5).__enter__()
         results.add([row("b.png")])
     assert [found.path for found in read_rows(path).rows] == ["a.png", "b.png"]

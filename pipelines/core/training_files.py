@@ -1,4 +1,4 @@
-"""What a training leaves beside the weights, read back: the key of its run, and the scores of its good images."""
+"""The files that a training writes beside the weights, read back: the key of its run, and its good images' scores."""
 
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -14,7 +14,7 @@ class _Run(BaseModel, strict=True):
 
 
 class _Scores(BaseModel, strict=True, extra="allow"):
-    """Columns; those of what the images look like came later, so that some models have none."""
+    """Columns; those of the images' appearance were added later, so that older models have none."""
 
     __pydantic_extra__: dict[str, list[FiniteFloat]] = Field(init=False)
 
