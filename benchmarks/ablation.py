@@ -28,7 +28,7 @@ from fastflow.sizes import config_for
 from fastflow.train import calibrate
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
-from pipelines.training.course import fit_settings
+from pipelines.training.resumable import fit_settings
 
 DEFAULT = SCORES["likelihood_by_area"]
 ROWS: dict[str, ScoreRule] = {

@@ -36,7 +36,7 @@ from fastflow.train import calibrate
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params, read_params
-from pipelines.training.course import fit_settings
+from pipelines.training.resumable import fit_settings
 
 
 class Category(NamedTuple):

@@ -45,11 +45,11 @@ def run(stage: str, folder: Path, category: str, environment: dict[str, str]) ->
 
 
 class Spent(NamedTuple):
-    """Seconds of one training: from start to exit, from the written model to the exit, of the carrier's processor."""
+    """Seconds of one training: from start to exit, from the written model to the exit, of the uploader's processor."""
 
     whole: float
     after: float
-    carrier: float
+    uploader: float
 
 
 def trained(kind: str, folder: Path, category: str) -> Spent:
@@ -67,9 +67,9 @@ def timed(folder: Path, category: str, environment: dict[str, str]) -> Spent:
     command = [sys.executable, "-u", "-m", "pipelines.train", "--category", category]
     here = os.environ | {"PYTHONPATH": str(Path.cwd())} | environment
     start = written = time.perf_counter()
-    carrier, over = [0.0], threading.Event()
+    uploader, over = [0.0], threading.Event()
     process = psutil.Popen(command, cwd=folder, env=here, stdout=subprocess.PIPE, text=True)
-    watcher = threading.Thread(target=watch, args=[process, carrier, over])
+    watcher = threading.Thread(target=watch, args=[process, uploader, over])
     watcher.start()
     for line in process.stdout:
         if f"wrote models/{category}" in line:
@@ -79,16 +79,16 @@ def timed(folder: Path, category: str, environment: dict[str, str]) -> Spent:
     end = time.perf_counter()
     over.set()
     watcher.join()
-    return Spent(end - start, end - written, carrier[0])
+    return Spent(end - start, end - written, uploader[0])
 
 
-def watch(process: psutil.Popen, carrier: list[float], over: threading.Event) -> None:
+def watch(process: psutil.Popen, uploader: list[float], over: threading.Event) -> None:
     """Keeps the last known processor's seconds of the process that carries the journal."""
     while not over.wait(0.1):
         with contextlib.suppress(psutil.Error):
             for child in process.children():
                 if "follow" in child.cmdline():
-                    carrier[0] = sum(child.cpu_times()[:2])
+                    uploader[0] = sum(child.cpu_times()[:2])
 
 
 def main() -> None:
@@ -114,9 +114,11 @@ def main() -> None:
     whole = median(s.whole for s in spent[KINDS[0]])
     for kind in kinds[1:]:
         after = median(s.after for s in spent[kind]) - median(s.after for s in spent[KINDS[0]])
-        carrier = median(s.carrier for s in spent[kind])
-        share = after / whole + carrier / whole / (os.cpu_count() or 1)
-        print(f"{kind:13} ends {after:+.1f} s later, carrier {carrier:.1f} s of one core: {share:.1%} of {whole:.0f} s")
+        uploader = median(s.uploader for s in spent[kind])
+        share = after / whole + uploader / whole / (os.cpu_count() or 1)
+        print(
+            f"{kind:13} ends {after:+.1f} s later, uploader {uploader:.1f} s of one core: {share:.1%} of {whole:.0f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -41,17 +41,17 @@ def evaluate(category: str, params: Params) -> None:
     folder = model_folder(category)
     key = run_key_of(folder)
     origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
-    # opened first: what carries the run to MLflow starts while images are scored
+    # opened first: the process that uploads the run starts while images are scored
     with runs.continued_run(key, f"{category} evaluated", tags=origin) as run:
-        text = scored_and_told(category, params, run, key=key, origin=origin)
+        text = score_and_report(category, params, run, key=key, origin=origin)
     name, version = model_name(category), str(run.result["version"]) if run.result else ""
-    registered = f"{name} version {version}" if version else f"{name}, not sent yet"
+    registered = f"{name} version {version}" if version else f"{name}, not sent to MLflow yet"
     write_about(category, params, run_key=key, registered=registered, version=version)
     log.info("%s: %s, registered as %s", category, text, registered)
 
 
-def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str, origin: Mapping[str, str]) -> str:
-    """Writes the category's report and tells the run; returns the metrics in words."""
+def score_and_report(category: str, params: Params, run: TrackedRun, *, key: str, origin: Mapping[str, str]) -> str:
+    """Writes the category's report and logs it to the run; returns the metrics as text."""
     device = choose_device(params.device)
     detector = TrainedDetector.load(model_folder(category)).to(device)
     root, folder = Path(params.data.root) / category, report_folder(category)
@@ -67,9 +67,9 @@ def scored_and_told(category: str, params: Params, run: TrackedRun, *, key: str,
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, index, scored, root, threshold=threshold, rule=detector.frame.rule)
     track(category, params, run, numbers, key=key, origin=origin)
-    told = {name: found.metrics[name].value for name in OF_TYPES}  # metrics.json has all
-    known = ", ".join(f"{name} {value:.4f}" for name, value in told.items() if value is not None)
-    return known or f"without {', '.join(told)}: the test images do not allow them"
+    values = {name: found.metrics[name].value for name in OF_TYPES}  # metrics.json has all
+    known = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
+    return known or f"without {', '.join(values)}: the test images do not allow them"
 
 
 def evaluated(
@@ -128,7 +128,7 @@ def write_cards(category: str, params: Params, numbers: Mapping[str, float], ori
 
 
 def model_tags(folder: Path) -> dict[str, str]:
-    """What a registered version says of its weights and its threshold."""
+    """Tags of a registered version about its weights and its threshold."""
     config = read_config(folder)
     hashes = {f"sha256.{file}": digest for file, digest in config["sha256"].items()}
     threshold = config["threshold"]

@@ -1,8 +1,8 @@
 """Check every file of a category and write its index, data/prepared/<category>.csv.
 
-The index is all that later stages read to find images. Where a finding is refused (section findings of the parameters),
+Later stages find images by the index alone. Where a finding is refused (section findings of the parameters),
 nothing is written and every one is named; quarantined images are left out. All findings go to <category>.findings.json,
-what is black and white in its files to <category>.pixels.json.
+the value range of its files to <category>.pixels.json.
 Run by DVC as: python -m pipelines.prepare --category bottle
 """
 

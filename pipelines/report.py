@@ -1,4 +1,4 @@
-"""Gather what the evaluations left into report.html: one self-contained file that can be mailed.
+"""Gather the results of the evaluations into report.html: one self-contained file that can be mailed.
 
 Run by DVC as: python -m pipelines.report
 """

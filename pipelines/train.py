@@ -38,8 +38,8 @@ from pipelines.core.signals import deferred_signals
 from pipelines.core.stage import log
 from pipelines.data.appearance import Appearance, appearances
 from pipelines.tracking import runs
-from pipelines.training.course import Course, code_sha256, embed, fit_settings, train_settings
-from pipelines.training.system_metrics import watched
+from pipelines.training.resumable import ResumableFit, code_sha256, embed, fit_settings, train_settings
+from pipelines.training.system_metrics import log_system_metrics
 
 
 def train(category: str, params: Params) -> None:
@@ -52,19 +52,19 @@ def train(category: str, params: Params) -> None:
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
-    with runs.new_run(name, tags=tags) as run, watched(run, device), naming_images(index):
+    with runs.new_run(name, tags=tags) as run, log_system_metrics(run, device), naming_images(index):
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         chosen = params.model_dump(include={"seed": True, "model": {"preset", "weights"}})  # the config has overrides
-        run.log_params(flat(chosen | settings))
+        run.log_params(flatten(chosen | settings))
         verify_images(index, root)
-        course = Course(STATE / category, key_of(category, params, settings | weights))
+        resumable = ResumableFit(STATE / category, key_of(category, params, settings | weights))
         STATE.mkdir(exist_ok=True)
-        require_space(STATE, course.space(model, params.threshold.folds), f"the state and the model of {category}")
+        require_space(STATE, resumable.space(model, params.threshold.folds), f"the state and the model of {category}")
         features, augmented = embed(model, paths, params, folder=STATE)
         log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in features])
         with deferred_signals() as check:
-            hooks = course.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
+            hooks = resumable.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
             fitting = fit_settings(params, len(index))
             epochs, normal, noise = fit(
                 model, features, contents=list(index["sha256"]), augmented=augmented, hooks=hooks, **fitting
@@ -85,8 +85,8 @@ def train(category: str, params: Params) -> None:
             "threshold": threshold,
         }
         seen = appearances(paths, model.frame)
-        finish(model, category, run, epochs, about, normal_table(index, normal, seen))
-        course.forget()
+        write_outputs(model, category, run, epochs, about, normal_table(index, normal, seen))
+        resumable.forget()
 
 
 def build(params: Params, paths: list[Path], rule: PixelRule) -> FastFlow:
@@ -113,7 +113,7 @@ def build(params: Params, paths: list[Path], rule: PixelRule) -> FastFlow:
 
 
 def key_of(category: str, params: Params, settings: dict[str, Any]) -> str:
-    """What an interrupted training must have in common with this one to be gone on with."""
+    """Hash of all that an interrupted training must have in common with this one to be resumed."""
     kept = params.model_dump(include={"seed": True, "train": True, "threshold": {"folds"}, "model": {"weights"}})
     images = file_sha256(index_file(category))  # each image's hash is in it
     return training_key(images=images, code=code_sha256(), params=kept, settings=settings)
@@ -121,7 +121,7 @@ def key_of(category: str, params: Params, settings: dict[str, Any]) -> str:
 
 @contextmanager
 def naming_images(index: pd.DataFrame) -> Iterator[None]:
-    """Has a loss that is not finite say which images it came with."""
+    """Adds the images to the error of a loss that is not finite."""
     try:
         yield
     except NonFiniteLoss as error:
@@ -135,7 +135,7 @@ def weights_tag(weights: str) -> dict[str, str]:
 
 
 def log_epoch(run: runs.TrackedRun, folds: int | None, progress: Progress) -> None:
-    """The final training's epochs belong to the run's curve, resumed ones too; those are not logged again."""
+    """Every epoch of the final training goes to the run's curve; a resumed one is not printed again."""
     epoch, epochs, left = progress.epoch, progress.epochs, progress.seconds_left
     if progress.fold == FINAL:
         run.log_metrics({"loss": epoch.loss, "epoch_seconds": epoch.seconds}, step=epoch.epoch)
@@ -145,7 +145,7 @@ def log_epoch(run: runs.TrackedRun, folds: int | None, progress: Progress) -> No
         log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
         write_epoch(EpochLine(epoch.epoch, epochs, epoch.loss, left))
         return
-    again = progress.fold > (folds or 0)  # with more noise, as the first time has shown that they need
+    again = progress.fold > (folds or 0)  # with more noise, as the first training has shown to be needed
     number = progress.fold - (folds or 0) if again else progress.fold
     name = f"threshold, model {number} of {folds}" + ", with more noise" * again
     log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, progress.images, left)
@@ -157,7 +157,7 @@ def normal_table(index: pd.DataFrame, normal: NormalScores, seen: list[Appearanc
     return scores.join(pd.DataFrame(seen))
 
 
-def finish(
+def write_outputs(
     model: FastFlow,
     category: str,
     run: runs.TrackedRun,
@@ -186,12 +186,12 @@ def log_source(run: runs.TrackedRun, category: str, params: Params, *, rows: int
             run.log_files(file, under="source")
 
 
-def flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+def flatten(values: dict[str, object], prefix: str = "") -> dict[str, object]:
     """Nested keys joined by dots: {"train": {"epochs": 5}} to {"train.epochs": 5}."""
     pairs: dict[str, object] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            pairs |= flat(value, f"{prefix}{key}.")
+            pairs |= flatten(value, f"{prefix}{key}.")
         else:
             pairs[prefix + key] = value
     return pairs

@@ -18,7 +18,7 @@ from pipelines.core.stage import BAD_DATA, USAGE
 from pipelines.registry import comparison_view
 from pipelines.reporting import results
 from pipelines.tracking.sync import sync
-from pipelines.training.course import train_settings
+from pipelines.training.resumable import train_settings
 from tests.conftest import ROOT, SIZE, as_shipped
 from tests.stages import STAGE_NAMES, run, run_report, write_tiny_params
 from tests.stages import project as project  # the fixture

@@ -94,7 +94,7 @@ def champion(category: str) -> None:
 
 
 def follow(journal: Path) -> None:
-    """Bring a run's journal to MLflow while the run writes it."""
+    """Upload a run's journal to MLflow while the run writes it."""
     from pipelines.tracking.sync import follow
 
     follow(journal)

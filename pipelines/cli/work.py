@@ -133,9 +133,9 @@ def show_results(*, as_json: bool) -> None:
 
 
 def sync() -> None:
-    """Send to MLflow what it has not got.
+    """Send to MLflow what it has not received.
 
-    Runs whose server was away, and runs that were killed.
+    Runs whose server was down, and runs that were killed.
 
     \b
     fastflow sync

@@ -172,7 +172,7 @@ def store() -> Iterator[Remark]:
             yield Remark("fail", "MLflow store", f"{database} has the schema {schema} of another MLflow", remedy)
         else:
             yield Remark("ok", "MLflow store", str(database))
-    waiting = [f for f in journal.pending() if not journal.writer_lives(f)]
+    waiting = [f for f in journal.pending() if not journal.writer_is_alive(f)]
     if waiting:
         yield Remark("warn", "MLflow store", f"{len(waiting)} runs wait to be sent", "fastflow sync")
 

@@ -1,12 +1,12 @@
-"""What a run tells of itself, on this disk first: no server can slow it down or lose it.
+"""The record of a run, written to this disk first: no server can slow it down or lose it.
 
-One folder a writing process, .mlflow/journal/<time>-<name>-<pid>/:
+One folder per writing process, .mlflow/journal/<time>-<name>-<pid>/:
 
-    journal.jsonl   one entry a line, appended
+    journal.jsonl   one entry per line, appended
     files/          copies of the files to upload
     alive           locked while the writer lives; the kernel frees it, even after SIGKILL
 
-What the store has got moves to .mlflow/journal/done/, without its files, with result.json.
+A journal that the store has received moves to .mlflow/journal/done/, without its files, with result.json.
 """
 
 import fcntl
@@ -26,18 +26,18 @@ from pipelines.core.paths import STORE
 JOURNALS = STORE / "journal"
 DONE = JOURNALS / "done"
 _LINES, _FILES, _ALIVE, _REPLAY, _RESULT = "journal.jsonl", "files", "alive", "replay.lock", "result.json"
-_KEPT_DONE = 200
+_DONE_KEPT = 200
 
 Entry = dict[str, Any]
 
 
 def milliseconds() -> int:
-    """Now, as MLflow counts time."""
+    """Now, in milliseconds since the epoch, as MLflow stores times."""
     return time.time_ns() // 1_000_000
 
 
 class Journal:
-    """The writing side. Made under a hidden name, then shown: a reader never meets one that is not yet locked."""
+    """The writing side. Made under a hidden name, then shown: a reader never finds one that is not yet locked."""
 
     def __init__(self, label: str, /, **header: Any) -> None:
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", label)
@@ -69,7 +69,7 @@ class Journal:
         return place
 
     def close(self, *, status: str) -> None:
-        """The last entry; from here on the writer is done."""
+        """Writes the last entry; nothing may be added after it."""
         self.add("end", status=status, time=milliseconds())
         os.fsync(self._lines)
         os.close(self._lines)
@@ -96,11 +96,11 @@ def categories_of(folder: Path) -> set[str] | None:
     return named if read_one else None
 
 
-def writer_lives(folder: Path) -> bool:
+def writer_is_alive(folder: Path) -> bool:
     """Whether the process that writes this journal still runs."""
     try:
         file = (folder / _ALIVE).open("r")
-    except FileNotFoundError:  # it is sent meanwhile, or was copied here without that file
+    except FileNotFoundError:  # sent meanwhile, or copied here without that file
         return False
     with file:
         try:
@@ -111,7 +111,7 @@ def writer_lives(folder: Path) -> bool:
 
 
 def pending() -> list[Path]:
-    """Journals that the store has not got whole, oldest first."""
+    """Journals that the store has not received completely, oldest first."""
     return sorted(p for p in JOURNALS.glob("[0-9]*") if (p / _LINES).is_file()) if JOURNALS.is_dir() else []
 
 
@@ -133,24 +133,24 @@ def replaying(folder: Path) -> Iterator[bool]:
 
 
 def finish(folder: Path, result: Entry) -> None:
-    """The store has all of it: the files go, the entries and `result` stay, for the last 200 journals."""
+    """Files the journal as sent: its files are deleted, entries and `result` stay, for the last 200 journals."""
     write_text(folder / _RESULT, json.dumps(result, indent=2) + "\n")
     DONE.mkdir(exist_ok=True)
     folder.rename(DONE / folder.name)
     shutil.rmtree(DONE / folder.name / _FILES, ignore_errors=True)
-    for old in sorted(DONE.iterdir())[:-_KEPT_DONE]:
+    for old in sorted(DONE.iterdir())[:-_DONE_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def result(folder: Path) -> Entry | None:
-    """What came of a replayed journal: run_id, and version where a model was registered. None: not replayed yet."""
+    """The result of a replayed journal: run_id, and version where a model was registered. None: not replayed yet."""
     with suppress(FileNotFoundError):
         return dict(json.loads((DONE / folder.name / _RESULT).read_text()))
     return None
 
 
 def result_of(key: str) -> Entry | None:
-    """That of the newest replayed journal of the run of that key."""
+    """The result of the newest replayed journal of the run with that key."""
     for folder in sorted(DONE.glob("[0-9]*"), reverse=True):
         if read(folder)[0]["key"] == key:
             return result(folder)

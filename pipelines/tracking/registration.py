@@ -1,7 +1,7 @@
 """A journalled checkpoint into the registry, verified on its way.
 
-A version is made, and an alias moved, when all it points at is there and is what was sent: a kill at any point leaves
-the champion as it was. No PyTorch here: the process that carries a run to MLflow would spend seconds on its import.
+A version is made, and an alias moved, only after all it points at is uploaded and verified: a kill at any point leaves
+the champion as it was. No PyTorch here: the process that uploads a run to MLflow would spend seconds on its import.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entr
     it is evaluated; its tags become those of the last evaluation.
 
     Raises:
-        Untrusted: what the store gives back is not what was sent; nothing is registered.
+        Untrusted: what the store returns is not what was sent; nothing is registered.
     """
     name, checkpoint = model_name(entry["category"]), folder / entry["source"]
     digest = folder_sha256(checkpoint)
@@ -47,7 +47,7 @@ def register(client: mlflow.MlflowClient, run_id: str, folder: Path, entry: Entr
 
 
 def version_of(known: Iterable[ModelVersion], folder: Path) -> str | None:
-    """The number of the version that a trained model's folder is as it is now; None where it is none of them."""
+    """The version with the same content as a trained model's folder has now; None where there is none."""
     found = _of_content(known, folder_sha256(folder, without=(RUN,)))
     return str(found.version) if found else None
 
@@ -57,7 +57,7 @@ def _of_content(known: Iterable[ModelVersion], digest: str) -> ModelVersion | No
 
 
 def _upload(client: mlflow.MlflowClient, run_id: str, checkpoint: Path, example: str, digest: str) -> str:
-    """Into a place named by the content: one upload never overwrites another's."""
+    """To an artifact path named by the content: no upload overwrites another."""
     place = f"model-{digest[:8]}"
     with tempfile.TemporaryDirectory() as scratch:
         write_model(checkpoint, Path(scratch) / place, example=example)

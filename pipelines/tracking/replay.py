@@ -1,4 +1,4 @@
-"""One journal to its MLflow run, entry by entry. Each step may be repeated: what the store already has stays single.
+"""One journal to its MLflow run, entry by entry. Each step may be repeated: nothing is stored twice.
 
 Runs are found by their key, metrics carry the journal's own time and step (the store keeps equal ones once), tags,
 parameters and files overwrite themselves, and a model that is registered already is found by its content's hash.
@@ -16,12 +16,12 @@ from pipelines.registry import store
 from pipelines.tracking import journal, registration
 from pipelines.tracking.journal import Entry
 
-_BATCH = 500  # entities a request; MLflow allows 1000, of which 100 parameters and 100 tags
-_SMALL_BATCH = 90
+_BATCH_SIZE = 500  # entities per request; MLflow allows 1000, of which 100 parameters and 100 tags
+_SMALL_BATCH_SIZE = 90
 
 
 class Replay:
-    """A journal on its way. `advance` sends what is new in it; `done` once its last entry is sent."""
+    """Sends one journal. `advance` sends what is new in it; `done` once its last entry is sent."""
 
     def __init__(self, client: mlflow.MlflowClient, folder: Path) -> None:
         self.client, self.folder = client, folder
@@ -30,12 +30,12 @@ class Replay:
         self._sent = 0
 
     def advance(self) -> None:
-        """Sends entries that are not sent yet. A writer that died without a last word was killed.
+        """Sends entries that are not sent yet. A writer that died without a last entry was killed.
 
         Raises:
             MlflowException: the store refuses, or is away; call again later.
         """
-        lives = journal.writer_lives(self.folder)  # before reading: what a dead writer wrote is all there
+        lives = journal.writer_is_alive(self.folder)  # before reading: what a dead writer wrote is all there
         entries = journal.read(self.folder)
         if not lives and entries[-1]["op"] != "end":
             last = max(e.get("time", 0) for e in entries)
@@ -89,7 +89,7 @@ class Replay:
         return store.run_of(self.client, parent["key"], name=parent["name"], start=header["time"], tags={})
 
     def _batches(self, kind: str, entities: Sequence[Metric | Param | RunTag]) -> None:
-        size = _BATCH if kind == "metrics" else _SMALL_BATCH
+        size = _BATCH_SIZE if kind == "metrics" else _SMALL_BATCH_SIZE
         for first in range(0, len(entities), size):
             batch: dict[str, Any] = {kind: entities[first : first + size]}
             self.client.log_batch(self.run_id, **batch)

@@ -1,8 +1,8 @@
-"""What stages tell of themselves: one run per category and training, continued by its evaluation.
+"""The MLflow runs of stages: one run per category and training, continued by its evaluation.
 
-Here a run is written to the journal alone. A process of its own (sync.py) carries it to MLflow meanwhile, so a server
-that is away, slow or silent costs a training next to nothing, and what it missed is sent by the next one, or by
-`fastflow sync`. FASTFLOW_SYNC=later leaves it all to that command.
+Here a run is written to the journal alone. A separate process (sync.py) uploads it to MLflow meanwhile, so a server
+that is down, slow or silent costs a training next to nothing, and what it missed is sent by the next one, or by
+`fastflow sync`. FASTFLOW_SYNC=later leaves all of it to that command.
 """
 
 import os
@@ -22,18 +22,21 @@ from pipelines.core.stage import TERMINATED, Terminated, log
 from pipelines.tracking import journal
 
 PARENT = "FASTFLOW_PARENT_RUN"  # key and name of the retraining that a stage belongs to
-STARTING_SECONDS = 120  # for the carrier to import MLflow, on a busy machine
+STARTING_SECONDS = 120  # for the uploader to import MLflow, on a busy machine
 LOCAL_SECONDS = 120  # for a store on this disk
-SERVER_SECONDS, SERVER_SHARE = 2.5, 0.03  # of the stage's time: what a server may cost at its end
+SERVER_SECONDS, SERVER_SHARE = (
+    2.5,
+    0.03,
+)  # longest wait for a server at a stage's end, or this share of the stage's time
 
 
 class TrackedRun:
-    """A run being written. `key` finds it in MLflow (tag run_key); its MLflow id is the server's to give."""
+    """A run being written. `key` finds it in MLflow (tag run_key); its MLflow id is assigned by the server."""
 
     def __init__(self, key: str, name: str, written: journal.Journal) -> None:
         self.key, self.name, self._journal = key, name, written
         self.result: dict[str, Any] | None = None
-        """After the run: what the store answered (run_id, and version of a registered model), or None if it has not."""
+        """After the run: the store's answer (run_id, version of a registered model), or None if there is none yet."""
 
     def log_params(self, params: Mapping[str, object]) -> None:
         self._journal.add("params", values={k: str(v) for k, v in params.items()})
@@ -58,36 +61,37 @@ class TrackedRun:
     ) -> None:
         """Registers a checkpoint folder. `example`: an image file in base64, `tags["example_pred_score"]` its score."""
         source = self._journal.keep(folder, without=(RUN,))
-        told = {"example": example, "tags": dict(tags), "description": description}
-        self._journal.add("model", source=source, category=category, **told)
+        details = {"example": example, "tags": dict(tags), "description": description}
+        self._journal.add("model", source=source, category=category, **details)
 
 
 @contextmanager
 def new_run(name: str, *, tags: Mapping[str, str], live: bool = True) -> Iterator[TrackedRun]:
-    """A new run, below the retraining that FASTFLOW_PARENT_RUN names.
+    """A new run, a child of the retraining that FASTFLOW_PARENT_RUN names.
 
     It ends as FINISHED; FAILED if the block raises or exits with an error; KILLED if a signal ends it (after SIGKILL:
-    by whoever syncs next). `live`: MLflow shows it while it runs.
+    by the next sync). `live`: MLflow shows it while it runs.
     """
     key, _, title = os.environ.get(PARENT, "").partition(" ")
     parent = {"parent": {"key": key, "name": title}} if key else {}
-    with _told(uuid.uuid4().hex, name, tags, live=live, **parent) as run:
+    with _recorded_run(uuid.uuid4().hex, name, tags, live=live, **parent) as run:
         yield run
 
 
 @contextmanager
 def continued_run(key: str, name: str, *, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
-    """The run of that key again. A store that does not know it (another machine's, or deleted) gets one of `tags`."""
-    with _told(key, name, dict(tags) | {"adopted_from": key}, live=True, continued=True) as run:
+    """The run with that key, continued. A store that does not know it (another machine's, or deleted) gets a new one
+    with `tags`."""
+    with _recorded_run(key, name, dict(tags) | {"adopted_from": key}, live=True, continued=True) as run:
         yield run
 
 
 @contextmanager
-def _told(key: str, name: str, tags: Mapping[str, str], *, live: bool, **header: Any) -> Iterator[TrackedRun]:
+def _recorded_run(key: str, name: str, tags: Mapping[str, str], *, live: bool, **header: Any) -> Iterator[TrackedRun]:
     start = time.monotonic()
     written = journal.Journal(name, key=key, name=name, tags=dict(tags), time=journal.milliseconds(), **header)
     later = os.environ.get("FASTFLOW_SYNC") == "later"
-    carrier = _carry(written.folder) if live and not later else None
+    uploader = _start_uploader(written.folder) if live and not later else None
     run, status = TrackedRun(key, name, written), "FAILED"
     try:
         with _sigterm_raises():
@@ -100,7 +104,7 @@ def _told(key: str, name: str, tags: Mapping[str, str], *, live: bool, **header:
     finally:
         written.close(status=status)
         if not later:
-            _deliver(written.folder, carrier, spent=time.monotonic() - start)
+            _wait_until_sent(written.folder, uploader, spent=time.monotonic() - start)
             run.result = journal.result(written.folder)
 
 
@@ -112,7 +116,7 @@ def _status_of(error: BaseException) -> str:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM unwinds the stack like Ctrl-C does, so that the run is told and nothing is left half-written."""
+    """SIGTERM unwinds the stack like Ctrl-C does, so that the run is closed and nothing is left half-written."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -127,39 +131,39 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _carry(folder: Path) -> subprocess.Popen[bytes]:
-    """Starts the process that brings the journal to MLflow. Its own session: Ctrl-C is not for it."""
-    said = (folder / "carrier.log").open("wb")
+def _start_uploader(folder: Path) -> subprocess.Popen[bytes]:
+    """Starts the process that uploads the journal to MLflow, in a session of its own: Ctrl-C does not reach it."""
+    log_file = (folder / "carrier.log").open("wb")
     command = [sys.executable, "-m", "pipelines.cli.operations", "follow", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with said:
+    with log_file:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=environment
+            command, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, start_new_session=True, env=environment
         )
 
 
-def _deliver(folder: Path, carrier: subprocess.Popen[bytes] | None, *, spent: float) -> None:
-    """Waits, within bounds, until the store has the journal; says so loudly where it has not."""
-    carrier = carrier or _carry(folder)
+def _wait_until_sent(folder: Path, uploader: subprocess.Popen[bytes] | None, *, spent: float) -> None:
+    """Waits, within bounds, until the store has the journal; logs a warning where it has not."""
+    uploader = uploader or _start_uploader(folder)
     local = "://" not in os.environ.get("MLFLOW_TRACKING_URI", "") or os.environ["MLFLOW_TRACKING_URI"].startswith(
         ("sqlite:", "file:")
     )
-    patience = LOCAL_SECONDS if local else max(SERVER_SECONDS, SERVER_SHARE * spent)
+    timeout = LOCAL_SECONDS if local else max(SERVER_SECONDS, SERVER_SHARE * spent)
     try:
-        _wait(carrier, lambda: (folder / "talking").exists() or not folder.exists(), STARTING_SECONDS)
-        _wait(carrier, lambda: journal.result(folder) is not None, patience)
+        _wait(uploader, lambda: (folder / "talking").exists() or not folder.exists(), STARTING_SECONDS)
+        _wait(uploader, lambda: journal.result(folder) is not None, timeout)
     finally:
-        carrier.kill()
-        carrier.wait()
+        uploader.kill()
+        uploader.wait()
     if journal.result(folder) is None:
         log.warning(
-            "WARNING: MLflow has not got all of this run. Nothing is lost: it is kept in %s. "
+            "WARNING: MLflow has not received all of this run. Nothing is lost: it is kept in %s. "
             "When the server answers again, run: fastflow sync",
             folder,
         )
 
 
-def _wait(carrier: subprocess.Popen[bytes], done: Any, seconds: float) -> None:
+def _wait(uploader: subprocess.Popen[bytes], done: Any, seconds: float) -> None:
     end = time.monotonic() + seconds
-    while not done() and carrier.poll() is None and time.monotonic() < end:
+    while not done() and uploader.poll() is None and time.monotonic() < end:
         time.sleep(0.05)

@@ -1,6 +1,6 @@
-"""Send to MLflow what it has not got: runs whose server was away, and runs that were killed.
+"""Send to MLflow what it has not received: runs whose server was down, and runs that were killed.
 
-Nothing is sent twice: run it as often as you like, while trainings run, too.
+Nothing is sent twice: it may run at any time, also during trainings.
 Run as: fastflow sync
 """
 
@@ -17,8 +17,8 @@ from pipelines.tracking.replay import Replay
 
 POLL_SECONDS = 0.3
 RETRY_SECONDS = 5
-ORPHAN_SECONDS = 60  # how long a carrier outlives its writer: enough to say that it was killed
-LASTING = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED")  # a retry does not cure these
+ORPHAN_SECONDS = 60  # how long an uploader outlives its writer: enough to record that it was killed
+PERMANENT_ERRORS = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED")  # a retry does not help
 
 
 class NotSynced(Failed):
@@ -35,7 +35,7 @@ def sync(*, category: str | None = None) -> int:
     """
     client = store.connect()
     refused = []
-    todo = [folder for folder in journal.pending() if not journal.writer_lives(folder)]
+    todo = [folder for folder in journal.pending() if not journal.writer_is_alive(folder)]
     for folder in todo:
         try:
             if replay_whole(client, folder):
@@ -56,7 +56,7 @@ def sync(*, category: str | None = None) -> int:
 
 
 def replay_whole(client: mlflow.MlflowClient, folder: Path) -> bool:
-    """Sends one ended journal, unless another process is at it."""
+    """Sends one ended journal, unless another process is sending it."""
     with journal.replaying(folder) as mine:
         if not mine:
             return False
@@ -68,15 +68,15 @@ def replay_whole(client: mlflow.MlflowClient, folder: Path) -> bool:
 
 
 def follow(folder: Path) -> None:
-    """Carries one journal while it is written, and older ones in its pauses; ends when it is sent or given up."""
+    """Uploads one journal while it is written, and older ones in its pauses; ends when it is sent or given up."""
     os.nice(5)  # the training comes first
     with journal.replaying(folder) as mine:
         if not mine:
             return
         (folder / "talking").touch()
-        client = _patiently_connect(folder)
+        client = _connect_with_retries(folder)
         replay = Replay(client, folder)
-        others = [p for p in journal.pending() if p != folder and not journal.writer_lives(p)]
+        others = [p for p in journal.pending() if p != folder and not journal.writer_is_alive(p)]
         orphaned = None
         while True:
             try:
@@ -86,26 +86,26 @@ def follow(folder: Path) -> None:
                 replay.advance()
             except (ValueError, KeyError, AssertionError):
                 raise
-            except Exception as error:  # of MLflow, requests or SQLAlchemy: an error of today
-                if getattr(error, "error_code", "") in LASTING:
+            except Exception as error:  # of MLflow, requests or SQLAlchemy: may be temporary
+                if getattr(error, "error_code", "") in PERMANENT_ERRORS:
                     raise
                 log.warning("MLflow: %s; trying again", error)
                 time.sleep(RETRY_SECONDS)
             if replay.done:
                 journal.finish(folder, replay.result)
                 return
-            if not journal.writer_lives(folder):
+            if not journal.writer_is_alive(folder):
                 orphaned = orphaned or time.monotonic()
                 if time.monotonic() - orphaned > ORPHAN_SECONDS:
-                    raise ServerAway("the server did not take all in time")
+                    raise ServerAway("the server did not accept everything in time")
             time.sleep(POLL_SECONDS)
 
 
-def _patiently_connect(folder: Path) -> mlflow.MlflowClient:
+def _connect_with_retries(folder: Path) -> mlflow.MlflowClient:
     while True:
         try:
             return store.connect()
         except ServerAway:
-            if not journal.writer_lives(folder):
+            if not journal.writer_is_alive(folder):
                 raise
             time.sleep(RETRY_SECONDS)

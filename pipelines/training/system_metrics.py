@@ -1,4 +1,4 @@
-"""What the machine does while a run goes on, under the names that MLflow's page "System metrics" shows."""
+"""The machine's load during a run, under the names that MLflow's page "System metrics" shows."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ import torch
 
 from pipelines.tracking.runs import TrackedRun
 
-SECONDS = 10.0  # between two samples, as MLflow's own
-MEGABYTE = 1e6
+SAMPLE_SECONDS = 10.0  # between two samples, as MLflow's own
+BYTES_PER_MEGABYTE = 1e6
 
 
 def sample(device: torch.device) -> Mapping[str, float]:
@@ -21,16 +21,16 @@ def sample(device: torch.device) -> Mapping[str, float]:
     memory, disk = psutil.virtual_memory(), psutil.disk_usage(".")
     found = {
         "cpu_utilization_percentage": psutil.cpu_percent(),  # since the last call
-        "system_memory_usage_megabytes": (memory.total - memory.available) / MEGABYTE,
+        "system_memory_usage_megabytes": (memory.total - memory.available) / BYTES_PER_MEGABYTE,
         "system_memory_usage_percentage": memory.percent,
-        "process_memory_usage_megabytes": psutil.Process().memory_info().rss / MEGABYTE,
-        "disk_available_megabytes": disk.free / MEGABYTE,
+        "process_memory_usage_megabytes": psutil.Process().memory_info().rss / BYTES_PER_MEGABYTE,
+        "disk_available_megabytes": disk.free / BYTES_PER_MEGABYTE,
         "disk_usage_percentage": disk.percent,
     }
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         gpu = f"gpu_{device.index or 0}"
-        found[f"{gpu}_memory_usage_megabytes"] = (total - free) / MEGABYTE
+        found[f"{gpu}_memory_usage_megabytes"] = (total - free) / BYTES_PER_MEGABYTE
         found[f"{gpu}_memory_usage_percentage"] = 100 * (total - free) / total
         with suppress(ModuleNotFoundError, RuntimeError):
             found[f"{gpu}_utilization_percentage"] = float(torch.cuda.utilization(device))
@@ -38,12 +38,12 @@ def sample(device: torch.device) -> Mapping[str, float]:
 
 
 @contextmanager
-def watched(run: TrackedRun, device: torch.device, *, seconds: float = SECONDS) -> Iterator[None]:
-    """Tells the run a sample every `seconds`, and one at its end; a sample that fails ends nothing but the sampling."""
+def log_system_metrics(run: TrackedRun, device: torch.device, *, seconds: float = SAMPLE_SECONDS) -> Iterator[None]:
+    """Logs a sample to the run every `seconds`, and one at its end; a sample that fails ends only the sampling."""
     over = threading.Event()
 
     def watch() -> None:
-        psutil.cpu_percent()  # the first answer has no time before it to speak of
+        psutil.cpu_percent()  # the first answer covers no time
         step = 0
         with suppress(OSError, RuntimeError, psutil.Error):
             while not over.wait(seconds):
@@ -57,4 +57,4 @@ def watched(run: TrackedRun, device: torch.device, *, seconds: float = SECONDS) 
         yield
     finally:
         over.set()
-        thread.join(10)  # of a journal on a disk that hangs, the training does not wait
+        thread.join(10)  # a training does not wait for a journal on a disk that hangs

@@ -44,7 +44,7 @@ def test_lines_stream_and_the_outcome_is_reported(fake_dvc: Path) -> None:
     assert run_stage("a", on_line=lines.append) == "unchanged"
 
 
-def test_failure_carries_the_stages_own_sentence_and_exit_code(fake_dvc: Path) -> None:
+def test_failure_has_the_stages_own_message_and_exit_code(fake_dvc: Path) -> None:
     end = (
         "print('error: 1 bad file:\\n  mask is missing')\n"
         "print('ERROR: failed to run: python x, exited with 3')\nsys.exit(255)"

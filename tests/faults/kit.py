@@ -38,7 +38,7 @@ def run_stage(stage: str, folder: Path, *, save_seconds: float = 0.05) -> None:
 
     from pipelines import prepare, train
     from pipelines.core.run import run_category_stage
-    from pipelines.training import course
+    from pipelines.training import resumable
 
     os.chdir(folder)
     os.environ["FASTFLOW_SYNC"] = "later"
@@ -48,7 +48,7 @@ def run_stage(stage: str, folder: Path, *, save_seconds: float = 0.05) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     logging.getLogger().handlers.clear()
-    course.SAVE_SECONDS = save_seconds
+    resumable.SAVE_SECONDS = save_seconds
     sys.argv = [stage, "--category", "plates"]
     work = {"prepare": prepare.prepare, "train": train.train}[stage]
     run_category_stage(work, doc="")
@@ -84,4 +84,4 @@ class Watch(threading.Thread):
             self.most = max(self.most, len(self.alive()))
 
     def alive(self) -> list[Path]:
-        return [f for f in self.journals.glob("[0-9]*") if (f / "alive").exists() and journal.writer_lives(f)]
+        return [f for f in self.journals.glob("[0-9]*") if (f / "alive").exists() and journal.writer_is_alive(f)]

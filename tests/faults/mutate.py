@@ -42,7 +42,7 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = [
-    Mutation("resume", "pipelines/training/course.py", "if state := saved.load():", "if state := None:", TERM),
+    Mutation("resume", "pipelines/training/resumable.py", "if state := saved.load():", "if state := None:", TERM),
     Mutation("weights", "fastflow/train.py", 'parameter.copy_(state[f"parameter.{i}"])', "pass", TERM),
     Mutation("optimiser's state", "fastflow/train.py", "self._state_of(parameter, name, value.dtype).copy_(value)",
              "pass", TERM),

@@ -1,4 +1,4 @@
-"""The process that carries a run to MLflow is killed: the training neither fails nor hangs, and nothing is lost."""
+"""The process that uploads a run to MLflow is killed: the training neither fails nor hangs, and nothing is lost."""
 
 import os
 import signal
@@ -35,15 +35,15 @@ sys.exit(exit_code(work))
 """
 
 
-def carriers(folder: Path) -> list[int]:
-    """The processes that carry this journal."""
+def uploaders(folder: Path) -> list[int]:
+    """The processes that upload this journal."""
     done = subprocess.run(
         ["pgrep", "-f", f"pipelines.cli.operations follow .*{folder.name}"], capture_output=True, text=True
     )
     return [int(pid) for pid in done.stdout.split()]
 
 
-def test_a_run_whose_carrier_is_killed_ends_well_and_is_sent_later(
+def test_a_run_whose_uploader_is_killed_ends_well_and_is_sent_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FASTFLOW_SYNC")
@@ -54,10 +54,10 @@ def test_a_run_whose_carrier_is_killed_ends_well_and_is_sent_later(
     assert process.stdout.readline() == "begun\n"
     (pending,) = journal.pending()
     end = time.monotonic() + 30
-    while not carriers(pending) and time.monotonic() < end:
+    while not uploaders(pending) and time.monotonic() < end:
         time.sleep(0.05)
-    (carrier,) = carriers(pending)
-    os.kill(carrier, signal.SIGKILL)
+    (uploader,) = uploaders(pending)
+    os.kill(uploader, signal.SIGKILL)
     (folder / "go").touch()
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 0, said

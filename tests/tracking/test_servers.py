@@ -132,7 +132,7 @@ def test_four_processes_on_a_fresh_store_all_succeed_each_time(folder: Path) -> 
 
 
 @pytest.mark.slow
-def test_four_processes_with_their_carriers_on_a_fresh_store_all_succeed() -> None:
+def test_four_processes_with_their_uploaders_on_a_fresh_store_all_succeed() -> None:
     processes = [start(f"p{i}", "pass", FASTFLOW_SYNC="now") for i in range(4)]
     said = [process.communicate(timeout=200)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said

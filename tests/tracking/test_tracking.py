@@ -50,7 +50,7 @@ def test_every_way_to_end_has_its_true_status() -> None:
     assert "ended_by" not in tags["ok"]
 
 
-def test_a_running_run_is_left_alone_and_shown_by_its_carrier() -> None:
+def test_a_running_run_is_left_alone_and_shown_by_its_uploader() -> None:
     process = start("alive", "print('in it', flush=True); time.sleep(90)", FASTFLOW_SYNC="now")
     try:
         assert process.stdout is not None
@@ -61,7 +61,7 @@ def test_a_running_run_is_left_alone_and_shown_by_its_carrier() -> None:
         while time.monotonic() < end and statuses() != {"alive": "RUNNING"}:
             time.sleep(0.5)
         assert statuses() == {"alive": "RUNNING"}
-        process.kill()  # its carrier sees it die, and says so without waiting for anybody
+        process.kill()  # its uploader notices, and logs it without waiting
         while time.monotonic() < end and journal.pending():
             time.sleep(0.2)
         assert statuses() == {"alive": "KILLED"}
@@ -84,7 +84,7 @@ def test_replaying_again_changes_nothing(folder: Path) -> None:
     assert start("twice", body).wait(60) == 0
     (pending,) = journal.pending()
     copies = [pending.with_name(f"{'9' * 20}-copy{i}-1") for i in range(2)]
-    for copy in copies:  # the same journal again: what a carrier that died before its last step leaves
+    for copy in copies:  # the same journal again: what an uploader that died before its last step leaves
         subprocess.run(["cp", "-r", str(pending), str(copy)], check=True)
     sync()
     (run,) = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")

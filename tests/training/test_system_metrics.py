@@ -1,4 +1,4 @@
-"""The machine's load as a run tells it, against what the kernel says."""
+"""The machine's load as a run logs it, against the kernel's figures."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipelines.tracking import journal, runs
-from pipelines.training.system_metrics import MEGABYTE, sample, watched
+from pipelines.training.system_metrics import BYTES_PER_MEGABYTE, log_system_metrics, sample
 
 CPU = torch.device("cpu")
 
@@ -17,12 +17,14 @@ def test_a_sample_is_what_the_kernel_says() -> None:
     found = sample(CPU)
     fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     total, available = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    near = pytest.approx((total - available) / MEGABYTE, abs=0.05 * total / MEGABYTE)
+    near = pytest.approx((total - available) / BYTES_PER_MEGABYTE, abs=0.05 * total / BYTES_PER_MEGABYTE)
     assert found["system/system_memory_usage_megabytes"] == near
     disk = os.statvfs(".")
-    assert found["system/disk_available_megabytes"] == pytest.approx(disk.f_bavail * disk.f_frsize / MEGABYTE, rel=0.02)
+    assert found["system/disk_available_megabytes"] == pytest.approx(
+        disk.f_bavail * disk.f_frsize / BYTES_PER_MEGABYTE, rel=0.02
+    )
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    resident = pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
+    resident = pages * os.sysconf("SC_PAGE_SIZE") / BYTES_PER_MEGABYTE
     assert found["system/process_memory_usage_megabytes"] == pytest.approx(resident, rel=0.05)
 
 
@@ -51,7 +53,7 @@ def test_a_gpu_is_reported_of_under_its_number(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("folder")
 def test_samples_go_to_the_run_until_its_work_ends_and_one_at_the_end() -> None:
     with runs.new_run("r", tags={}) as run:
-        with watched(run, CPU, seconds=0.05):
+        with log_system_metrics(run, CPU, seconds=0.05):
             time.sleep(0.5)
         told = samples()
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""When a training that was interrupted goes on, and when it begins anew."""
+"""When an interrupted training resumes, and when it starts again."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import fastflow
-from pipelines.training.course import code_sha256
+from pipelines.training.resumable import code_sha256
 
 
 @pytest.mark.parametrize("name", ["flow.py", "fused/cpu_kernels.py"])

@@ -25,24 +25,24 @@ from pipelines.core.params import Params
 from pipelines.core.stage import log
 
 SAVE_SECONDS = 30.0  # between two states
-_COPIES = 3  # a state holds weights and Adam's two moments
+_COPIES_PER_STATE = 3  # a state holds weights and Adam's two moments
 
 
 def train_settings(params: Params, num_images: int) -> dict[str, Any]:
-    """What `Training` takes: the epochs as written, or, where none are, enough of them for `min_steps` batches."""
+    """The arguments of `Training`: the epochs as written, or, where none are, enough for `min_steps` batches."""
     settings = params.train.model_dump(exclude={"min_steps", "augment", "features", "features_gib"})
     enough = epochs_for(num_images, batch_size=params.train.batch_size, min_steps=params.train.min_steps)
     return settings | {"epochs": params.train.epochs or enough}
 
 
 def fit_settings(params: Params, num_images: int) -> dict[str, Any]:
-    """What `fastflow.fit.fit` takes beside model, features and hooks."""
+    """The arguments of `fastflow.fit.fit` beside model, features and hooks."""
     batch, folds = params.evaluate.batch_size, params.threshold.folds
     return train_settings(params, num_images) | {"seed": params.seed, "folds": folds, "inference_batch": batch}
 
 
 def code_sha256() -> str:
-    """The hash of the library's files, the fused operators' included: another code is another training."""
+    """The hash of the library's files, the fused operators' included: other code is another training."""
     folder = Path(*fastflow.__path__)
     return " ".join(file_sha256(path)[:16] for path in sorted([*folder.glob("*.py"), *folder.glob("fused/*.py")]))
 
@@ -50,8 +50,8 @@ def code_sha256() -> str:
 def embed(
     model: FastFlow, images: list[Path], params: Params, *, folder: Path
 ) -> tuple[list[Tensor], Augmented | None]:
-    """Features of the images, decoded and computed once within the memory that the parameters allow (what is more lies
-    in a file in `folder`), and what gives those of augmented images, where augmentation is chosen."""
+    """Features of the images, decoded and computed once within the memory that the parameters allow (the rest is in a
+    file in `folder`), and the function that computes those of augmented images, where augmentation is chosen."""
     train, size = params.train, params.evaluate.batch_size
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[train.features]
     room = Room(dtype, memory_bytes=int(train.features_gib * 2**30), folder=folder)
@@ -61,18 +61,18 @@ def embed(
     return features, augmented_features(model, read_pictures(images, model.frame), train.augment, batch_size=size)
 
 
-class Course:
-    """States of the trainings of a fit: each goes on from its last one, if that has the same `key`."""
+class ResumableFit:
+    """Saves and restores the trainings of a fit: each resumes from its last state, if that has the same `key`."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
-        self.saved = 0.0  # when, by the monotonic clock
+        self.saved = 0.0  # time of the last save, monotonic clock
 
     def space(self, model: FastFlow, folds: int | None) -> int:
         """Bytes that states and checkpoint need on the disk, features aside."""
         flows = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
         trainings = 1 + 2 * (folds or 0)  # folds may be trained twice: fastflow/fit.py
-        return flows * _COPIES * (KEPT + 1) * trainings + sum(p.numel() * 4 for p in model.parameters())
+        return flows * _COPIES_PER_STATE * (KEPT + 1) * trainings + sum(p.numel() * 4 for p in model.parameters())
 
     def hooks(self, *, on_epoch: Callable[[Progress], None], check: Callable[[], None]) -> Hooks:
         """`check` is called between two steps, and raises where the process was asked to stop; the state is saved
@@ -93,7 +93,7 @@ class Course:
         saved = self._states(fold)
         if state := saved.load():
             training.restore(state)
-            log.info("going on after step %d of %d", training.step, training.steps * training.epochs)
+            log.info("resuming after step %d of %d", training.step, training.steps * training.epochs)
         self.saved = time.monotonic()
 
     def _save(self, fold: int, training: Training) -> None:
@@ -104,5 +104,5 @@ class Course:
         return Saved(self.folder / ("model" if fold == FINAL else f"fold-{fold}"), self.key)
 
     def forget(self) -> None:
-        """The checkpoint is written: nothing is to be resumed."""
+        """Deletes the states: the checkpoint is written, nothing is to be resumed."""
         Saved(self.folder, self.key).forget()
