@@ -24,7 +24,7 @@ from pipelines.promotion.champion import compare
 from pipelines.registry.registered import Untrusted
 from pipelines.registry.registry import number_of
 from pipelines.registry.served_model import ServedModel
-from pipelines.scoring.labelled import labelled
+from pipelines.scoring.labelled import labelled_scores
 from tests.conftest import ROOT, SIZE, THRESHOLD, fastflow, tiny_config, write_plates
 from tests.monitoring.test_drift_rules import sample
 from tests.serving.test_batching import Held, client_of, png
@@ -164,4 +164,4 @@ def test_a_threshold_is_not_chosen_from_such_scores(word: str) -> None:
     Path("reports/plates").mkdir(parents=True)
     Path("reports/plates/scores.csv").write_text(f"image_path,gt_label,pred_score\na.png,1,{word}\nb.png,0,0.5\n")
     with pytest.raises(BadData, match=r"scores\.csv"):
-        labelled("plates", needed=False)
+        labelled_scores("plates", needed=False)

@@ -25,7 +25,7 @@ TOLERANCES = {
 }
 
 
-class NotTheSame(BadData):
+class ParityError(BadData):
     """An export that scores otherwise than the model it was made of."""
 
 
@@ -53,18 +53,20 @@ def compare(
 
 
 def require_parity(table: pd.DataFrame, *, precision: str) -> None:
-    """Raises NotTheSame where a table of `compare` is beyond the tolerance of its precision, or has too few images."""
+    """Raises ParityError where a table of `compare` is beyond the tolerance of its precision, or has too few images."""
     tolerance = TOLERANCES[precision]
     if len(table) < LEAST_IMAGES:
-        raise NotTheSame(f"{len(table)} images are too few to compare an export on; at least {LEAST_IMAGES} are needed")
+        raise ParityError(
+            f"{len(table)} images are too few to compare an export on; at least {LEAST_IMAGES} are needed"
+        )
     largest, flipped = float(table["relative_difference"].max(skipna=False)), int(table["flipped"].sum())
     if not largest <= tolerance.relative:
-        raise NotTheSame(
+        raise ParityError(
             f"the export's scores differ by up to {largest:.2g} of the checkpoint's; allowed in {precision}: "
             f"{tolerance.relative:g}. Nothing was written; try another format or precision"
         )
     if flipped > tolerance.flipped * len(table):
-        raise NotTheSame(
+        raise ParityError(
             f"the export gives {flipped} of {len(table)} images another verdict; allowed in {precision}: "
             f"{tolerance.flipped:.0%}. Nothing was written; try another format or precision"
         )

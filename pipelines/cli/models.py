@@ -194,9 +194,9 @@ def threshold(
     if max_false_reject and max_miss:
         raise ValueError("--max-false-reject and --max-miss are two ways to choose; give one of them")
     limits = {"max_false_reject": rate_of(max_false_reject), "max_miss": rate_of(max_miss)}
-    from pipelines.scoring.threshold import change
+    from pipelines.scoring.threshold import show_or_change
 
-    change(category, **limits, as_json=json)
+    show_or_change(category, **limits, as_json=json)
 
 
 def add_to(app: typer.Typer) -> None:

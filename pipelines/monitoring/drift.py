@@ -32,7 +32,7 @@ from pipelines.registry.checkpoints import checkpoint_of, who_made
 from pipelines.registry.detectors import open_detector
 from pipelines.scoring.results_file import ResultsFile
 from pipelines.scoring.rows import Row, read_rows
-from pipelines.scoring.score import BATCH_SIZE, Unreadable, named, score_paths
+from pipelines.scoring.score import BATCH_SIZE, UnreadableImages, image_paths, score_paths
 from pipelines.tracking import runs
 
 FOLDER = Path("drift")
@@ -103,10 +103,10 @@ def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.
             file = Path(scratch) / "scores.csv"
             detector = open_detector(model)
             with ResultsFile(file, version=detector.version) as results:
-                paths = sorted(named([source]), key=lambda p: (Path(p).stat().st_mtime, p))
+                paths = sorted(image_paths([source]), key=lambda p: (Path(p).stat().st_mtime, p))
                 try:
                     score_paths(detector, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
-                except Unreadable as error:  # the others are scored, and speak for themselves
+                except UnreadableImages as error:  # the others are scored
                     log.warning("%s", error)
             return read_scores(file, then)
     if not path.is_file():

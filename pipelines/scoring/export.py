@@ -4,7 +4,7 @@ Run as: fastflow export bottle                                    ONNX, OpenVINO
         fastflow export bottle --format openvino --precision int8
         fastflow export bottle --model models:/fastflow-bottle@champion
 
-Each export scores the category's images beside the checkpoint; one that says anything else is not written (exit code
+Each export scores the category's images beside the checkpoint; one that scores differently is not written (exit code
 3). exports/<category>/<format>-<precision>/ holds the model, export.json and parity.csv; the run in MLflow gets a copy.
 """
 
@@ -56,7 +56,7 @@ def export(
     checkpoint's config.json, where that is known.
 
     Raises:
-        NotTheSame: an export scores otherwise; those before it are written.
+        ParityError: an export scores differently; those before it are written.
         ValueError: no such format, or the format has no such precision.
     """
     to, formats = to or Path("exports") / category, formats or formats_in(precision)
@@ -68,9 +68,9 @@ def export(
         calibration = training_images(category, params, detector.frame) if precision == "int8" else None
         for runtime in formats:
             log.info("writing %s %s, then comparing it with the checkpoint", runtime, precision)
-            with written_whole(to / f"{runtime}-{precision}") as part:
+            with atomic_folder(to / f"{runtime}-{precision}") as part:
                 write_model(detector, part, runtime=runtime, precision=precision, images=calibration)
-                parity = compared(detector, part, rows, pictures, runtime=runtime, precision=precision)
+                parity = compare_with_checkpoint(detector, part, rows, pictures, runtime=runtime, precision=precision)
                 digest = write_about(
                     part,
                     runtime=runtime,
@@ -81,8 +81,8 @@ def export(
                     threshold=detector.threshold,
                     parity=parity,
                 )
-            tell(named, to / f"{runtime}-{precision}")
-            log.info("wrote %s; to hold it to what it is now: --sha256 %s", to / f"{runtime}-{precision}", digest)
+            log_to_run(named, to / f"{runtime}-{precision}")
+            log.info("wrote %s; to pin this content: --sha256 %s", to / f"{runtime}-{precision}", digest)
 
 
 def formats_in(precision: str) -> list[str]:
@@ -104,8 +104,8 @@ def check_format(runtime: str, precision: str) -> None:
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
-    """A folder beside it to write to, which takes its place at the end, or is gone after an error."""
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder to write to, which replaces `folder` at the end, or is deleted after an error."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -129,7 +129,7 @@ def write_model(
         write_openvino(folder)
 
 
-def compared(
+def compare_with_checkpoint(
     detector: TrainedDetector,
     folder: Path,
     rows: pd.DataFrame,
@@ -138,16 +138,16 @@ def compared(
     runtime: str,
     precision: str,
 ) -> dict[str, Any]:
-    """The written model beside the checkpoint, image by image in parity.csv; returns what export.json says of it.
+    """The written model beside the checkpoint, image by image in parity.csv; returns the summary for export.json.
 
     Raises:
-        NotTheSame: it scores otherwise.
+        ParityError: it scores differently.
     """
     run = open_file(folder, runtime=runtime, precision=precision)
     images, sizes = pictures.images.numpy(), pictures.sizes.numpy()
-    detector.model.fused = False  # the checkpoint by its definition
-    with progress("comparing", 3 * len(images), unit="score") as advance:  # the export is asked twice
-        table = compare(_counted(detector.predict, advance), _counted(run, advance), images, sizes)
+    detector.model.fused = False  # the reference implementation
+    with progress("comparing", 3 * len(images), unit="score") as advance:  # the export runs twice
+        table = compare(_with_progress(detector.predict, advance), _with_progress(run, advance), images, sizes)
     require_parity(table, precision=precision)
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
     table.to_csv(folder / "parity.csv", index=False)
@@ -172,7 +172,7 @@ def compared(
     return parity
 
 
-def _counted(run: Run, advance: Advance) -> Run:
+def _with_progress(run: Run, advance: Advance) -> Run:
     def scored(images: Images, sizes: Sizes | None = None) -> Scores:
         scores = run(images, sizes)
         advance(len(images))
@@ -201,8 +201,8 @@ def pictures_of(category: str, params: Params, paths: "pd.Series[str]", frame: F
     return found._replace(images=found.images.contiguous())
 
 
-def tell(named: Named, folder: Path) -> None:
-    """A copy for the training's run in MLflow, where the checkpoint says which that is."""
+def log_to_run(named: Named, folder: Path) -> None:
+    """Logs a copy to the training's run in MLflow, where the checkpoint names that."""
     if not (named.folder / RUN).is_file():
         return
     key = run_key_of(named.folder)

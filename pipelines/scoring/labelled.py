@@ -1,4 +1,4 @@
-"""Scores of the labelled test images by the model that is there now: as an evaluation left them, or made anew."""
+"""Scores of the labelled test images by the present model: as an evaluation wrote them, or computed again."""
 
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from pipelines.reporting.tables import score_table
 COLUMNS = {"gt_label": int, "pred_score": float}
 
 
-def labelled(category: str, *, needed: bool) -> pd.DataFrame:
-    """gt_label and pred_score, a row an image. An evaluation's scores count where they are of this model, by its hash,
-    and of the images and labels of today's index. Without such: no rows, or where they are `needed`, scored now.
+def labelled_scores(category: str, *, needed: bool) -> pd.DataFrame:
+    """gt_label and pred_score, a row an image. An evaluation's scores are used if they are of this model, by its hash,
+    and of the images and labels of the present index. Otherwise: no rows, or where they are `needed`, scored now.
 
     Raises:
         BadData: a score that is no number, or images that are not those of the index.
@@ -32,22 +32,22 @@ def labelled(category: str, *, needed: bool) -> pd.DataFrame:
         scores = pd.read_csv(path, dtype={"model": str, "sha256": str})
         if not np.isfinite(scores[list(COLUMNS)].to_numpy(np.float64)).all():
             raise BadData(f"{path} holds a score or label that is no number; evaluate again: dvc repro -f evaluate")
-        if _is_of(scores, weights_id(read_config(model_folder(category))), images):
+        if _belongs_to(scores, weights_id(read_config(model_folder(category))), images):
             return scores[list(COLUMNS)]
         log.info("%s is of another model, or of other images", path)
     if not needed or images is None:
         return pd.DataFrame(columns=list(COLUMNS), dtype=float)
-    return _scored_now(category, images)
+    return _score_now(category, images)
 
 
-def _is_of(scores: pd.DataFrame, model: str, images: pd.DataFrame | None) -> bool:
+def _belongs_to(scores: pd.DataFrame, model: str, images: pd.DataFrame | None) -> bool:
     if not {"model", "sha256"} <= set(scores.columns) or not (scores["model"] == model).all():
         return False
     known = ["sha256", "gt_label"]
     return images is None or scores[known].to_numpy().tolist() == images[known].to_numpy().tolist()
 
 
-def _scored_now(category: str, images: pd.DataFrame) -> pd.DataFrame:
+def _score_now(category: str, images: pd.DataFrame) -> pd.DataFrame:
     params = read_params()
     root = Path(params.data.root) / category
     verify_images(images, root)

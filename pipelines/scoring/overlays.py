@@ -1,4 +1,4 @@
-"""Pictures of scored photographs with their heat, a file each that no other one overwrites."""
+"""Heat maps drawn over scored photographs, each in a file that no other overwrites."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from fastflow.maps import Map, resize_map
 from pipelines.data.appearance import Photograph
 from pipelines.reporting.pictures import blend, heat_colours
 
-LONGEST = 200  # bytes of an image's path in its overlay's name; file systems take 255 in all
-HASH = 12  # hex digits of its content's hash behind that
+MAX_PATH_BYTES = 200  # of an image's path in its overlay's name; file systems take 255 in all
+HASH_DIGITS = 12  # of its content's hash, behind that
 
 
 def write_overlays(detector: Detector, folder: Path, scored: Iterable[tuple[str, Photograph, Map]]) -> list[str]:
-    """Writes those that can be written; returns why the others could not: a picture is no reason to lose scores."""
+    """Writes those that can be written; returns the errors of the others: a failed picture must not cost scores."""
     failed = []
     for path, seen, anomaly_map in scored:
         try:
@@ -34,7 +34,7 @@ def write_overlay(detector: Detector, folder: Path, path: str, seen: Photograph,
     every picture.
 
     Raises:
-        BadData: the file is no longer what was scored. OSError: it cannot be read, or the picture not be written.
+        BadData: the file is no longer what was scored. OSError: it cannot be read, or the picture cannot be written.
     """
     content = Path(path).read_bytes()
     if hashlib.sha256(content).hexdigest() != seen.sha256:
@@ -47,6 +47,6 @@ def write_overlay(detector: Detector, folder: Path, path: str, seen: Photograph,
 
 
 def overlay_name(path: str, sha256: str) -> str:
-    """Such as `line1_0001-3fa85f64c9b1.jpg`: the path's last bytes to read, the content's hash to be the only one."""
+    """Such as `line1_0001-3fa85f64c9b1.jpg`: the path's last bytes to be readable, the content's hash to be unique."""
     joined = printable("_".join(part for part in Path(path).with_suffix("").parts if part not in ("..", "/")))
-    return f"{joined.encode()[-LONGEST:].decode(errors='ignore')}-{sha256[:HASH]}.jpg"
+    return f"{joined.encode()[-MAX_PATH_BYTES:].decode(errors='ignore')}-{sha256[:HASH_DIGITS]}.jpg"

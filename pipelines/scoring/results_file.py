@@ -1,4 +1,4 @@
-"""Scores on their way to a file: each line is written as soon as it is known; an interrupted file is gone on with."""
+"""Scores to a file: each line is written as soon as it is known; an interrupted file is resumed."""
 
 import fcntl
 import json
@@ -11,14 +11,14 @@ from typing import IO, Any, Self
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, printable
 from pipelines.core.lock import LockHeld
-from pipelines.scoring.rows import OURS, Row, as_csv, read_rows
+from pipelines.scoring.rows import DEFAULT_DIALECT, Row, as_csv, read_rows
 
 
 class ResultsFile:
     """A CSV, or JSON lines by its suffix .jsonl, or CSV on stdout where `path` is None; a context manager, inside of
     which no other process writes to it.
 
-    `done`: the names that it holds already, and of each the hashes of what the file was; `num_rejected`: how many rows
+    `done`: the names in it, each with the hashes of the content that was scored; `num_rejected`: how many rows
     are above the threshold.
 
     Raises:
@@ -30,7 +30,7 @@ class ResultsFile:
         self.path, self.name = path, str(path or "stdout")
         self.version, self.threshold = version, threshold
         self.lines = path is not None and path.suffix == ".jsonl"
-        self.dialect = OURS
+        self.dialect = DEFAULT_DIALECT
         self.done: dict[str, set[str]] = {}
         self.num_rejected = 0
         self._file: IO[str] = sys.stdout
@@ -41,7 +41,7 @@ class ResultsFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a", newline="", encoding="utf-8")
             try:
-                size = self._take_up(self.path)
+                size = self._resume(self.path)
             except BaseException:
                 self._file.close()
                 raise
@@ -51,10 +51,10 @@ class ResultsFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.path is not None:
-            self._file.close()  # and lets go of the lock
+            self._file.close()  # and releases the lock
 
     def holds(self, path: str) -> bool:
-        """Whether the file has a row as its content is now; one that was overwritten under its name since has none."""
+        """Whether there is a row for an image with its present content; a file that was overwritten since has none."""
         hashes = self.done.get(printable(path))
         return hashes is not None and Path(path).is_file() and file_sha256(Path(path)) in hashes
 
@@ -73,9 +73,9 @@ class ResultsFile:
         self._file.write("".join(lines))
         self._file.flush()
 
-    def _take_up(self, path: Path) -> int:
-        """Takes the file for this process, and reads what is there; half a line at the end, left by a kill, is cut off.
-        What is no score file of this model at this threshold is not touched. Returns the bytes that are left."""
+    def _resume(self, path: Path) -> int:
+        """Locks the file and reads its rows; an incomplete line at the end, left by a kill, is cut off. A file that is
+        not of this model at this threshold is not changed. Returns the bytes that stay."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -96,5 +96,5 @@ class ResultsFile:
     @staticmethod
     def _compare(path: Path, what: str, found: set[Any], expected: object) -> None:
         if others := found - {expected}:
-            told = ", ".join(sorted(map(str, others)))
-            raise BadData(f"{path} holds scores with the {what} {told}, not {expected}: remove it, or name another")
+            listed = ", ".join(sorted(map(str, others)))
+            raise BadData(f"{path} holds scores with the {what} {listed}, not {expected}: remove it, or name another")

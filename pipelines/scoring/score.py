@@ -2,7 +2,7 @@
 
 --model: a category, an export's folder (the fastest), models:/fastflow-bottle@champion. Images: files, folders and what
 is below them, or - for paths on stdin, a line each. Results: CSV, or JSON lines where --to ends in .jsonl; on stdout
-without --to. A file that holds results already is gone on with. Exit code 3: some images could not be read; they are
+without --to. A file that has results already is resumed. Exit code 3: some images could not be read; they are
 listed, and all others scored.
 """
 
@@ -30,11 +30,11 @@ from pipelines.scoring.results_file import ResultsFile
 from pipelines.scoring.rows import Row
 
 BATCH_SIZE = 8
-SHOWN = 3  # files that a message names
+MESSAGES_SHOWN = 3
 Batch = list[tuple[str, Photograph]]
 
 
-class Unreadable(BadData):
+class UnreadableImages(BadData):
     """Images that could not be scored; all others were."""
 
 
@@ -52,15 +52,15 @@ def score(
     `sha256`: of the model's export.json or config.json, where that is known.
 
     Raises:
-        ValueError: a name that leads nowhere, no such model, or a batch of less than one image.
-        Unreadable: after all others were scored.
+        ValueError: a path that does not exist, no such model, or a batch of less than one image.
+        UnreadableImages: after all others were scored.
         BadData: the file holds something else, or scores of another model or threshold.
         LockHeld: another process writes to the file.
     """
     size = BATCH_SIZE if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f"--batch-size is {size}; allowed: 1 or more")
-    paths = named(images)
+    paths = image_paths(images)
     log.info("opening %s for %d images", model, len(paths))
     detector = open_detector(model, threads=threads, sha256=sha256)
     if overlays:
@@ -75,16 +75,16 @@ def score_paths(
     """Scores those of the paths that the results do not hold yet; files are read while others are scored.
 
     Raises:
-        Unreadable: after all others were scored.
+        UnreadableImages: after all others were scored.
     """
     todo = [path for path in paths if not results.holds(path)]
     if len(todo) < len(paths):
         known, rejected = len(paths) - len(todo), results.num_rejected
         log.info("%d of %d images are in %s already, %d rejected in all", known, len(paths), results.name, rejected)
     if again := sum(printable(path) in results.done for path in todo):
-        log.info("%d of them have other bytes by now: scored again, and the rows of before stay, see sha256", again)
+        log.info("%d of them have changed since: scored again, and the earlier rows stay, see sha256", again)
     if others := len(results.done.keys() - set(map(printable, paths))):
-        log.info("%s also holds %d images that were not named now; for a file of its own: --to", results.name, others)
+        log.info("%s also holds %d images that were not named now; for a separate file: --to", results.name, others)
     refused: list[str] = []
     undrawn: list[str] = []
     rejected = 0
@@ -109,21 +109,21 @@ def score_paths(
         scored = len(todo) - len(refused)
         log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, detector.version, rejected)
     if undrawn:
-        told = listed(undrawn, results.path, ".overlays.txt")
-        log.warning("%d overlays could not be written, their images are scored:\n  %s", len(undrawn), told)
+        failures = listed(undrawn, results.path, ".overlays.txt")
+        log.warning("%d overlays could not be written, their images are scored:\n  %s", len(undrawn), failures)
     if refused:
-        told = f"{len(refused)} of {len(todo)} images could not be scored, all others are"
-        raise Unreadable(f"{told}:\n  {listed(refused, results.path, '.unread.txt')}")
+        summary = f"{len(refused)} of {len(todo)} images could not be scored, all others are"
+        raise UnreadableImages(f"{summary}:\n  {listed(refused, results.path, '.unread.txt')}")
 
 
 def listed(messages: Sequence[str], scores: Path | None, ending: str) -> str:
-    """Some of many, a line each; a file beside that of the scores has all, where there is one."""
-    shown = list(messages[:SHOWN])
-    if len(messages) > SHOWN:
+    """The first messages, a line each; all of them go to a file beside that of the scores, where there is one."""
+    shown = list(messages[:MESSAGES_SHOWN])
+    if len(messages) > MESSAGES_SHOWN:
         every = scores and scores.with_name(scores.name + ending)
         if every:
             write_text(every, printable("\n".join(messages) + "\n"))
-        shown.append(f"and {len(messages) - SHOWN:,} more" + f"; all of them: {every}" * bool(every))
+        shown.append(f"and {len(messages) - MESSAGES_SHOWN:,} more" + f"; all of them: {every}" * bool(every))
     return "\n  ".join(shown)
 
 
@@ -136,7 +136,7 @@ def with_maps(batch: Batch, found: Scores, usable: NDArray[np.bool_]) -> Iterato
 
 
 def rows(detector: Detector, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
-    """Of the images whose score is a number: another one is no verdict, and a row would be taken for one."""
+    """Rows of the images whose score is finite: any other score is no verdict."""
     signed = (detector.threshold["image"], detector.version, round(milliseconds, 2))
     return [
         Row(path, float(value), int(label), *signed, **seen.appearance._asdict(), sha256=seen.sha256)
@@ -170,8 +170,8 @@ def decoded(paths: Sequence[str], frame: Frame, batch_size: int, refused: list[s
         yield batch
 
 
-def named(arguments: Sequence[str]) -> list[str]:
-    """The image files that a person named, once each, folders in order of names.
+def image_paths(arguments: Sequence[str]) -> list[str]:
+    """The image files that the arguments name, once each, folders in order of names.
 
     Raises:
         ValueError: a name is neither a file nor a folder, or there is no image at all.

@@ -5,9 +5,9 @@
     fastflow threshold bottle --max-miss 5%            one that finds the labelled defects
 
 The first kind comes from good training images alone. The second is chosen on the labelled test images, scored by this
-very model, so what is measured on them afterwards flatters it. Either is written into models/<category>/config.json and
-accepted by DVC: the next `dvc repro` evaluates and reports anew, and trains nothing. A later training starts again from
-params.yaml.
+very model, so figures measured on them afterwards are too good. Either is written into models/<category>/config.json
+and recorded by DVC: the next `dvc repro` evaluates and reports again, and trains nothing. A later training starts again
+from params.yaml.
 """
 
 import json
@@ -29,22 +29,24 @@ from pipelines.core.running import training_now
 from pipelines.core.stage import log
 from pipelines.reporting.miss_warning import warning
 from pipelines.reporting.tables import RATES, costs, tradeoff_table
-from pipelines.scoring.labelled import labelled
+from pipelines.scoring.labelled import labelled_scores
 from pipelines.training.normal_scores import normal_scores
 
 
-def change(category: str, *, max_false_reject: float | None, max_miss: float | None, as_json: bool = False) -> None:
+def show_or_change(
+    category: str, *, max_false_reject: float | None, max_miss: float | None, as_json: bool = False
+) -> None:
     """Prints the trade-off; with a limit, also writes the threshold that keeps it.
 
     Raises:
-        ValueError: no model, no labelled defect for `max_miss`, or a model that DVC does not know as it is.
+        ValueError: no model, no labelled defect for `max_miss`, or a model that differs from the one DVC has recorded.
     """
     folder = model_folder(category)
     if not folder.exists():
         raise ValueError(f"{folder} is not there{training_now(category) or f'; run: fastflow train {category}'}")
     config = read_config(folder)
     bounds = SCORES[FastFlowConfig.from_dict(config["model"]).score].bounds
-    normal, scores = normal_scores(category), labelled(category, needed=max_miss is not None)
+    normal, scores = normal_scores(category), labelled_scores(category, needed=max_miss is not None)
     asked = [] if max_false_reject is None else [max_false_reject]
     rates = sorted({*RATES, *asked})
     table, before = tradeoff_table(normal, scores, bounds=bounds, rates=rates), config["threshold"]
@@ -59,15 +61,15 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
             "guarantee": text,
         }
     elif max_miss is not None:
-        new = for_misses(scores, normal, max_miss)
+        new = threshold_for_misses(scores, normal, max_miss)
     now = before | new
-    if new:  # written before it is told: a pipe that closes early must not undo it
+    if new:  # written before it is printed: a pipe that closes early must not prevent it
         save(folder, category, now)
     if as_json:
         print(json.dumps({"threshold": now, "tradeoff": table.to_dict("records")}, indent=2))
     else:
         was = f", {before['image']:.6g} before" * bool(new)
-        print(f"{category}, threshold {now['image']:.6g}{was}\n{shown(table, used=now['image'])}")
+        print(f"{category}, threshold {now['image']:.6g}{was}\n{as_text(table, used=now['image'])}")
         if table["threshold"].duplicated().any():
             print(f"equal thresholds: {len(normal)} good training images do not tell those rates apart")
     if not new:
@@ -75,14 +77,14 @@ def change(category: str, *, max_false_reject: float | None, max_miss: float | N
     cost = costs(now["image"], scores)
     if max_miss is not None:
         row = {"rate": now["false_reject_rate"]} | cost
-        print(shown(pd.DataFrame([row]), "good training images above it"))
+        print(as_text(pd.DataFrame([row]), "good training images above it"))
     if text := warning(category, {"misses": cost["miss_count"], "num_defective": cost["miss_total"]}):
         log.warning("but %s; --max-miss finds a threshold by them", text)
     log.info("a later training starts again from params.yaml, threshold.false_reject_rate (a change of it trains anew)")
     log.info("next: fastflow report (evaluates, trains nothing), then fastflow promote %s", category)
 
 
-def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dict[str, Any]:
+def threshold_for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dict[str, Any]:
     """The highest threshold that misses at most this share of the labelled defective images."""
     defective = np.sort(scores.loc[scores["gt_label"] == 1, "pred_score"].to_numpy())
     if not len(defective):
@@ -91,7 +93,9 @@ def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dic
             "or use --max-false-reject"
         )
     allowed = math.floor(max_miss * len(defective) + 1e-9)
-    threshold = below(defective[min(allowed, len(defective) - 1)], np.concatenate([normal, scores["pred_score"]]))
+    threshold = midpoint_below(
+        defective[min(allowed, len(defective) - 1)], np.concatenate([normal, scores["pred_score"]])
+    )
     return {
         "image": threshold,
         "method": "misses",
@@ -102,15 +106,15 @@ def for_misses(scores: pd.DataFrame, normal: np.ndarray, max_miss: float) -> dic
     }
 
 
-def below(score: float, others: np.ndarray) -> float:
+def midpoint_below(score: float, others: np.ndarray) -> float:
     """Midway between a score and the next lower one, in single precision as models score: rounding moves no verdict."""
     lower = others[others < score].max(initial=-np.inf)
     middle = np.float32((score + lower) / 2)
     return float(middle if lower < middle < score else np.nextafter(np.float32(score), np.float32(-np.inf)))
 
 
-def shown(table: pd.DataFrame, heading: str = "good parts rejected, aimed at", *, used: float | None = None) -> str:
-    """Rates with counts and 95 % limits, for a person; the threshold `used` is marked."""
+def as_text(table: pd.DataFrame, heading: str = "good parts rejected, aimed at", *, used: float | None = None) -> str:
+    """Rates with counts and 95 % limits, as a text table; the threshold `used` is marked."""
 
     def rate(row: pd.Series, name: str) -> str:
         if not row[f"{name}_total"]:

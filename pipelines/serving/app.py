@@ -13,48 +13,50 @@ from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
 from pipelines.serving.verdicts import Limits, Verdicts
 
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'"
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'"
+)
 
 
 def build_app(models: Models, batcher: Batcher, *, limits: Limits, token: str = "") -> FastAPI:
-    """`token`: what requests must bear, all but the one whether the process lives; none where it is empty."""
+    """`token`: required of every request but the liveness check; no token is required where it is empty."""
     app = FastAPI(title="FastFlow", description=__doc__, docs_url=None, redoc_url=None)
     instruments = Instruments()
     verdicts = Verdicts(models, batcher, limits, instruments)
     app.middleware("http")(token_guard(token))
     app.middleware("http")(secure)
     app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
-    app.include_router(state_of(models))
-    app.include_router(numbers_of(models, batcher, instruments))
+    app.include_router(health_routes(models))
+    app.include_router(metrics_routes(models, batcher, instruments))
     app.include_router(pages)
     return app
 
 
 async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await follow(request)
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Content-Security-Policy"] = CONTENT_POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 
-def state_of(models: Models) -> APIRouter:
-    """Whether the service lives and is ready."""
+def health_routes(models: Models) -> APIRouter:
+    """Liveness and readiness."""
     router = APIRouter()
 
     @router.get(LIVENESS)
     async def healthz() -> dict[str, str]:
-        """The process lives."""
+        """The process is alive."""
         return {"status": "ok"}
 
     @router.get("/readyz")
     async def readyz() -> dict[str, object]:
-        """Every category has its model. One that could not be replaced is named, and goes on serving."""
+        """Every category has its model. One that could not be replaced is named, and still serves."""
         return {"status": "ready", "categories": list(models.detectors), "not_replaced": models.failures}
 
     return router
 
 
-def numbers_of(models: Models, batcher: Batcher, instruments: Instruments) -> APIRouter:
+def metrics_routes(models: Models, batcher: Batcher, instruments: Instruments) -> APIRouter:
     """Versions and counters."""
     router = APIRouter()
 

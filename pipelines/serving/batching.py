@@ -1,4 +1,4 @@
-"""Requests that wait together are scored together: one thread, one queue with an end."""
+"""Waiting requests are scored in batches: one thread, one bounded queue."""
 
 import math
 import threading
@@ -14,10 +14,10 @@ from fastflow.detector import Detector, not_finite
 from fastflow.frame import Framed
 from pipelines.core.stage import log
 
-ENDING_SECONDS = 30  # for what waits
+ENDING_SECONDS = 30  # for the images that wait
 
 
-class Busy(RuntimeError):
+class QueueFull(RuntimeError):
     """The queue is full."""
 
 
@@ -40,11 +40,11 @@ class _Waiting(NamedTuple):
 class Batcher:
     """Scores images, up to `batch_size` at once, in the order they came.
 
-    An image is scored by the model that it was decoded for: one that is replaced meanwhile still answers its own.
+    An image is scored by the model that it was decoded for, also if that is replaced meanwhile.
     """
 
-    def __init__(self, *, batch_size: int, places: int) -> None:
-        self.batch_size, self.places = batch_size, places
+    def __init__(self, *, batch_size: int, max_waiting: int) -> None:
+        self.batch_size, self.max_waiting = batch_size, max_waiting
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._ending = False
@@ -52,11 +52,11 @@ class Batcher:
         self._thread.start()
 
     def submit(self, framed: Framed, detector: Detector) -> Future[Scored]:
-        """The answer to come of an image in the model's frame; cancelling it in time spares the work. Raises Busy."""
+        """The future answer for an image in the model's frame; it may be cancelled in time. Raises QueueFull."""
         answer: Future[Scored] = Future()
         with self._changed:
-            if len(self._waiting) >= self.places or self._ending:
-                raise Busy(f"{len(self._waiting)} images wait already")
+            if len(self._waiting) >= self.max_waiting or self._ending:
+                raise QueueFull(f"{len(self._waiting)} images wait already")
             self._waiting.append(_Waiting(framed, detector, answer))
             self._changed.notify()
         return answer
@@ -65,7 +65,7 @@ class Batcher:
         return len(self._waiting)
 
     def end(self) -> None:
-        """Scores what waits, then ends; work that does not end is left behind."""
+        """Scores the images that wait, then ends; work that does not end in time is abandoned."""
         with self._changed:
             self._ending = True
             self._changed.notify()

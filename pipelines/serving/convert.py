@@ -1,7 +1,7 @@
-"""A checkpoint as ONNX for a server: a process of its own, so that the server never holds PyTorch nor stops for it.
+"""A checkpoint as ONNX for a server: a process of its own, so that the server neither imports PyTorch nor waits for it.
 
-Where it is served, no images of the category need be there: what was exported is compared on variants of the image
-that was registered with the model, or of noise where there is none.
+A server need not have images of the category: the export is compared on variants of the image that was registered
+with the model, or of noise where there is none.
 """
 
 import os
@@ -22,11 +22,11 @@ from fastflow.frame import Frame, read_framed
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.registry.registry import EXAMPLE, example_file
 
-VARIANTS = 24
+NUM_VARIANTS = 24
 
 
 def convert(name: str, to: Path, *, sha256: str) -> None:
-    """Raises NotTheSame where the export scores otherwise."""
+    """Raises ParityError where the export scores differently."""
     os.nice(10)
     torch.set_num_threads(1)
     with checkpoint_of(name, sha256=sha256) as named:
@@ -35,7 +35,7 @@ def convert(name: str, to: Path, *, sha256: str) -> None:
         write_onnx(ScoringGraph(detector.model, threshold=detector.threshold["image"]), to)
         images = variants(example(named.folder, detector.frame))
         sizes = variant_sizes(detector.frame)
-        detector.model.fused = False  # by its definition
+        detector.model.fused = False  # the reference implementation
         table = compare(detector.predict, open_file(to, runtime="onnx", precision="fp32"), images, sizes)
         require_parity(table, precision="fp32")
     write_about(
@@ -58,19 +58,19 @@ def example(checkpoint: Path, frame: Frame) -> NDArray[np.uint8]:
 
 
 def variants(pixels: NDArray[np.uint8]) -> Images:
-    """The image shifted and brightened by chance, the same each time: (N, 3, H, W)."""
+    """The image with random shifts and brightness, the same each time: (N, 3, H, W)."""
     rng = np.random.default_rng(0)
     made = []
-    for _ in range(VARIANTS):
+    for _ in range(NUM_VARIANTS):
         moved = np.roll(pixels, tuple(rng.integers(-32, 33, 2)), axis=(0, 1)).astype(np.float64)
         made.append((moved * rng.uniform(0.7, 1.3) + rng.normal(0, 5, pixels.shape)).clip(0, 255).astype(np.uint8))
     return np.ascontiguousarray(np.stack(made).transpose(0, 3, 1, 2))
 
 
 def variant_sizes(frame: Frame) -> Sizes:
-    """How much of each variant is picture: of every third one a part, where the model pads."""
+    """The size of the picture in each variant: smaller in every third one, where the model pads."""
     rng = np.random.default_rng(0)
-    sizes = np.tile((frame.height, frame.width), (VARIANTS, 1))
+    sizes = np.tile((frame.height, frame.width), (NUM_VARIANTS, 1))
     for one in sizes[::3] if frame.grid else []:
         one[rng.integers(2)] //= 2
     return sizes

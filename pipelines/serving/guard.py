@@ -1,4 +1,4 @@
-"""Who is answered: those who bear the token, and ask for a name of this service."""
+"""Which requests are answered: those with the token, and for a host name of this service."""
 
 import base64
 import binascii
@@ -11,9 +11,9 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 LIVENESS = "/healthz"
-SHORTEST_TOKEN = 16
+MIN_TOKEN_CHARACTERS = 16
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # an address to listen at, and one that opens
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # an address to listen at, and one to open
 Guard = Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]
 
 
@@ -23,10 +23,10 @@ def check_token(token: str, *, host: str, local: bool) -> None:
         return
     if not re.fullmatch("[!-~]*", token):
         raise ValueError("FASTFLOW_TOKEN holds a blank, a line feed or a letter that is not ASCII; allowed: ! to ~")
-    if len(token) < SHORTEST_TOKEN:
+    if len(token) < MIN_TOKEN_CHARACTERS:
         why = "is too short" if local else f"is needed, as --host {host} can be reached by others"
         raise ValueError(
-            f"a token {why}: set FASTFLOW_TOKEN to a secret of at least {SHORTEST_TOKEN} characters, "
+            f"a token {why}: set FASTFLOW_TOKEN to a secret of at least {MIN_TOKEN_CHARACTERS} characters, "
             "and put a proxy with a certificate in front of what others reach"
         )
 
@@ -36,18 +36,18 @@ def is_local(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
-def link(address: str, port: int) -> str:
-    """What opens a service that listens there."""
-    address = EVERYWHERE.get(address, address)
+def url_of(address: str, port: int) -> str:
+    """The URL of a service that listens there."""
+    address = ANY_ADDRESS.get(address, address)
     return f"http://{f'[{address}]' if ':' in address else address}:{port}/"
 
 
 def token_guard(token: str) -> Guard:
-    """Refuses whatever bears no token, where there is one, but the question whether the process lives. A browser asks
-    a person for it: any name, the token as password."""
+    """Refuses requests without the token, where there is one, except the liveness check. A browser asks its user for
+    it: any name, the token as password."""
 
     async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        if not token or request.url.path == LIVENESS or hmac.compare_digest(sent(request), token.encode()):
+        if not token or request.url.path == LIVENESS or hmac.compare_digest(token_of(request), token.encode()):
             return await follow(request)
         asked = {"WWW-Authenticate": 'Basic realm="FastFlow: the token is the password", charset="UTF-8"'}
         return JSONResponse({"detail": "a token is needed"}, 401, headers=asked)
@@ -55,8 +55,8 @@ def token_guard(token: str) -> Guard:
     return guard
 
 
-def sent(request: Request) -> bytes:
-    """The token that a request bears, or nothing."""
+def token_of(request: Request) -> bytes:
+    """The token of a request, or nothing."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     match scheme.lower():
         case "bearer":
@@ -70,7 +70,7 @@ def sent(request: Request) -> bytes:
 
 
 def own_names(address: str, host: str) -> list[str]:
-    """The names by which this machine is asked for a service at `address`, that `--host` named `host`: a page of
-    another site must not speak to us through a name of its own that leads here."""
+    """The host names of this machine for a service at `address`, given as `--host` `host`: a page of another site
+    must not reach the service by DNS rebinding, through a name of its own that leads here."""
     names = {*LOCAL_NAMES, "localhost.", address, host.lower()}
     return sorted(f"[{name}]" if ":" in name else name for name in names)

@@ -49,7 +49,7 @@ class Models:
         return self.detectors[category or ""]
 
     def watch(self, *, seconds: float, ending: threading.Event) -> None:
-        """Looks after every alias each so many seconds, until `ending` is set."""
+        """Checks every alias every so many seconds, until `ending` is set."""
         while not ending.wait(seconds):
             self.refresh()
 
@@ -59,13 +59,13 @@ class Models:
                 try:
                     self._replace(source)
                     self.failures.pop(source.category, None)
-                except Exception as error:  # of a store, a download, a runtime: the model that serves goes on
+                except Exception as error:  # of a store, a download, a runtime: the present model stays
                     if self.failures.get(source.category) != str(error):
                         log.warning("%s: keeps %s: %s", source.category, self.versions[source.category], error)
                     self.failures[source.category] = str(error)
 
     def _replace(self, source: Source) -> None:
-        version = _standing(source) if source.alias else source.name
+        version = _aliased_version(source) if source.alias else source.name
         if self.versions.get(source.category) == version:
             return
         name = f"{REGISTERED}{source.category}/{version}" if source.alias else version
@@ -74,7 +74,7 @@ class Models:
         log.info("%s: serves %s", source.category, detector.version)
 
     def _open(self, source: Source, name: str) -> Detector:
-        """An export as it is; anything else is exported first, by a process of its own, and so compared."""
+        """An export as it is; anything else is exported and compared first, by a separate process."""
         if (Path(name) / ABOUT).is_file():
             return open_detector(name, threads=self.threads, sha256=source.sha256)
         to = self.folder / source.category
@@ -89,7 +89,7 @@ class Models:
         return open_detector(str(to), threads=self.threads)
 
 
-def _standing(source: Source) -> str:
+def _aliased_version(source: Source) -> str:
     from pipelines.registry.checkpoints import registered_version  # imports MLflow: exports are served without
 
     return registered_version(source.category, alias=source.alias)

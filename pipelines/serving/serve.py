@@ -2,7 +2,8 @@
 
 --model, once for each category: an alias in the registry (a new champion then replaces the old one without a restart),
 an export's folder, or a category. Then open the address that it prints, or: curl --data-binary @image.png .../score
-SIGTERM has it answer what it has taken in, then end. Addresses beyond this machine need a token: FASTFLOW_TOKEN.
+On SIGTERM it answers the requests it has accepted, then ends. Other addresses than this machine's need a token:
+FASTFLOW_TOKEN.
 """
 
 import os
@@ -23,7 +24,7 @@ from pipelines.core.stage import log
 from pipelines.registry.folders import folder_of
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
-from pipelines.serving.guard import check_token, is_local, link, own_names
+from pipelines.serving.guard import check_token, is_local, own_names, url_of
 from pipelines.serving.models import REGISTERED, Models, sources_of
 from pipelines.serving.uploads import MAX_BYTES, MAX_PIXELS
 from pipelines.serving.verdicts import Limits
@@ -48,7 +49,7 @@ def serve(
     """Serves until a signal ends it. The options are those of `fastflow serve --help`.
 
     Raises:
-        ValueError: an address beyond this machine without a token, a token that no request can bear, or models that
+        ValueError: an address beyond this machine without a token, a token that no request can send, or models that
             do not go together.
         BadData: a model whose files are not what was written.
         ServerAway: the registry does not answer.
@@ -57,14 +58,14 @@ def serve(
     size = MAX_BYTES if max_bytes is None else max_bytes
     limits = Limits(size, MAX_PIXELS if max_pixels is None else max_pixels, seconds, at_once=queue)
     ending = threading.Event()
-    # bound first: that a port is taken is told before models are loaded
+    # bound first: a port in use is reported before models are loaded
     with bind(host, port) as bound, tempfile.TemporaryDirectory() as scratch:
         address = str(bound.getsockname()[0])
         local = is_local(address)
         check_token(token, host=host, local=local)
-        log.info("opening %s; what is no export is exported first", ", ".join(models))
+        log.info("opening %s; a model that is not an export is exported first", ", ".join(models))
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
-        batcher = Batcher(batch_size=batch_size, places=queue)
+        batcher = Batcher(batch_size=batch_size, max_waiting=queue)
         watcher = threading.Thread(
             target=opened.watch, kwargs={"seconds": watch, "ending": ending}, name="watching", daemon=True
         )
@@ -72,17 +73,17 @@ def serve(
         app = build_app(opened, batcher, limits=limits, token=token)
         if local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
-        log.info("open %s   stop: Ctrl-C", link(address, bound.getsockname()[1]))
+        log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
         try:
-            answer(app, bound)
+            run_server(app, bound)
         finally:
             ending.set()
             batcher.end()
             log.info("ended")
 
 
-def answer(app: FastAPI, bound: socket.socket) -> None:
-    """Until a signal ends it; what was taken in is answered first."""
+def run_server(app: FastAPI, bound: socket.socket) -> None:
+    """Runs until a signal ends it; accepted requests are answered first."""
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAINING_SECONDS, server_header=False
     )
@@ -91,7 +92,7 @@ def answer(app: FastAPI, bound: socket.socket) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """The address as ours; nobody can connect before the server listens. Raises ValueError where it cannot be had."""
+    """A socket bound to the address; nobody can connect before the server listens. Raises ValueError."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind)
@@ -99,7 +100,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except (OSError, UnicodeError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ValueError(f"{host}:{port} cannot be listened to ({why}); choose another --port") from error
+        raise ValueError(f"{host}:{port} cannot be bound ({why}); choose another --port") from error
     return bound
 
 

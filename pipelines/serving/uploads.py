@@ -1,4 +1,4 @@
-"""An image from a stranger: read within limits, looked at before it is decoded."""
+"""An image from an untrusted client: read within limits, its header checked before it is decoded."""
 
 import io
 
@@ -39,7 +39,7 @@ def decode(content: bytes, frame: Frame, max_pixels: int) -> Framed:
         raise HTTPException(
             413, f"the image has too many pixels ({error}); at most {max_pixels:,} are allowed"
         ) from error
-    except Exception as error:  # on damaged headers, decoders raise whatever comes
+    except Exception as error:  # on damaged headers, decoders raise any exception
         raise HTTPException(400, f"the image's header is damaged: {error}") from error
     if width * height > max_pixels:
         raise HTTPException(413, f"the image has {width}x{height} pixels; at most {max_pixels:,} are allowed")

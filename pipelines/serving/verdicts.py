@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from fastflow.detector import Detector, NotFinite
 from pipelines.reporting.pictures import heat_colours
-from pipelines.serving.batching import Batcher, Busy, Scored
+from pipelines.serving.batching import Batcher, QueueFull, Scored
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
 from pipelines.serving.uploads import decode, read_body
@@ -26,7 +26,7 @@ class Limits(NamedTuple):
     max_pixels: int
     seconds: float
     at_once: int
-    """Requests under way; further ones are refused at once, before they cost memory."""
+    """Requests being processed; further ones are refused at once, before they cost memory."""
 
 
 class Answer(BaseModel):
@@ -42,11 +42,11 @@ class Answer(BaseModel):
 
 
 class Verdicts:
-    """What `/score` does. Every request is counted, whatever comes of it."""
+    """The handler of `/score`. Every request is counted, whatever its result."""
 
     def __init__(self, models: Models, batcher: Batcher, limits: Limits, instruments: Instruments) -> None:
         self.models, self.batcher, self.limits, self.instruments = models, batcher, limits, instruments
-        self.room, self.decoding = asyncio.Semaphore(limits.at_once), asyncio.Semaphore(os.cpu_count() or 1)
+        self.slots, self.decoding = asyncio.Semaphore(limits.at_once), asyncio.Semaphore(os.cpu_count() or 1)
 
     async def score(
         self,
@@ -64,7 +64,7 @@ class Verdicts:
         except TimeoutError as error:
             status = 504
             raise HTTPException(504, f"no answer within {self.limits.seconds:g} s; try again later") from error
-        except Busy as error:
+        except QueueFull as error:
             status = 429
             raise busy(str(error)) from error
         except NotFinite as error:
@@ -85,9 +85,9 @@ class Verdicts:
         )  # fmt: skip
 
     async def _scored(self, request: Request, detector: Detector) -> Scored:
-        if self.room.locked():
-            raise busy(f"{self.limits.at_once} images are under way")
-        async with self.room, asyncio.timeout(self.limits.seconds):
+        if self.slots.locked():
+            raise busy(f"{self.limits.at_once} images are being processed")
+        async with self.slots, asyncio.timeout(self.limits.seconds):
             content = await read_body(request, max_bytes=self.limits.max_bytes)
             async with self.decoding:
                 framed = await asyncio.to_thread(decode, content, detector.frame, self.limits.max_pixels)

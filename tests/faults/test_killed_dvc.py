@@ -62,7 +62,7 @@ def test_killed_again_and_again_there_are_never_two_trainers_and_the_end_is_clea
     assert not watch.alive()
     assert "train@plates" not in dvc(project, "status", "train@plates")
     assert written(project) == locked(project)
-    assert "going on after step" in (project / "said.txt").read_text()
+    assert "resuming after step" in (project / "said.txt").read_text()
 
 
 def written(project: Path) -> dict[str, str]:

@@ -71,7 +71,7 @@ def test_every_rerun_ends_with_the_bits_of_the_uninterrupted_one(
         assert finished("train", folder) == 0, (folder / LOG).read_text()
         assert model_hash(folder) == expected
         said = (folder / LOG).read_text()
-        if "going on after step" in said:
+        if "resuming after step" in said:
             resumed += 1
             if number != signal.SIGKILL:  # what it had not saved is done, and told, again
                 assert re.findall(r"^epoch (\d)/3", said, re.MULTILINE) == ["1", "2", "3"]
@@ -91,7 +91,7 @@ def test_another_seed_or_image_starts_anew_and_says_so(reference: tuple[Path, st
     assert finished("train", folder) == 0
     said = (folder / LOG).read_text()
     assert "is of another training" in said
-    assert "going on after step" not in said
+    assert "resuming after step" not in said
     assert model_hash(folder) != expected
 
 
@@ -110,7 +110,7 @@ def test_damaged_and_torn_states_are_passed_over(reference: tuple[Path, str, flo
     assert finished("train", folder) == 0, (folder / LOG).read_text()
     said = (folder / LOG).read_text()
     assert "is damaged; going back to the state before it" in said
-    assert "going on after step" in said
+    assert "resuming after step" in said
     assert model_hash(folder) == expected
 
 

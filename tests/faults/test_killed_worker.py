@@ -61,7 +61,7 @@ def test_a_run_whose_uploader_is_killed_ends_well_and_is_sent_later(
     (folder / "go").touch()
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 0, said
-    assert "WARNING: MLflow has not got all of this run" in said
+    assert "WARNING: MLflow has not received all of this run" in said
     assert "fastflow sync" in said
     sync()
     (run,) = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")

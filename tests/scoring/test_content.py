@@ -15,7 +15,7 @@ from fastflow.sealed import read_config, weights_id
 from fastflow.trained import TrainedDetector
 from pipelines.core.paths import index_file
 from pipelines.scoring import score as command
-from pipelines.scoring.labelled import labelled
+from pipelines.scoring.labelled import labelled_scores
 from pipelines.scoring.overlays import overlay_name
 from tests.conftest import draw_square, hashed_index
 from tests.scoring.test_score import plates as plates  # the fixture
@@ -44,7 +44,7 @@ def test_a_ring_buffer_keeps_every_judgment_with_its_hash(plates: Path, capfd: p
     shot(files[1], 77)
     capfd.readouterr()
     assert run("--model", "plates", "ring", *TO) == 0
-    assert "1 of them have other bytes by now: scored again, and the rows of before stay" in capfd.readouterr().err
+    assert "1 of them have changed since: scored again, and the earlier rows stay" in capfd.readouterr().err
     found = [(row["path"], row["sha256"]) for row in rows()]
     assert found == [*zip(map(str, files), first, strict=True), (str(files[1]), file_sha256(files[1]))]
     by_hash = {row["sha256"]: float(row["pred_score"]) for row in rows()}
@@ -82,7 +82,7 @@ def test_an_overlay_that_cannot_be_written_costs_no_score(
     assert len(rows()) == 4
     said = capfd.readouterr().err
     assert "4 overlays could not be written, their images are scored" in said
-    assert said.count("No space left") == command.SHOWN == 3
+    assert said.count("No space left") == command.MESSAGES_SHOWN == 3
     assert "and 1 more; all of them: scores.csv.overlays.txt" in said
     assert len(Path("scores.csv.overlays.txt").read_text().splitlines()) == 4
 
@@ -125,7 +125,7 @@ def write_scores(folder: Path, **changes: str | int) -> None:
 def test_scores_of_the_model_and_images_that_are_there_now_are_taken(labelled_plates: Path) -> None:
     write_scores(labelled_plates)
     for needed in (True, False):
-        assert labelled("plates", needed=needed)["pred_score"].between(5, 6).all()
+        assert labelled_scores("plates", needed=needed)["pred_score"].between(5, 6).all()
 
 
 @pytest.mark.parametrize("changes", [{"model": "0123456789ab"}, {"sha256": "0" * 64}, {"gt_label": 1}])
@@ -133,8 +133,8 @@ def test_scores_of_another_model_or_of_other_images_are_made_anew(
     labelled_plates: Path, changes: dict[str, str | int]
 ) -> None:
     write_scores(labelled_plates, **changes)
-    assert labelled("plates", needed=False).empty
-    found = labelled("plates", needed=True)
+    assert labelled_scores("plates", needed=False).empty
+    found = labelled_scores("plates", needed=True)
     test = hashed_index(labelled_plates).query("split == 'test'")
     paths = [labelled_plates / path for path in test["image_path"]]
     expected = score_images(TrainedDetector.load(Path("models/plates")), paths, batch_size=4)
@@ -144,8 +144,8 @@ def test_scores_of_another_model_or_of_other_images_are_made_anew(
 
 def test_max_miss_takes_no_score_of_the_model_before(labelled_plates: Path) -> None:
     write_scores(labelled_plates, model="0123456789ab")
-    found = labelled("plates", needed=True)
+    found = labelled_scores("plates", needed=True)
     lowest = found.loc[found["gt_label"] == 1, "pred_score"].min()
     Path("reports/plates/scores.csv").rename("old.csv")
-    assert labelled("plates", needed=True).equals(found)  # without an evaluation, too
+    assert labelled_scores("plates", needed=True).equals(found)  # without an evaluation, too
     assert lowest < 5

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastflow.checkpoint import save_checkpoint
 from fastflow.detector import Scores, Sizes
 from fastflow.export.about import ABOUT, FILES, PRECISIONS
-from fastflow.export.parity import LEAST_IMAGES, NotTheSame, compare, require_parity
+from fastflow.export.parity import LEAST_IMAGES, ParityError, compare, require_parity
 from fastflow.export.runner import open_export, open_file
 from fastflow.trained import TrainedDetector
 from pipelines import prepare
@@ -67,17 +67,17 @@ def test_an_export_that_scores_otherwise_is_refused() -> None:
     require_parity(table(reference), precision="fp32")  # type: ignore[arg-type]
     one_off = reference.pred_score.copy()
     one_off[7] *= 1.0002
-    with pytest.raises(NotTheSame, match=r"differ by up to 0\.0002 of the checkpoint's; allowed in fp32: 0\.0001"):
+    with pytest.raises(ParityError, match=r"differ by up to 0\.0002 of the checkpoint's; allowed in fp32: 0\.0001"):
         require_parity(table(reference._replace(pred_score=one_off)), precision="fp32")  # type: ignore[arg-type]
     one_off[7] = np.nan
-    with pytest.raises(NotTheSame, match="differ by up to nan"):
+    with pytest.raises(ParityError, match="differ by up to nan"):
         require_parity(table(reference._replace(pred_score=one_off)), precision="int8")  # type: ignore[arg-type]
     flipped = reference.pred_label.copy()
     flipped[3] = 1 - flipped[3]
-    with pytest.raises(NotTheSame, match="1 of 20 images another verdict; allowed in fp32: 0%"):
+    with pytest.raises(ParityError, match="1 of 20 images another verdict; allowed in fp32: 0%"):
         require_parity(table(reference._replace(pred_label=flipped)), precision="fp32")  # type: ignore[arg-type]
     few = compare(lambda b, _=None: answers(reference, b), lambda b, _=None: answers(reference, b), pixels[:19])
-    with pytest.raises(NotTheSame, match="19 images are too few"):
+    with pytest.raises(ParityError, match="19 images are too few"):
         require_parity(few, precision="fp32")
 
 

@@ -128,7 +128,7 @@ def test_a_limit_on_misses_finds_as_many_labelled_defects_as_asked(model: Path) 
 def test_the_defect_that_sets_the_threshold_is_above_it_in_either_precision(lower: float) -> None:
     score = 0.32092559337615967  # a float32, as models give it
     table = pd.DataFrame({"gt_label": [0, 1, 1], "pred_score": [lower, score, 0.5]})
-    found = threshold.for_misses(table, np.array([0.05, lower]), 0.05)["image"]
+    found = threshold.threshold_for_misses(table, np.array([0.05, lower]), 0.05)["image"]
     assert score > found
     assert np.float32(score) > np.float32(found)
     assert float(np.float32(found)) == found

@@ -13,7 +13,7 @@ from PIL import Image
 from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame, Framed
 from pipelines.serving.app import build_app
-from pipelines.serving.batching import Batcher, Busy
+from pipelines.serving.batching import Batcher, QueueFull
 from pipelines.serving.models import Models
 from pipelines.serving.verdicts import Limits
 
@@ -43,7 +43,7 @@ def pixels(value: int) -> Framed:
 
 def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -> None:
     old, new = Held(), Held()
-    batcher = Batcher(batch_size=4, places=20)
+    batcher = Batcher(batch_size=4, max_waiting=20)
     answers = [batcher.submit(pixels(0), old)]
     assert old.begun.wait(30)
     answers += [batcher.submit(pixels(i), old) for i in range(1, 7)]
@@ -58,11 +58,11 @@ def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -
 
 def test_a_full_queue_refuses_and_what_is_cancelled_costs_nothing() -> None:
     held = Held()
-    batcher = Batcher(batch_size=1, places=2)
+    batcher = Batcher(batch_size=1, max_waiting=2)
     answers: list[Future[object]] = [cast(Future[object], batcher.submit(pixels(0), held))]
     assert held.begun.wait(30)
     answers += [cast(Future[object], batcher.submit(pixels(0), held)) for _ in range(2)]
-    with pytest.raises(Busy, match="2 images wait already"):
+    with pytest.raises(QueueFull, match="2 images wait already"):
         batcher.submit(pixels(0), held)
     assert answers[1].cancel()
     held.go.set()
@@ -77,7 +77,7 @@ def test_a_model_that_fails_fails_its_images_alone() -> None:
 
     held = Held()
     held.go.set()
-    batcher = Batcher(batch_size=4, places=20)
+    batcher = Batcher(batch_size=4, max_waiting=20)
     lost = batcher.submit(pixels(0), Broken())
     assert isinstance(lost.exception(30), RuntimeError)
     assert batcher.submit(pixels(3), held).result(30).pred_score == 3
@@ -88,7 +88,7 @@ def client_of(held: Held, *, seconds: float, at_once: int) -> TestClient:
     models = Models.__new__(Models)
     models.detectors, models.failures = {"plates": held}, {}
     limits = Limits(max_bytes=10_000, max_pixels=10_000, seconds=seconds, at_once=at_once)
-    return TestClient(build_app(models, Batcher(batch_size=1, places=at_once), limits=limits))
+    return TestClient(build_app(models, Batcher(batch_size=1, max_waiting=at_once), limits=limits))
 
 
 def png() -> bytes:

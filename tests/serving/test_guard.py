@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
-from pipelines.serving.guard import check_token, is_local, link, own_names
+from pipelines.serving.guard import check_token, is_local, own_names, url_of
 from pipelines.serving.models import Models
 from pipelines.serving.serve import bind
 from pipelines.serving.verdicts import Limits
@@ -23,7 +23,7 @@ def client() -> Iterator[TestClient]:
     models = Models.__new__(Models)
     models.detectors, models.failures = {"plates": Held()}, {}
     limits = Limits(max_bytes=1000, max_pixels=1000, seconds=1, at_once=1)
-    batcher = Batcher(batch_size=1, places=1)
+    batcher = Batcher(batch_size=1, max_waiting=1)
     with TestClient(build_app(models, batcher, limits=limits, token=TOKEN)) as client:
         yield client
     batcher.end()
@@ -98,7 +98,7 @@ def test_the_address_that_is_printed_opens(host: str, name: str | None) -> None:
     with bind(host, 0) as bound:
         bound.listen()
         address, port = bound.getsockname()[:2]
-        printed = link(address, port)
+        printed = url_of(address, port)
         assert name is None or printed == f"http://{name}:{port}/"
         opened = printed.removeprefix("http://").removesuffix(f":{port}/").strip("[]")
         socket.create_connection((opened, port), timeout=5).close()
@@ -113,7 +113,7 @@ def test_the_address_that_is_printed_opens(host: str, name: str | None) -> None:
 def test_only_a_name_of_this_machine_is_answered(host: str, status: int) -> None:
     models = Models.__new__(Models)
     models.detectors, models.failures = {"plates": Held()}, {}
-    batcher = Batcher(batch_size=1, places=1)
+    batcher = Batcher(batch_size=1, max_waiting=1)
     app = build_app(models, batcher, limits=Limits(1, 1, 1, at_once=1))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names("127.0.0.1", "LocalHost"))
     with TestClient(app) as client:

@@ -40,7 +40,7 @@ def test_a_bad_server_costs_little_and_loses_nothing(kind: str, monkeypatch: pyt
         said, _ = process.communicate(timeout=100)
         over = float(said.split("over ")[1].split()[0])
     assert process.returncode == 0
-    assert "WARNING: MLflow has not got all of this run" in said
+    assert "WARNING: MLflow has not received all of this run" in said
     assert "fastflow sync" in said
     assert "secret" not in said
     assert over < 4, said  # 2.5 s of patience
