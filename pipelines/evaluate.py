@@ -31,7 +31,7 @@ from pipelines.data.dataset_card import dataset_card
 from pipelines.registry.model_card import model_card
 from pipelines.registry.served_model import load_served
 from pipelines.reporting.gallery import log_page, write_cases
-from pipelines.reporting.tables import OF_TYPES, Evaluated, score_table, tradeoff_table, write_tables
+from pipelines.reporting.tables import TYPE_METRICS, Evaluated, score_table, tradeoff_table, write_tables
 from pipelines.tracking import runs
 from pipelines.tracking.runs import TrackedRun
 from pipelines.training.normal_scores import normal_scores
@@ -67,7 +67,7 @@ def score_and_report(category: str, params: Params, run: TrackedRun, *, key: str
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, index, scored, root, threshold=threshold, rule=detector.frame.rule)
     track(category, params, run, numbers, key=key, origin=origin)
-    values = {name: found.metrics[name].value for name in OF_TYPES}  # metrics.json has all
+    values = {name: found.metrics[name].value for name in TYPE_METRICS}  # metrics.json has all
     known = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
     return known or f"without {', '.join(values)}: the test images do not allow them"
 

@@ -174,7 +174,7 @@ def test_a_retraining_that_is_ended_ends_its_stages_and_goes_on_later(project: P
     assert "Finished in state Crashed" in said, "Prefect's server was not there to be told"
     assert "ConnectError" not in said
     assert said.endswith("interrupted: the same command resumes where this one stopped\n")
-    assert (project / "models/plates/config.json").is_file(), "the model of before was not put back"
+    assert (project / "models/plates/config.json").is_file(), "the previous model was not restored"
     said = run(
         project, sys.executable, "-m", "pipelines.cli.operations", "retrain", "--category", "plates", "--epochs", "5"
     )

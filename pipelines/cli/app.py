@@ -1,7 +1,7 @@
-"""The command `fastflow`: what people do by hand, one word each. Results on stdout, progress and log on stderr.
+"""The command `fastflow`, one subcommand per task. Results go to stdout, progress and log to stderr.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a server or disk is away, 130 interrupted,
-141 nobody reads stdout any more, 143 terminated.
+Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a server or disk is unavailable,
+130 interrupted, 141 the reader of stdout has ended, 143 terminated.
 """
 
 import os
@@ -15,7 +15,7 @@ from pipelines.cli import models, work
 from pipelines.cli.runner import STATE
 from pipelines.core.terminal import set_up_log
 
-SILENT = {  # as the Makefile does; and MLflow's bars leave their colours behind
+DEFAULT_ENVIRONMENT = {  # as the Makefile does; MLflow's progress bars change the terminal's colours
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
@@ -32,22 +32,24 @@ app = typer.Typer(
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="tracebacks of faults of ours")] = False,
-    project: Annotated[Path | None, typer.Option("--project", "-C", help="its folder; default: this one")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="tracebacks of internal errors")] = False,
+    project: Annotated[
+        Path | None, typer.Option("--project", "-C", help="the project's folder; default: this one")
+    ] = None,
 ) -> None:
     """Finds defects in photographs of parts, learnt from good parts alone."""
     STATE["debug"] = debug
     set_up_log(sys.stderr)  # stdout belongs to the results
     if project:
         os.chdir(project)
-    for name, value in SILENT.items():
+    for name, value in DEFAULT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # DVC's own default is a folder that others on this machine may write to
     os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/site-cache").resolve()))
 
 
-work.add_to(app)
-models.add_to(app)
+work.add_commands(app)
+models.add_commands(app)
 
 
 def main() -> None:

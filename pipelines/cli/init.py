@@ -9,11 +9,11 @@ from pipelines.cli.runner import require_project
 
 Range = Annotated[
     tuple[float, float] | None,
-    typer.Option(metavar="LOW HIGH", help="numbers that are black and white, of files deeper than 8 bits"),
+    typer.Option(metavar="LOW HIGH", help="values that are black and white, in files of more than 8 bits"),
 ]
-Page = Annotated[int | None, typer.Option(min=1, help="of files of several pages the one that counts, from 1")]
+Page = Annotated[int | None, typer.Option(min=1, help="the page to read of files with several, from 1")]
 Values = Annotated[
-    list[str] | None, typer.Option(metavar="VALUE", help="label number, grey level or '#rrggbb' that is defect")
+    list[str] | None, typer.Option(metavar="VALUE", help="label number, grey level or '#rrggbb' that marks a defect")
 ]
 
 
@@ -37,19 +37,19 @@ def init(
     masks_inverted: Annotated[bool, typer.Option("--masks-inverted", help="masks mark what is good")] = False,
     mask_values: Values = None,
     ignore_value: Annotated[
-        str | None, typer.Option(help="such a value that is kept out of the evaluation, often 255")
+        str | None, typer.Option(help="mask value to leave out of the evaluation, often 255")
     ] = None,
     value_range: Range = None,
     page: Page = None,
-    test_fraction: Annotated[float, typer.Option(help="of the good images, set apart where none are")] = 0.2,
-    yes: Annotated[bool, typer.Option("--yes", help="take all as the table shows it, doubts too")] = False,
-    again: Annotated[bool, typer.Option("--again", help="read the folder anew, in the place of what is there")] = False,
-    weights: Annotated[str | None, typer.Option(help="imagenet, random, or a file; default: as it is")] = None,
+    test_fraction: Annotated[float, typer.Option(help="of the good images, for the test where none are")] = 0.2,
+    yes: Annotated[bool, typer.Option("--yes", help="accept all as the table shows it, doubts too")] = False,
+    again: Annotated[bool, typer.Option("--again", help="read the folder again, replace the copy")] = False,
+    weights: Annotated[str | None, typer.Option(help="imagenet, random, or a file; default: unchanged")] = None,
 ) -> None:
     """Make a folder of your own photographs a category.
 
-    It is shown first: a table, and a page of pictures. What is in doubt
-    ends with code 3, and the option that settles it. Then all is copied
+    It is shown first: a table, and a page of pictures. A doubt ends with
+    code 3, and names the option that settles it. Then all is copied
     and checked, and params.yaml names it. GLOB options may be repeated.
 
     \b

@@ -10,23 +10,23 @@ from pipelines.cli.runner import every_category, require_project
 from pipelines.cli.work import Category
 from pipelines.core.percent import rate_of
 
-MODEL = "a category, an export's folder, or models:/fastflow-bottle@champion"
-Model = Annotated[str, typer.Option("--model", help=MODEL, show_default=False)]
-HELD = "hold the model to the sha256 of its export.json or config.json"
-Sha256 = Annotated[str, typer.Option("--sha256", help=HELD, show_default=False)]
-Threads = Annotated[int | None, typer.Option(help="of the processor; default: all cores")]
+MODEL_HELP = "a category, an export's folder, or models:/fastflow-bottle@champion"
+Model = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False)]
+SHA256_HELP = "open the model only with this sha256 of its export.json or config.json"
+Sha256 = Annotated[str, typer.Option("--sha256", help=SHA256_HELP, show_default=False)]
+Threads = Annotated[int | None, typer.Option(help="CPU threads; default: all cores")]
 
 
 def score(
     images: Annotated[list[str], typer.Argument(help="files, folders, or - for paths on stdin", show_default=False)],
     model: Model,
     to: Annotated[Path | None, typer.Option(help="a .csv or .jsonl file; default: CSV on stdout")] = None,
-    overlays: Annotated[Path | None, typer.Option(help="a folder for pictures with heat")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="images at once")] = None,
+    overlays: Annotated[Path | None, typer.Option(help="a folder for pictures with heat maps")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="images per batch")] = None,
     threads: Threads = None,
     sha256: Sha256 = "",
 ) -> None:
-    """Score photographs. The same command again goes on where it stopped.
+    """Score photographs. The same command again resumes where it stopped.
 
     \b
     fastflow score photographs/ --model bottle --to scores.csv --overlays seen/
@@ -41,13 +41,13 @@ def export(
     category: Category,
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, openvino; default: both")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, int8")] = "fp32",
-    model: Annotated[str | None, typer.Option(help=f"{MODEL}; default: models/<category>")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
     to: Annotated[Path | None, typer.Option(help="default: exports/<category>")] = None,
     sha256: Sha256 = "",
 ) -> None:
     """Write the model for other runtimes.
 
-    It is compared with the checkpoint first; one that scores otherwise is not written.
+    It is compared with the checkpoint first; one that scores differently is not written.
 
     \b
     fastflow export bottle
@@ -63,18 +63,18 @@ def export(
 
 
 def serve(
-    model: Annotated[list[str], typer.Option("--model", help=f"{MODEL}; may be repeated", show_default=False)],
-    host: Annotated[str, typer.Option(help="another one needs FASTFLOW_TOKEN")] = "127.0.0.1",
+    model: Annotated[list[str], typer.Option("--model", help=f"{MODEL_HELP}; may be repeated", show_default=False)],
+    host: Annotated[str, typer.Option(help="address to listen on; others need FASTFLOW_TOKEN")] = "127.0.0.1",
     port: int = 8080,
-    batch_size: Annotated[int, typer.Option(help="images scored at once")] = 8,
-    queue: Annotated[int, typer.Option(help="requests under way")] = 32,
+    batch_size: Annotated[int, typer.Option(help="images per batch, at most")] = 8,
+    queue: Annotated[int, typer.Option(help="requests at once; more are answered 429")] = 32,
     max_bytes: Annotated[int | None, typer.Option(help="of a request's body", show_default=False)] = None,
     max_pixels: Annotated[int | None, typer.Option(help="of an image", show_default=False)] = None,
     seconds: Annotated[float, typer.Option(help="until a request is answered 504")] = 30,
-    watch: Annotated[float, typer.Option(help="seconds between two looks for a new champion")] = 15,
+    watch: Annotated[float, typer.Option(help="seconds between two checks for a new champion")] = 15,
     threads: Threads = None,
     sha256: Annotated[
-        list[str] | None, typer.Option("--sha256", help=f"{HELD}; once for each --model", show_default=False)
+        list[str] | None, typer.Option("--sha256", help=f"{SHA256_HELP}; once for each --model", show_default=False)
     ] = None,
 ) -> None:
     """Score images over HTTP, with a page to drop one on.
@@ -95,7 +95,7 @@ def compare(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"categories: of each the champion and what was trained last; or two models, each {MODEL}",
+            help=f"categories: of each the champion and what was trained last; or two models, each {MODEL_HELP}",
             show_default=False,
         ),
     ] = None,
@@ -114,7 +114,7 @@ def compare(
     require_project(*category or ())
     categories, named = category or [], models or []
     if not categories and set(named) <= set(every_category()):
-        categories, named = named, []  # a model beside itself would say nothing
+        categories, named = named, []  # a comparison of a model with itself says nothing
     from pipelines.core.params import read_params
     from pipelines.promotion.compare import write_comparison
 
@@ -124,11 +124,11 @@ def compare(
 def drift(
     category: Category,
     source: Annotated[str | None, typer.Argument(help="a score file or a folder; default: drift.recent")] = None,
-    model: Annotated[str | None, typer.Option(help=f"{MODEL}; default: models/<category>")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
 ) -> None:
-    """Tell a new camera or light from new defects.
+    """Distinguish a new camera or light from new defects.
 
-    Lays recent photographs beside those of the calibration. Exit code 1: something changed.
+    Compares recent photographs with those of the calibration. Exit code 1: something changed.
 
     \b
     fastflow drift bottle scores.csv
@@ -143,8 +143,8 @@ def drift(
 
 def promote(
     category: Category,
-    version: Annotated[str | None, typer.Option(help="instead of what models/<category> is")] = None,
-    force: Annotated[bool, typer.Option("--force", help="though a rule fails; needs --reason")] = False,
+    version: Annotated[str | None, typer.Option(help="default: the version that models/<category> is")] = None,
+    force: Annotated[bool, typer.Option("--force", help="even if a rule fails; needs --reason")] = False,
     reason: Annotated[str | None, typer.Option(help="why; it is recorded")] = None,
 ) -> None:
     """Ask the gate to make the challenger champion. Exit code 4: refused, the champion stays.
@@ -164,7 +164,7 @@ def promote(
 
 
 def rollback(category: Category) -> None:
-    """Make the champion before the present one champion again. Twice is as before.
+    """Make the previous champion champion again. Twice restores the present one.
 
     \b
     fastflow rollback bottle
@@ -199,5 +199,5 @@ def threshold(
     show_or_change(category, **limits, as_json=json)
 
 
-def add_to(app: typer.Typer) -> None:
-    runner.add_to(app, score, export, serve, compare, drift, promote, rollback, threshold)
+def add_commands(app: typer.Typer) -> None:
+    runner.add_commands(app, score, export, serve, compare, drift, promote, rollback, threshold)

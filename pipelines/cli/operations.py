@@ -1,7 +1,7 @@
-"""What `make`, the flows and other processes of this project start: python -m pipelines.cli.operations up
+"""The commands that `make`, the flows and other processes start: python -m pipelines.cli.operations up
 
-What a person types day by day is the command `fastflow`, in app.py. Exit codes are the same; the log is on stdout, as
-it is what these commands print.
+The command for users is `fastflow`, in app.py. Exit codes are the same; the log goes to stdout, as it is the output of
+these commands.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.callback()
 def options() -> None:
-    runner.STATE["debug"] = True  # their output goes to a log, where a fault of ours must leave its traceback
+    runner.STATE["debug"] = True  # their output goes to a log, which needs the traceback of an internal error
 
 
 def up(prefect_port: int = 4200, mlflow_port: int = 5000) -> None:
@@ -73,7 +73,7 @@ def flow(
     no_promote: Annotated[bool, typer.Option("--no-promote", help="do not ask the gate")] = False,
 ) -> None:
     """Run the Prefect flow that retrains what has changed, with no server at all."""
-    from pipelines.orchestration.flows import retrain_now  # first: Prefect sets no log up where there is one
+    from pipelines.orchestration.flows import retrain_now  # first: Prefect does not set up a log where there is one
 
     runner.with_exit_code(retrain_now)(category, epochs=epochs, force=force, promote=not no_promote)
 
@@ -107,10 +107,10 @@ def convert(model: str, to: Path, sha256: str = "") -> None:
     convert(model, to, sha256=sha256)
 
 
-runner.add_to(app, up, down, status, deploy, ui, schedule, champion, follow, convert)
+runner.add_commands(app, up, down, status, deploy, ui, schedule, champion, follow, convert)
 app.command()(flow)
-PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-app.command(context_settings=PASSED_ON)(runner.with_exit_code(retrain))
+PASS_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+app.command(context_settings=PASS_OPTIONS)(runner.with_exit_code(retrain))
 
 if __name__ == "__main__":
     app(prog_name="python -m pipelines.cli.operations")

@@ -1,4 +1,5 @@
-"""`dvc repro` for a person: what runs and how far it is on stderr; what DVC tells of its own files is left out."""
+"""`dvc repro` with readable output: which stage runs, and its progress, on stderr; DVC's notes on its own files are
+left out."""
 
 import re
 import subprocess
@@ -14,9 +15,9 @@ from pipelines.core.signals import EXIT_CODES, INTERRUPTED_TEXT, forwarding_sign
 from pipelines.core.stage import EXIT_CODE_FILE, FAILED
 from pipelines.core.terminal import escape_controls
 
-RUNS = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
+RUNNING = re.compile(r"Running stage '(\w+)(?:@(.+))?':")
 RESTORED = re.compile(r"Stage '(\w+)(?:@(.+))?' is cached - skipping run, checking out outputs")
-DVCS_OWN = re.compile(
+DVC_NOTES = re.compile(
     r"$|> |Updating lock file|Generating lock file|(Stage )?'.*' didn't change, skipping"
     rf"|Data and pipelines are up to date|{HINTS.pattern}"
 )
@@ -24,53 +25,53 @@ DVCS_OWN = re.compile(
 
 def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool = False) -> int:
     """Brings stages up to date and returns an exit code, that of the stage which failed. A model that DVC removed for
-    a training that then failed is put back."""
+    a training that then failed is restored."""
     for category in categories:
         if process := process_of(category):
             _print(f"error: {category} is being worked on by process {process}; try again when that has ended")
             return FAILED
-    there = [category for category in categories if model_folder(category).exists()]
+    existing = [category for category in categories if model_folder(category).exists()]
     command = [*DVC, "repro", *stages] + ["--force", "--single-item"] * force
     groups: list[int] = []
 
-    def end() -> None:  # DVC waits for its stage, which ends its step; in a group of their own they get it once
+    def end() -> None:  # DVC waits for its stage, which ends its step; their own group gets the signal once
         for group in groups:
             interrupt(group)
 
     with tempfile.TemporaryDirectory() as scratch, forwarding_signals(end) as signals:
-        said = Path(scratch) / "code"
-        environment = stage_environment() | {EXIT_CODE_FILE: str(said)}
+        code_file = Path(scratch) / "code"
+        environment = stage_environment() | {EXIT_CODE_FILE: str(code_file)}
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
         ) as dvc:
             groups.append(dvc.pid)
-            if signals:  # it came before there was whom to tell
+            if signals:  # received before the process started
                 end()
             ran = _follow(dvc, categories)
             code = dvc.wait()
-        failed = int(said.read_text()) if said.is_file() else FAILED
+        failed = int(code_file.read_text()) if code_file.is_file() else FAILED
     if signals:
         _print(INTERRUPTED_TEXT)
     if code or signals:
         for category in categories:
-            if (category in there or ("train", category) in ran) and restore_model(category):
-                _print(f"models/{category} is again the model of before")
+            if (category in existing or ("train", category) in ran) and restore_model(category):
+                _print(f"models/{category} is again the previous model")
         return EXIT_CODES[signals[0]] if signals else failed
     if not ran:
-        _print("nothing had changed: all is up to date")
+        _print("nothing has changed: everything is up to date")
     return 0
 
 
 def _follow(dvc: subprocess.Popen[str], categories: Sequence[str]) -> set[tuple[str, str | None]]:
-    """Tells what DVC says, in our words; returns the stages that did something, and of which category."""
+    """Prints DVC's output in short form; returns the stages that ran or were restored, with their categories."""
     ran = set()
     assert dvc.stdout is not None
     for line in map(str.rstrip, dvc.stdout):
-        if found := RUNS.match(line):
+        if found := RUNNING.match(line):
             _print(f"\n{_heading(found[1], found[2], categories)}")
         elif found := RESTORED.match(line):
-            _print(f"\n{_heading(found[1], found[2], categories)}: known from before, restored")
-        elif not DVCS_OWN.match(line):
+            _print(f"\n{_heading(found[1], found[2], categories)}: restored from cache")
+        elif not DVC_NOTES.match(line):
             _print(line)
         if found:
             ran.add((found[1], found[2]))

@@ -1,7 +1,7 @@
-"""What every command has in common: its failure as one sentence and an exit code.
+"""Common to every command: its failure as one sentence and an exit code.
 
-The function that does a command's work is imported in the command's body: PyTorch, MLflow and DVC take seconds, and
-`fastflow --help` has none to give.
+The function that does a command's work is imported in the command's body: to import PyTorch, MLflow or DVC
+takes seconds, and `fastflow --help` should be quick.
 """
 
 import functools
@@ -20,8 +20,8 @@ P = ParamSpec("P")
 STATE = {"debug": False}
 
 
-def add_to(app: typer.Typer, *commands: Callable[..., None]) -> None:
-    """Each as a command of its name."""
+def add_commands(app: typer.Typer, *commands: Callable[..., None]) -> None:
+    """Adds each as a command of its name."""
     for command in commands:
         app.command()(with_exit_code(command))
 
@@ -38,7 +38,7 @@ def with_exit_code(command: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if STATE["debug"]:
                 raise
-            fault = f"{type(error).__name__}: {error}; this is a fault of ours: --debug says where"
+            fault = f"{type(error).__name__}: {error}; this is an internal error: --debug shows the traceback"
             print(escape_controls(f"error: {fault}"), file=sys.stderr)
             raise typer.Exit(FAILED) from error
         if code:

@@ -13,7 +13,7 @@ from pipelines.core.stage import log
 Categories = Annotated[list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)]
 Category = Annotated[str, typer.Argument(help="a category of params.yaml", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
-Force = Annotated[bool, typer.Option("--force", help="though nothing has changed")]
+Force = Annotated[bool, typer.Option("--force", help="even if nothing has changed")]
 
 
 def demo() -> None:
@@ -42,9 +42,9 @@ def validate(
     folder: Annotated[Path | None, typer.Option(help="or any folder in MVTec AD's layout")] = None,
     json: Json = False,
 ) -> None:
-    """Name what is wrong with a category's files.
+    """List what is wrong with a category's files.
 
-    And how to cure it. Changes nothing.
+    And how to fix it. Changes nothing.
 
     \b
     fastflow validate bottle
@@ -58,15 +58,15 @@ def validate(
     from pipelines.core.params import read_params
     from pipelines.data.validate import validate
 
-    if category and (folder := refused(category)) is None:
+    if category and (folder := refused_folder(category)) is None:
         require_project(category)
         folder = Path(read_params().data.root) / category
     assert folder is not None
     validate(folder, read_params(), as_json=json)
 
 
-def refused(category: str) -> Path | None:
-    """The folder of photographs that `init` copied and did not take into use; None where there is none."""
+def refused_folder(category: str) -> Path | None:
+    """The folder of photographs that `init` copied and then refused; None where there is none."""
     from pipelines.core.paths import OWN
 
     folder = OWN / category
@@ -100,7 +100,9 @@ def evaluate(categories: Categories = None, force: Force = False) -> None:
 
 
 def report(
-    json: Annotated[bool, typer.Option("--json", help="only print what evaluations left, as JSON")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="only print the results of the last evaluations, as JSON")
+    ] = False,
 ) -> None:
     """Bring everything up to date; write report.html.
 
@@ -117,7 +119,7 @@ def report(
 
 
 def bring_up_to_date(*stages: str, force: bool = False) -> None:
-    """As `dvc repro` does: what has not changed is not done again. Ends with the exit code of a stage that fails."""
+    """Runs what has changed, as `dvc repro` does. Ends with the exit code of a stage that fails."""
     from pipelines.cli.repro import reproduce
 
     categories = [stage.partition("@")[2] for stage in stages if "@" in stage]
@@ -152,9 +154,9 @@ def gc(
         list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)
     ] = None,
     keep: Annotated[int, typer.Option(help="newest versions to keep")] = 5,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be deleted")] = False,
 ) -> None:
-    """Delete registered versions that nobody needs.
+    """Delete registered versions that are not needed.
 
     Never champion, previous or challenger.
 
@@ -170,9 +172,9 @@ def gc(
 
 
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="cure what can be cured safely")] = False, json: Json = False
+    fix: Annotated[bool, typer.Option("--fix", help="repair what can be repaired safely")] = False, json: Json = False
 ) -> None:
-    """Look at everything that a run stands on.
+    """Check everything that a run needs.
 
     Versions, parameters, locks, caches, data, models, stores, disk.
 
@@ -201,5 +203,5 @@ def reproduce(category: Category, version: Annotated[str, typer.Argument(help="a
     print(recipe(category, version))
 
 
-def add_to(app: typer.Typer) -> None:
-    runner.add_to(app, demo, init, validate, train, evaluate, report, reproduce, sync, gc, doctor)
+def add_commands(app: typer.Typer) -> None:
+    runner.add_commands(app, demo, init, validate, train, evaluate, report, reproduce, sync, gc, doctor)

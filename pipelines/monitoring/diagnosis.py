@@ -1,4 +1,4 @@
-"""What `doctor` looks at: each check yields what it found, with a remedy, and for safe cures a function that cures."""
+"""The checks of `doctor`: each yields its findings with a remedy, and with a function where a safe repair exists."""
 
 import hashlib
 import importlib.util
@@ -27,11 +27,11 @@ CACHE = Path(".dvc/cache/files/md5")
 RWLOCK = Path(".dvc/tmp/rwlock")
 PACKAGES = ("torch", "timm", "numba", "numpy", "dvc", "mlflow", "prefect", "fastapi", "sqlalchemy")
 _REVISIONS = ("revision", "down_revision")
-LEAST_FREE = 2 * 10**9
+MIN_FREE_BYTES = 2 * 10**9
 
 
 class Remark(NamedTuple):
-    """`level` is ok, warn or fail; `cure` repairs it where that is safe, and is None elsewhere."""
+    """`level` is ok, warn or fail; `cure` repairs it where that is safe, else it is None."""
 
     level: str
     about: str
@@ -63,7 +63,7 @@ def disk(params: Params) -> Iterator[Remark]:
     message = f"{free / 1e9:.1f} GB are free"
     yield (
         Remark("ok", "disk", message)
-        if free > LEAST_FREE
+        if free > MIN_FREE_BYTES
         else Remark("warn", "disk", message, "make room: fastflow gc, dvc gc --workspace")
     )
     site = os.environ.get("DVC_SITE_CACHE_DIR")
@@ -72,11 +72,11 @@ def disk(params: Params) -> Iterator[Remark]:
         yield Remark("warn", "permissions", "DVC's site cache is in a folder that others may write to", cure)
     for folder in (STORE, STATE):
         if folder.is_dir() and folder.stat().st_mode & 0o002:
-            private = _private(folder)
+            private = _remove_write_permission(folder)
             yield Remark("fail", "permissions", f"{folder} can be written by anybody", f"chmod o-w {folder}", private)
 
 
-def _private(folder: Path) -> Callable[[], None]:
+def _remove_write_permission(folder: Path) -> Callable[[], None]:
     return lambda: folder.chmod(folder.stat().st_mode & ~0o002)
 
 
@@ -90,7 +90,7 @@ def weights(params: Params) -> Iterator[Remark]:
 
 
 def locks() -> Iterator[Remark]:
-    """DVC's records of who reads and writes what: those of processes that are gone."""
+    """DVC's records of readers and writers: those of processes that have ended."""
     if not RWLOCK.is_file():
         return
     try:
@@ -149,14 +149,14 @@ def outputs(params: Params) -> Iterator[Remark]:
 
 
 def tracked(params: Params, category: str) -> bool:
-    """Whether DVC knows the category's images: by a .dvc file, or as what one of its stages makes."""
+    """Whether DVC tracks the category's images: by a .dvc file, or as an output of one of its stages."""
     root = Path(params.data.root)
     own = any(Path(f"{place}.dvc").is_file() for place in (root / category, root))
     return own or made_by(category, params) is not None
 
 
 def store() -> Iterator[Remark]:
-    """The MLflow store on this disk, and what waits for a server."""
+    """The MLflow store on this disk, and runs that wait for a server."""
     database = STORE / "mlflow.db"
     if database.is_file():
         try:
@@ -187,7 +187,7 @@ def _schema_heads() -> set[str]:
 
 
 def remnants() -> Iterator[Remark]:
-    """What killed processes left."""
+    """Temporary files that killed processes left."""
     for folder in (Path("models"), Path("reports"), Path("data/prepared"), STATE):
         for path in sorted(folder.rglob(".*.part")):
             cure = (lambda path=path: shutil.rmtree(path)) if path.is_dir() else path.unlink

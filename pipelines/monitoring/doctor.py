@@ -1,4 +1,4 @@
-"""Look at everything that a run stands on: versions, parameters, weights, locks, caches, data, models, stores, disk.
+"""Check everything that a run needs: versions, parameters, weights, locks, caches, data, models, stores, disk.
 
 fastflow doctor            one line a finding, with its remedy; exit code 1 if something is broken
 fastflow doctor --fix      cures what can be cured safely: damaged cache files, remnants, permissions
@@ -34,9 +34,9 @@ def examine() -> Iterator[Remark]:
         diagnosis.outputs(params), diagnosis.remnants(),
     ):  # fmt: skip
         yield from found
-    kept = list(diagnosis.store())
-    yield from kept
-    if all(remark.level != "fail" for remark in kept):
+    store_remarks = list(diagnosis.store())
+    yield from store_remarks
+    if all(remark.level != "fail" for remark in store_remarks):
         yield from registry(params)
 
 
@@ -56,7 +56,7 @@ def remotes() -> Iterator[Remark]:
     elif _dvc("status", "--cloud", "--json", "--quiet").returncode in (0, 1):
         yield Remark("ok", "DVC remote", name)
     else:
-        yield Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; see that it is there")
+        yield Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; check that it is reachable")
 
 
 def registry(params: Params) -> Iterator[Remark]:
@@ -70,9 +70,9 @@ def registry(params: Params) -> Iterator[Remark]:
                 champion = aliases.alias(client, model_name(category), aliases.CHAMPION)
                 folder, known = model_folder(category), aliases.versions(client, model_name(category))
                 here = version_of(known, folder) if folder.is_dir() else None
-                said = f"{category}: " + (f"version {champion} is champion" if champion else "no champion")
-                said += f", {folder} is version {here}" if here else f", {folder} is none of {len(known)} versions"
-                yield Remark("ok", "registry", said)
+                message = f"{category}: " + (f"version {champion} is champion" if champion else "no champion")
+                message += f", {folder} is version {here}" if here else f", {folder} is none of {len(known)} versions"
+                yield Remark("ok", "registry", message)
     except ServerAway as error:
         yield Remark("fail", "registry", str(error), "start the server, or unset MLFLOW_TRACKING_URI")
 

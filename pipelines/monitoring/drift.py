@@ -5,7 +5,7 @@ Run as: fastflow drift bottle scores.csv          a file of fastflow score
         fastflow drift bottle                     what params.yaml names, drift.recent
 
 Writes drift/<category>.html and .json, and a run to MLflow. Exit code 1: something changed. Fewer images than
-drift.least say nothing, with exit code 0.
+drift.least give no verdict, with exit code 0.
 """
 
 import json
@@ -28,7 +28,7 @@ from pipelines.core.training_files import normal_table
 from pipelines.data.appearance import Appearance
 from pipelines.monitoring.drift_page import render
 from pipelines.monitoring.drift_rules import Verdict, judge
-from pipelines.registry.checkpoints import checkpoint_of, who_made
+from pipelines.registry.checkpoints import checkpoint_of, version_for_scores
 from pipelines.registry.detectors import open_detector
 from pipelines.scoring.results_file import ResultsFile
 from pipelines.scoring.rows import Row, read_rows
@@ -36,7 +36,7 @@ from pipelines.scoring.score import BATCH_SIZE, UnreadableImages, image_paths, s
 from pipelines.tracking import runs
 
 FOLDER = Path("drift")
-NEEDED = ("pred_score", *Appearance._fields)
+REQUIRED_COLUMNS = ("pred_score", *Appearance._fields)
 
 
 class Reference(NamedTuple):
@@ -50,25 +50,29 @@ class Reference(NamedTuple):
 
 
 def drift(category: str, params: Params, *, source: str | None = None, model: str | None = None) -> Verdict | None:
-    """The verdict, after its page is written; None where there is nothing recent.
+    """The verdict, after its page is written; None where there are no recent images.
 
     Raises:
-        BadData: a score file that is none, or is of another model; a model from before these figures were kept.
+        BadData: not a score file, or one of another model; a model without these figures, trained by an older version.
         Alarm: something changed; the message says what.
     """
     if source is None and params.drift.recent is None:
         raise ValueError("name photographs or a score file, or write drift.recent into params.yaml")
     expected = source or str(params.drift.recent).format(category=category)
-    if source is None and not any_photograph(Path(expected)):
-        log.info("%s: nothing is in %s, so nothing is recent", category, expected)
+    if source is None and not has_input(Path(expected)):
+        log.info("%s: no recent images: nothing is in %s", category, expected)
         return None
     source, model = expected, model or category
-    then = reference_of(model)
-    recent = recent_scores(source, model, then, last=params.drift.last)
+    reference = reference_of(model)
+    recent = recent_scores(source, model, reference, last=params.drift.last)
     verdict = judge(
-        recent, then.table, threshold=then.threshold, usual_rejects=params.drift.usual_rejects, least=params.drift.least
+        recent,
+        reference.table,
+        threshold=reference.threshold,
+        usual_rejects=params.drift.usual_rejects,
+        least=params.drift.least,
     )
-    log_verdict(category, verdict, recent, then, source=source, usual_rejects=params.drift.usual_rejects)
+    log_verdict(category, verdict, recent, reference, source=source, usual_rejects=params.drift.usual_rejects)
     if verdict.alarm:
         raise Alarm(f"{category}: {verdict.sentence}. See {FOLDER / category}.html")
     log.info("%s: %s. See %s.html", category, verdict.sentence, FOLDER / category)
@@ -76,26 +80,28 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
 
 
 def reference_of(model: str) -> Reference:
-    """What the calibration of a version saw. Raises BadData where it kept too little of it."""
+    """The calibration images of a version. Raises BadData where their figures were not stored."""
     with checkpoint_of(model) as found:
         table = pd.DataFrame(normal_table(found.folder))
         threshold = read_config(found.folder)["threshold"]["image"]
         of = (found.category, found.version, found.weights)
-    if not set(NEEDED) <= set(table.columns):
-        raise BadData(f"{model} was trained before the looks of its images were kept; train it again")
+    if not set(REQUIRED_COLUMNS) <= set(table.columns):
+        raise BadData(
+            f"{model} was trained by an older version, which did not store the appearance of its images; train it again"
+        )
     return Reference(table, float(threshold), *of)
 
 
-def any_photograph(place: Path) -> bool:
+def has_input(place: Path) -> bool:
     """Whether there is a score file, or a folder with an image in it or below."""
     return place.is_file() or bool(image_files(place))
 
 
-def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.DataFrame:
+def recent_scores(source: str, model: str, reference: Reference, *, last: int) -> pd.DataFrame:
     """The `last` rows of a score file, oldest first; or as many photographs, the newest, scored now.
 
     Raises:
-        ValueError: `source` is neither.
+        ValueError: `source` is neither a file nor a folder.
     """
     path = Path(source)
     if path.is_dir():
@@ -108,37 +114,45 @@ def recent_scores(source: str, model: str, then: Reference, *, last: int) -> pd.
                     score_paths(detector, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
                 except UnreadableImages as error:  # the others are scored
                     log.warning("%s", error)
-            return read_scores(file, then)
+            return read_scores(file, reference)
     if not path.is_file():
         raise ValueError(f"{source}: neither a score file nor a folder")
-    return read_scores(path, then).tail(last).reset_index(drop=True)
+    return read_scores(path, reference).tail(last).reset_index(drop=True)
 
 
-def read_scores(path: Path, then: Reference) -> pd.DataFrame:
-    """A file of `fastflow score`. Raises BadData if it is none, or of another model than the reference's."""
+def read_scores(path: Path, reference: Reference) -> pd.DataFrame:
+    """A file of `fastflow score`. Raises BadData if it is not, or of another model than the reference's."""
     table = pd.DataFrame(read_rows(path, more=True).rows, columns=list(Row._fields))
-    known = {then.version, then.weights}
+    known = {reference.version, reference.weights}
     strangers = sorted(name for name in set(map(str, table["model"])) if name.partition(" ")[0] not in known)
     if strangers:
-        anew = f"score the photographs anew: fastflow score FOLDER --model {then.category} --to {path.stem}-new.csv"
+        anew = (
+            f"score the photographs anew: fastflow score FOLDER --model {reference.category} --to {path.stem}-new.csv"
+        )
         with suppress(ServerAway):
-            if len(strangers) == 1 and (version := who_made(then.category, strangers[0])):
+            if len(strangers) == 1 and (version := version_for_scores(reference.category, strangers[0])):
                 anew = f"compare them with that one, --model {version}, or {anew}"
-        raise BadData(f"{path} holds scores of {', '.join(strangers)}, the calibration is {then.version}'s; {anew}")
+        raise BadData(
+            f"{path} holds scores of {', '.join(strangers)}, the calibration is {reference.version}'s; {anew}"
+        )
     return table
 
 
 def log_verdict(
-    category: str, verdict: Verdict, recent: pd.DataFrame, then: Reference, *, source: str, usual_rejects: float
+    category: str, verdict: Verdict, recent: pd.DataFrame, reference: Reference, *, source: str, usual_rejects: float
 ) -> None:
-    """The page, the figures, and a run."""
-    about = {"images from": source, "model": then.version, "usual rejects": f"{usual_rejects:.1%}"} | project_version()
-    page = render(category, verdict, recent, then.table, threshold=then.threshold, about=about)
+    """Writes the page and the figures, and logs a run."""
+    about = {
+        "images from": source,
+        "model": reference.version,
+        "usual rejects": f"{usual_rejects:.1%}",
+    } | project_version()
+    page = render(category, verdict, recent, reference.table, threshold=reference.threshold, about=about)
     write_text(FOLDER / f"{category}.html", page)
     figures = verdict._asdict() | {"shifts": [shift._asdict() for shift in verdict.shifts]}
     write_text(FOLDER / f"{category}.json", json.dumps({"category": category, **figures}, indent=2) + "\n")
     name = f"{category} drift {time.strftime('%Y-%m-%d %H:%M')}"
-    tags = {"category": category, "drift": verdict.kind, "model_version": then.version}
+    tags = {"category": category, "drift": verdict.kind, "model_version": reference.version}
     with runs.new_run(name, tags=tags, live=False) as run:
         numbers = {"recent_images": float(verdict.images), "recent_rejects": float(verdict.rejected)}
         for shift in verdict.shifts:

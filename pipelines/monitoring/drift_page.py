@@ -1,4 +1,4 @@
-"""The page of a drift check: then and now, side by side."""
+"""The page of a drift check: calibration and recent images side by side."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -98,7 +98,7 @@ def score_course(scores: "pd.Series[float]", threshold: float) -> Chart:
 
 
 def sizes(recent: pd.DataFrame, reference: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row a size of the photographs, the most frequent first: how many then and now."""
+    """A row per size of the photographs, the most frequent first: how many of the calibration and recent ones."""
     counted = [table.groupby(["width", "height"]).size() for table in (reference, recent)]
     both = pd.concat(counted, axis=1, keys=["then", "now"]).fillna(0).astype(int)
     both = both.sort_values(["then", "now"], ascending=False).head(6).reset_index()

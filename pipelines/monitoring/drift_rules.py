@@ -17,19 +17,19 @@ from fastflow.metrics.rates import rate_interval
 
 LEVELS = ("brightness", "contrast", "sharpness")
 FIGURES = ["pred_score", "width", "height", *LEVELS]
-ALPHA = 0.001  # of each of the six tests: together they alarm without a reason less than once in 100 times
-SHIFT = 1.0  # robust standard deviations of the reference: a median that moves by less is no alarm, however sure
-OTHER_SIZES = 0.05  # share of images of a size that training did not have
-BINS = 10  # of the population stability index
-ENVELOPE = (0.005, 0.995)  # quantiles of the reference, between which most images should lie
-NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
+ALPHA = 0.001  # significance level of each of the six tests: false alarms together are below 1 in 100
+MIN_SHIFT_SD = 1.0  # of a median, in robust standard deviations of the reference: less is no alarm, however significant
+MAX_OTHER_SIZES_FRACTION = 0.05  # fraction of images of a size that training did not have
+PSI_BINS = 10  # of the population stability index
+ENVELOPE_QUANTILES = (0.005, 0.995)  # quantiles of the reference, between which most images should lie
+NORMAL_IQR_SD = 1.349  # interquartile range of a normal distribution, in standard deviations
 Values = NDArray[np.float64]
 
 
 class Shift(NamedTuple):
-    """One figure, then and now. `ks`: largest distance of the two distribution functions, `p_value` of that distance;
-    `psi`: population stability index over deciles of the reference; `moved`: of the median, in robust standard
-    deviations; `outside`: share of recent images outside `envelope`."""
+    """One figure, of the calibration (then) and now. `ks`: largest distance of the two distribution functions,
+    `p_value` of that distance; `psi`: population stability index over deciles of the reference; `moved`: of the
+    median, in robust standard deviations; `outside`: share of recent images outside `envelope`."""
 
     name: str
     median_then: float
@@ -44,7 +44,7 @@ class Shift(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`kind`: too_few, same, camera, scores or defects; the last three are alarms. `sentence` says it to a person."""
+    """`kind`: too_few, same, camera, scores or defects; the last three are alarms. `sentence` states it as text."""
 
     kind: str
     sentence: str
@@ -61,11 +61,11 @@ class Verdict(NamedTuple):
 def judge(
     recent: pd.DataFrame, reference: pd.DataFrame, *, threshold: float, usual_rejects: float, least: int
 ) -> Verdict:
-    """The verdict on `recent`. `usual_rejects`: the share of rejected parts that needs no explanation; `least`: images
-    below whose number nothing is said.
+    """The verdict on `recent`. `usual_rejects`: the share of rejected parts that needs no explanation; `least`: the
+    number of images below which there is no verdict.
 
-    A new camera or light changes what most images look like; more defects change a few images, and no median. So looks
-    are asked first, then all scores together, and the number of rejects last.
+    A new camera or light changes the appearance of most images; more defects change a few images, and no median. So
+    appearance is tested first, then the distribution of scores, and the number of rejects last.
 
     Raises:
         BadData: a figure or the threshold is not finite: nothing follows from it.
@@ -91,10 +91,10 @@ def _verdict(
 ) -> tuple[str, str]:
     images = len(recent)
     if images < least:
-        return "too_few", f"{images} images are too few to tell; {least} are asked for"
+        return "too_few", f"{images} images are too few to tell; {least} are needed"
     other = other_sizes(recent, reference)
     looks = [f"{s.name} {'rose' if s.moved > 0 else 'fell'}" for s in shifts[1:] if s.changed]
-    if rate_interval(other, images, confidence=1 - 2 * ALPHA)[0] > OTHER_SIZES:
+    if rate_interval(other, images, confidence=1 - 2 * ALPHA)[0] > MAX_OTHER_SIZES_FRACTION:
         looks.append(f"{other} of {images} photographs have a size that training did not have")
     if looks:
         return "camera", f"the camera, the light or the crop changed: {', '.join(looks)}; look there before the parts"
@@ -110,10 +110,10 @@ def _verdict(
 
 
 def shift(name: str, recent: pd.DataFrame, reference: pd.DataFrame) -> Shift:
-    """How far one column moved; `changed` where the distributions differ for sure and the median by `SHIFT`."""
+    """How far one column moved; `changed` where the distributions differ for sure and the median by `MIN_SHIFT_SD`."""
     now, then = (table[name].to_numpy(np.float64) for table in (recent, reference))
     found = stats.ks_2samp(now, then)
-    low, high = (float(value) for value in np.quantile(then, ENVELOPE))
+    low, high = (float(value) for value in np.quantile(then, ENVELOPE_QUANTILES))
     moved = float(np.median(now) - np.median(then)) / spread(then)
     return Shift(
         name=name,
@@ -125,21 +125,23 @@ def shift(name: str, recent: pd.DataFrame, reference: pd.DataFrame) -> Shift:
         ks=float(found.statistic),
         p_value=float(found.pvalue),
         psi=stability_index(now, then),
-        changed=not (found.pvalue >= ALPHA or abs(moved) < SHIFT),
+        changed=not (found.pvalue >= ALPHA or abs(moved) < MIN_SHIFT_SD),
     )
 
 
 def spread(values: Values) -> float:
     """A standard deviation that outliers do not stretch; of values that are all alike, a billionth of them."""
     quarter, three_quarters = np.quantile(values, (0.25, 0.75))
-    return max(float(three_quarters - quarter) / NORMAL_IQR, abs(float(quarter)) * 1e-9, 1e-12)
+    return max(float(three_quarters - quarter) / NORMAL_IQR_SD, abs(float(quarter)) * 1e-9, 1e-12)
 
 
 def stability_index(now: Values, then: Values) -> float:
     """Population stability index: sum of (p - q) ln(p / q) over deciles of `then`. By custom, below 0.1 is the same,
     above 0.25 another population. Half an image is added to each bin, so that an empty one is no infinity."""
-    edges = np.quantile(then, np.linspace(0, 1, BINS + 1)[1:-1])
-    p, q = (np.bincount(np.searchsorted(edges, values, side="right"), minlength=BINS) + 0.5 for values in (now, then))
+    edges = np.quantile(then, np.linspace(0, 1, PSI_BINS + 1)[1:-1])
+    p, q = (
+        np.bincount(np.searchsorted(edges, values, side="right"), minlength=PSI_BINS) + 0.5 for values in (now, then)
+    )
     p, q = p / p.sum(), q / q.sum()
     return float(((p - q) * np.log(p / q)).sum())
 

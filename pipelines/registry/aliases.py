@@ -1,8 +1,8 @@
 """Names, versions and aliases in the model registry, without loading any model: quick enough for a rollback.
 
 One registered model a category, `fastflow-<category>`, one version a training. `champion` is served, `challenger` is
-the newest that was evaluated, `previous` was champion before. The champion's alias always moves after all it needs.
-A version that a rollback took from the line is tagged so, until it is champion again.
+the newest that was evaluated, `previous` was champion before. The champion's alias always moves last.
+A version that a rollback withdrew has a tag for it, until it is champion again.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def get_version(client: mlflow.MlflowClient, category: str, version: str) -> Mod
 
 
 def files_of(client: mlflow.MlflowClient, version: ModelVersion) -> str | None:
-    """Where a version's files are; None where they are gone. A store that is away raises."""
+    """Where a version's files are; None where they are missing. Raises where the store is unavailable."""
     source = str(client.get_model_version_download_uri(version.name, version.version))
     return source if mlflow.artifacts.list_artifacts(artifact_uri=source) else None
 
@@ -51,7 +51,7 @@ def run_status(client: mlflow.MlflowClient, version: ModelVersion) -> str:
 def annotate(
     client: mlflow.MlflowClient, category: str, version: str, tags: Mapping[str, str], file: Path, folder: str
 ) -> None:
-    """Writes tags of a version, and the file into that folder of its run's artifacts, where the store has the run."""
+    """Sets tags of a version, and logs the file to that folder of its run's artifacts, where the store has the run."""
     made = get_version(client, category, version)
     for key, value in tags.items():
         client.set_model_version_tag(made.name, made.version, key, value)
@@ -72,7 +72,7 @@ def versions(client: mlflow.MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def alias(client: mlflow.MlflowClient, name: str, which: str) -> str | None:
-    """The version that an alias stands on; None where it does not exist."""
+    """The version that an alias points to; None where it does not exist."""
     try:
         return str(client.get_model_version_by_alias(name, which).version)
     except MlflowException as error:

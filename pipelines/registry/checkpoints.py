@@ -15,7 +15,7 @@ from pipelines.core.paths import model_name
 from pipelines.registry import aliases, store
 from pipelines.registry.aliases import files_of, get_version
 from pipelines.registry.folders import folder_of
-from pipelines.registry.registered import CONTENT, WEIGHTS, Untrusted, verified_checkpoint
+from pipelines.registry.registered import CONTENT, WEIGHTS_TAG, Untrusted, verified_checkpoint
 
 if TYPE_CHECKING:
     from fastflow.trained import TrainedDetector
@@ -24,8 +24,8 @@ _REGISTERED = re.compile(r"models:/fastflow-(?P<category>.+?)(?:@(?P<alias>[^/@]
 
 
 class Named(NamedTuple):
-    """A checkpoint folder, and what its scores are signed with; `weights` is what those of its folder would be,
-    `sha256` what its config.json is known to have."""
+    """A checkpoint folder, and the model's name in score files: `version`, or `weights` where it is opened as a folder;
+    `sha256` is the known hash of its config.json."""
 
     folder: Path
     category: str
@@ -35,7 +35,7 @@ class Named(NamedTuple):
 
     def open(self) -> "TrainedDetector":
         """Raises BadCheckpoint."""
-        from fastflow.trained import TrainedDetector  # PyTorch: not all who name a checkpoint score with it
+        from fastflow.trained import TrainedDetector  # PyTorch: not every caller scores
 
         return TrainedDetector.load(self.folder, category=self.category, version=self.version, sha256=self.sha256)
 
@@ -43,12 +43,12 @@ class Named(NamedTuple):
 @contextmanager
 def checkpoint_of(source: str, *, sha256: str = "") -> Iterator[Named]:
     """The checkpoint of `bottle`, `models/bottle` or another folder, `models:/fastflow-bottle@champion`, or
-    `models:/fastflow-bottle/3`; one of the registry is there until the block ends. `sha256`: of its config.json, where
+    `models:/fastflow-bottle/3`; one of the registry exists until the block ends. `sha256`: of its config.json, where
     that is known.
 
     Raises:
         ValueError: there is no such version, or the name has another form.
-        Untrusted, BadCheckpoint: its files are not those that were written, or known.
+        Untrusted, BadCheckpoint: its files are not those that were written, or differ from the known hash.
         ServerAway: the store does not answer.
     """
     if not source.startswith("models:"):
@@ -71,7 +71,7 @@ def checkpoint_of(source: str, *, sha256: str = "") -> Iterator[Named]:
 
 
 def registered_version(category: str, *, alias: str | None, version: str | None = None) -> str:
-    """The number of a version, by its alias or as it is. Raises ValueError, ServerAway."""
+    """The number of a version, given as such or by its alias. Raises ValueError, ServerAway."""
     if version:
         return version
     client = store.connect()
@@ -83,15 +83,16 @@ def registered_version(category: str, *, alias: str | None, version: str | None 
 
 
 def download(client: mlflow.MlflowClient, version: ModelVersion, folder: Path) -> Path:
-    """A version's model folder, below `folder`; nothing of it is verified yet. Raises Untrusted where it is gone."""
+    """A version's model folder, below `folder`; not verified yet. Raises Untrusted where it is missing."""
     source = files_of(client, version)
     if source is None:
         raise Untrusted(f"{version.name} version {version.version}: its files are gone from the store; restore them")
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder)))
 
 
-def who_made(category: str, signed: str) -> str:
-    """The registered version that signed scores so, by its own name or its weights' hash; empty where there is none.
+def version_for_scores(category: str, signed: str) -> str:
+    """The registered version that a score file's model name means, by its own name or its weights' hash; empty where
+    there is none.
 
     Raises:
         ServerAway: the store does not answer.
@@ -100,5 +101,5 @@ def who_made(category: str, signed: str) -> str:
     client = store.connect()
     with store.answering():
         known = aliases.versions(client, model_name(category))
-    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(WEIGHTS, "")[:12]))
+    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(WEIGHTS_TAG, "")[:12]))
     return next((f"models:/{version.name}/{version.version}" for version in found), "")

@@ -1,4 +1,4 @@
-"""Whatever a person names as a model, ready to score: an export, a checkpoint, a registered version."""
+"""A model by its name, ready to score: an export, a checkpoint, a registered version."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def open_detector(source: str, *, threads: int | None = None, sha256: str = "") 
     processor, for an export; by default all cores. `sha256`: of its export.json or config.json, where that is known.
 
     Raises:
-        BadExport, BadCheckpoint, Untrusted: its files are not those that were written, or known.
+        BadExport, BadCheckpoint, Untrusted: its files are not those that were written, or differ from the known hash.
         ValueError: no such model, or no sha256.
         ServerAway: the registry does not answer.
     """

@@ -1,8 +1,8 @@
-"""Delete registered versions that nobody needs: all but champion, previous, challenger and the newest --keep.
+"""Delete registered versions that are not needed: all but champion, previous, challenger and the newest --keep.
 
 Run as: fastflow gc bottle --keep 5 --dry-run        (without --category: all of params.yaml)
 
-The runs stay, with their figures and pictures; what goes is the version and its weights.
+The runs stay, with their figures and pictures; the version and its weights are deleted.
 """
 
 import mlflow
@@ -15,7 +15,7 @@ from pipelines.core.paths import model_name
 from pipelines.core.stage import log
 from pipelines.registry import aliases, store
 
-DELETING = "model_being_deleted"  # tag of a run: a killed gc is finished by the next one
+DELETING = "model_being_deleted"  # tag of a run: the next gc finishes one that was killed
 KEPT_ALIASES = (aliases.CHAMPION, aliases.PREVIOUS, aliases.CHALLENGER)
 
 
@@ -23,7 +23,7 @@ def gc(category: str, *, keep: int, dry_run: bool) -> int:
     """Returns the bytes freed, or that would be.
 
     Raises:
-        ValueError: fewer than no version are to be kept.
+        ValueError: `keep` is negative.
         ServerAway: the store does not answer.
     """
     if keep < 0:
@@ -44,8 +44,8 @@ def gc(category: str, *, keep: int, dry_run: bool) -> int:
                 log.info("%s version %s: %.1f MB", name, version.version, size / 1e6)
                 if not dry_run:
                     _delete(client, version)
-    fate, rest = "would go" if dry_run else "gone", counted(len(kept - {None}), "version")
-    log.info("%s: %.1f MB %s; %s kept", name, freed / 1e6, fate, rest)
+    outcome, rest = "would be deleted" if dry_run else "deleted", counted(len(kept - {None}), "version")
+    log.info("%s: %.1f MB %s; %s kept", name, freed / 1e6, outcome, rest)
     return freed
 
 

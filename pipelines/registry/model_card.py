@@ -1,4 +1,4 @@
-"""The card of a version, Markdown: what it is for, what it does, what it promises, where it comes from."""
+"""The card of a version, Markdown: use, measured metrics, threshold and its guarantee, images, provenance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,5 +60,5 @@ def metrics_table(numbers: Mapping[str, float], intervals: Mapping[str, Sequence
 
 
 def weights_name(weights: str) -> str:
-    """A file by its name alone: where it lay is nobody's business."""
+    """A file by its name alone: its folder is private."""
     return weights.replace("\\", "/").rpartition("/")[2]

@@ -1,7 +1,7 @@
-"""A registered model's files: written as data alone, and trusted only if they are nothing else.
+"""A registered model's files: written as data alone, and trusted only if they are data alone.
 
 MLflow runs what a model folder names (a loader, a `code` folder, a pickle). Ours names the installed `LOADER` and
-holds JSON and safetensors; whatever differs is refused before anything is imported.
+holds JSON and safetensors; anything else is refused before anything is imported.
 """
 
 import warnings
@@ -26,13 +26,13 @@ SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a 
     outputs=Schema([ColSpec(DataType.double, "pred_score"), ColSpec(DataType.long, "pred_label")]),
 )
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
-WEIGHTS = "sha256.flow.safetensors"  # the tag of a version with its flow's hash
-CONTENT = "model_sha256"  # the tag of a version that says what its files are
+WEIGHTS_TAG = "sha256.flow.safetensors"  # the tag of a version with its flow's hash
+CONTENT = "model_sha256"  # the tag of a version with the hash of its files
 SUFFIXES = {".json", ".safetensors"}
 
 
 class Untrusted(BadData):
-    """A model folder that is not one of ours; nothing of it was run."""
+    """A model folder that this project did not write, or that was changed; no code of it was run."""
 
 
 def write_model(checkpoint: Path, to: Path, *, example: str) -> None:
@@ -50,7 +50,7 @@ def write_model(checkpoint: Path, to: Path, *, example: str) -> None:
 
 
 def trusted_checkpoint(folder: Path) -> Path:
-    """The checkpoint inside a model folder, after seeing that the folder is data alone.
+    """The checkpoint inside a model folder, after a check that the folder is data alone.
 
     Raises:
         Untrusted: it names another loader, code or flavour, leads out of the folder, or holds other kinds of files.

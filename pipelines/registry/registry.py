@@ -1,4 +1,4 @@
-"""Models out of the registry: downloaded, verified, tried."""
+"""Models from the registry: downloaded, verified, tried on their example."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
     """Downloads, verifies and loads a version.
 
     Raises:
-        Untrusted, BadCheckpoint: its files are gone, or not those that were registered.
+        Untrusted, BadCheckpoint: its files are missing, or not those that were registered.
         ValueError: there is no such version.
     """
     made = get_version(client, category, version)
@@ -60,7 +60,7 @@ def number_of(tags: Mapping[str, str], name: str, *, of: str) -> float | None:
 def open_model(folder: Path, *, sha256: str, example_score: float | None) -> TrainedDetector:
     """The model of a downloaded folder, if its content is the one recorded and it predicts as it did when registered.
 
-    `example_score`: what it gave then for its input example; None where that was not recorded.
+    `example_score`: the recorded score of its input example; None where there is none.
 
     Raises:
         Untrusted: not data alone, another content, or another prediction.

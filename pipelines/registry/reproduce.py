@@ -14,11 +14,11 @@ from pipelines.core.params import CATEGORY_NAME
 from pipelines.core.paths import model_name
 from pipelines.core.percent import choosing
 from pipelines.registry import aliases, store
-from pipelines.registry.registered import WEIGHTS
+from pipelines.registry.registered import WEIGHTS_TAG
 
 PARAMS_ARTIFACT = "source/params.yaml"
-WEIGHTS_FILE = "weights_sha256"  # of a file of the backbone's weights; trainings without one do not tell it
-ALLOWED = {  # what a training writes of itself: nothing else that a store holds may reach a shell
+WEIGHTS_FILE = "weights_sha256"  # of a file of the backbone's weights; only trainings with such a file have this tag
+RUN_TAGS = {  # values as a training writes them: no other text of a store may reach a shell
     "category": CATEGORY_NAME,
     "version": "[0-9]+",
     "git_commit": "[0-9a-f]{40}|[0-9a-f]{64}",
@@ -27,46 +27,46 @@ ALLOWED = {  # what a training writes of itself: nothing else that a store holds
     "params_sha256": "[0-9a-f]{64}",
     "data_dvc_md5": r"[0-9a-f]{32}(\.dir)?|unknown",
     "hardware": ".* [1-9][0-9]* threads.*",
-    WEIGHTS: "[0-9a-f]{64}",
+    WEIGHTS_TAG: "[0-9a-f]{64}",
     WEIGHTS_FILE: "[0-9a-f]{64}|none",
 }
-OF_VERSION = {  # and an evaluation, of the model's threshold; versions of before have no rate
+VERSION_TAGS = {  # and an evaluation, about the threshold; older versions have no rate
     "threshold": "-?[0-9.]+(e[+-]?[0-9]+)?|unknown",
     "threshold_method": "[a-z]+|unknown",
     "threshold_rate": "[0-9.]+(e-[0-9]+)?|unknown",
 }
-CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal may obey these
+CONTROL_CHARACTERS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal may act on these
 
 
 def recipe(category: str, version: str) -> str:
     """A script for a shell: run in a fresh clone it ends with the checks of the weights' hash and of the threshold.
 
     Raises:
-        ValueError: no such version, its run is not in this store, or what the store tells of it cannot be followed.
+        ValueError: no such version, its run is not in this store, or its tags or parameters are not usable.
         ServerAway: the store does not answer.
     """
     client = store.connect()
     with store.answering():
         made = aliases.get_version(client, category, version)
-        tags, params = _training(str(made.run_id))
-    own = {name: made.tags.get(name, "unknown") for name in (WEIGHTS, *OF_VERSION)}
+        tags, params = _run_facts(str(made.run_id))
+    own = {name: made.tags.get(name, "unknown") for name in (WEIGHTS_TAG, *VERSION_TAGS)}
     return script(category, str(made.version), tags | own, params)
 
 
 def script(category: str, version: str, tags: Mapping[str, str], params: str) -> str:
-    """The commands. `tags` are those of the training's run, as a version's may come from a later evaluation of it; of
-    the weights and the threshold, those of the version.
+    """The commands. `tags` are those of the training's run, as a version's may be of a later evaluation; those of the
+    weights and the threshold are the version's.
 
     Raises:
-        ValueError: tags or parameters are not such as a training writes.
+        ValueError: tags or parameters do not have the form that a training writes.
     """
     name = f"{model_name(category)} version {version}"
-    facts = dict.fromkeys((*ALLOWED, *OF_VERSION), "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
+    facts = dict.fromkeys((*RUN_TAGS, *VERSION_TAGS), "unknown") | {WEIGHTS_FILE: "none"} | dict(tags)
     facts |= {"category": category, "version": version}
-    for what, allowed in (ALLOWED | OF_VERSION).items():
+    for what, allowed in (RUN_TAGS | VERSION_TAGS).items():
         if not re.fullmatch(allowed, facts[what]):
             raise ValueError(f"{name} cannot be made again: its {what} is {facts[what]!r}, which is not {allowed!r}")
-    if CONTROL.search(params):
+    if CONTROL_CHARACTERS.search(params):
         raise ValueError(f"{name} cannot be made again: its {PARAMS_ARTIFACT} holds control characters")
     commit, hardware = facts["git_commit"], re.sub(r"[^\w ,./+-]", "?", facts["hardware"], flags=re.ASCII)
     clean = facts["git_dirty"] == "false"
@@ -91,7 +91,7 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
         f"export OMP_NUM_THREADS={re.findall('([0-9]+) threads', hardware)[0]}  # made on: {hardware}",
         f"dvc repro prepare@{category}",
         f"dvc repro --single-item --force train@{category}",
-        f"echo '{facts[WEIGHTS]}  models/{category}/flow.safetensors' | sha256sum --check",
+        f"echo '{facts[WEIGHTS_TAG]}  models/{category}/flow.safetensors' | sha256sum --check",
         *_threshold(category, facts, params),
         ")",
     ]
@@ -99,8 +99,8 @@ def script(category: str, version: str, tags: Mapping[str, str], params: str) ->
 
 
 def _threshold(category: str, facts: Mapping[str, str], params: str) -> list[str]:
-    """What gives the model the version's threshold, where `fastflow threshold` chose it, and a check of it."""
-    value, method, rate = (facts[name] for name in OF_VERSION)
+    """Commands that choose the version's threshold again, where `fastflow threshold` chose it, and a check of it."""
+    value, method, rate = (facts[name] for name in VERSION_TAGS)
     if value == "unknown":
         return []
     chosen = []
@@ -117,7 +117,7 @@ def _threshold(category: str, facts: Mapping[str, str], params: str) -> list[str
     return [*chosen, f'python -c "{check}" || {{ echo "it was {value}: fastflow threshold {category}"; exit 1; }} >&2']
 
 
-def _training(run_id: str) -> tuple[dict[str, str], str]:
+def _run_facts(run_id: str) -> tuple[dict[str, str], str]:
     """The tags and the params.yaml of a training's run."""
     try:
         run = mlflow.get_run(run_id)

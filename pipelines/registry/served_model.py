@@ -19,12 +19,12 @@ from fastflow.detector import Detector, require_finite_scores
 from fastflow.frame import Framed, read_framed
 from fastflow.trained import TrainedDetector
 
-SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it to "true" where a server asks for strangers
-LONGEST_PATH = 255  # a longer name is no file: asking for it would be an error on some systems
+IN_SERVER = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow sets it to "true" in a scoring server
+MAX_PATH_CHARACTERS = 255  # a longer text is no file name: a look-up would fail on some systems
 
 
 class ServedModel:
-    """What `mlflow.pyfunc.load_model` answers with, wrapped."""
+    """The model inside what `mlflow.pyfunc.load_model` returns."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -49,7 +49,7 @@ class ServedModel:
 
 
 def _source(value: object) -> Path | io.BytesIO:
-    """Where the image file is: its bytes, a file, or what base64 stands for if it is longer than any path."""
+    """The image file: a path, or a stream of its bytes, given as such or in base64."""
     match value:
         case bytes():
             return Sent(value)
@@ -63,7 +63,7 @@ def _source(value: object) -> Path | io.BytesIO:
 
 
 def _as_file(pixels: NDArray[np.uint8]) -> io.BytesIO:
-    """Lossless, so that arrays go the same way, with the same resizing, as files do."""
+    """As a PNG, lossless, so that arrays are resized as files are."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"an image array is uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
     file = Sent()
@@ -74,8 +74,8 @@ def _as_file(pixels: NDArray[np.uint8]) -> io.BytesIO:
 
 def _of_text(value: str) -> Path | io.BytesIO:
     try:
-        here = os.environ.get(SERVING) != "true"  # a stranger has no business with this disk
-        if here and len(value) <= LONGEST_PATH and Path(value).is_file():
+        here = os.environ.get(IN_SERVER) != "true"  # a client must not read files of the server
+        if here and len(value) <= MAX_PATH_CHARACTERS and Path(value).is_file():
             return Path(value)
         return Sent(base64.b64decode(value, validate=True))
     except (OSError, ValueError) as error:  # binascii.Error is a ValueError

@@ -47,7 +47,7 @@ def connect() -> mlflow.MlflowClient:
                 client.create_experiment(
                     EXPERIMENT, artifact_location=place, tags={comparison_view.TAG: comparison_view.SAVED}
                 )
-            elif comparison_view.TAG not in experiment.tags:  # a store from before there was one; a person's own stays
+            elif comparison_view.TAG not in experiment.tags:  # an older store; a view of the user's own stays
                 client.set_experiment_tag(experiment.experiment_id, comparison_view.TAG, comparison_view.SAVED)
             client.search_registered_models(max_results=1)  # the registry's tables, too
         except MlflowException as error:
@@ -60,13 +60,11 @@ def connect() -> mlflow.MlflowClient:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Turns what MLflow raises in mid-work into one sentence. Raises ServerAway."""
+    """Turns MLflow's errors inside the block into ServerAway."""
     try:
         yield
     except MlflowException as error:
-        raise ServerAway(
-            f"the MLflow store did not do what was asked ({error.error_code}); see that it runs"
-        ) from error
+        raise ServerAway(f"the MLflow store failed ({error.error_code}); check that it runs") from error
 
 
 def experiment_id(client: mlflow.MlflowClient) -> str:
@@ -76,7 +74,7 @@ def experiment_id(client: mlflow.MlflowClient) -> str:
 
 
 def find_run(client: mlflow.MlflowClient, key: str) -> Run | None:
-    """The run of that key; None where this store does not hold it: made elsewhere, or deleted."""
+    """The run with that key; None where this store does not have it: made on another store, or deleted."""
     found = client.search_runs([experiment_id(client)], filter_string=f"tags.{KEY} = '{key}'", max_results=1)
     return found[0] if found else None
 

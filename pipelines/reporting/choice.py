@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-GROUP_SIZE, PER_TYPE, STRIP = 6, 3, 8  # images of a group, of each defect type, in the strip of good ones
+GROUP_SIZE, SHOWN_PER_TYPE, GOOD_SHOWN = 6, 3, 8  # images: of a group, of each defect type, of good ones
 SEED = 0
 
 
@@ -29,12 +29,12 @@ def choose_cases(scores: pd.DataFrame, *, threshold: float) -> dict[str, list[in
     left = table[defective & ~table.index.isin(seen)]
     groups["defect_types"] = pd.Index(list(_spread(left)))
     good = np.sort(table.index[~defective].to_numpy())
-    groups["good"] = pd.Index(np.sort(np.random.default_rng(SEED).permutation(good)[:STRIP]))
+    groups["good"] = pd.Index(np.sort(np.random.default_rng(SEED).permutation(good)[:GOOD_SHOWN]))
     return {name: [int(row) for row in rows] for name, rows in groups.items()}
 
 
 def _spread(table: pd.DataFrame) -> Iterator[int]:
     """Of each defect type, lowest score to highest."""
     for _, rows in table.groupby("defect_type", sort=True):
-        places = np.linspace(0, len(rows) - 1, min(PER_TYPE, len(rows)))
+        places = np.linspace(0, len(rows) - 1, min(SHOWN_PER_TYPE, len(rows)))
         yield from (int(rows.index[round(place)]) for place in places)

@@ -1,4 +1,4 @@
-"""What people see of an evaluation: chosen images with their heat, and its page and charts for MLflow."""
+"""The pictures of an evaluation: chosen images with their heat; and its page and charts for MLflow."""
 
 import shutil
 import tempfile
@@ -61,7 +61,7 @@ def write_cases(
 
 def log_page(category: str, run: TrackedRun) -> None:
     """The category's page, which MLflow shows as it is, and its charts as pictures; from its report's folder."""
-    result = replace(read_result(report_folder(category)), gate={})  # it is asked after the evaluation
+    result = replace(read_result(report_folder(category)), gate={})  # the gate runs after the evaluation
     page = render([result], title=f"FastFlow: {category}", subtitle="one evaluation", about=project_version())
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

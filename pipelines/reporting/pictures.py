@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 COLOUR_MAP = "inferno"  # lightness rises evenly: readable with any colour vision, and in grey on paper
-STRONGEST = 0.9  # opacity of the highest scores: the part still shines through
-TRUTH = (64, 208, 255)  # blue and amber are told apart with any colour vision; both have a dark edge
-PREDICTED = (255, 176, 0)
-DARK = (10, 10, 14)
-FINE = 1024  # contours are drawn on a grid of about this size and averaged: antialiased
-LARGEST = 320  # longest side of a stored picture, pixels
-QUALITY = 82
+MAX_OPACITY = 0.9  # of the highest scores: the part still shows through
+TRUTH_COLOUR = (64, 208, 255)  # blue and amber differ with any colour vision; both have a dark edge
+PREDICTED_COLOUR = (255, 176, 0)
+EDGE_COLOUR = (10, 10, 14)
+CONTOUR_GRID_PIXELS = 1024  # grid that contours are drawn on, then averaged: antialiased
+MAX_SIDE_PIXELS = 320  # longest side of a stored picture
+WEBP_QUALITY = 82
 
 Pixels = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -72,7 +72,7 @@ def heat_colours(anomaly_map: Map, *, low: float, threshold: float) -> Pixels:
     """
     position = heat_position(anomaly_map, low=low, threshold=threshold)
     colours = np.asarray(colormaps[COLOUR_MAP](position, bytes=True))
-    opacity = STRONGEST * np.minimum(position / 0.75, 1) ** 1.5
+    opacity = MAX_OPACITY * np.minimum(position / 0.75, 1) ** 1.5
     colours[..., 3] = np.rint(255 * opacity)
     return colours
 
@@ -88,8 +88,8 @@ def triplet(image: Pixels, anomaly_map: Map, gt_mask: Mask, *, low: float, thres
     shapes = image.shape[:2], anomaly_map.shape, gt_mask.shape
     assert len(set(shapes)) == 1, shapes
     heat = blend(image, heat_colours(anomaly_map, low=low, threshold=threshold))
-    outlined = draw_contour(image, anomaly_map > threshold, colour=PREDICTED)
-    outlined = draw_contour(outlined, gt_mask, colour=TRUTH)
+    outlined = draw_contour(image, anomaly_map > threshold, colour=PREDICTED_COLOUR)
+    outlined = draw_contour(outlined, gt_mask, colour=TRUTH_COLOUR)
     return Triplet(*(Image.fromarray(picture) for picture in (image, heat, outlined)))
 
 
@@ -102,13 +102,13 @@ def draw_contour(image: Pixels, mask: Mask, *, colour: tuple[int, int, int]) -> 
         return image
     height, width = mask.shape
     grey = Image.fromarray(mask.astype(np.uint8) * 255)
-    scale = max(1, round(FINE / max(mask.shape)))
+    scale = max(1, round(CONTOUR_GRID_PIXELS / max(mask.shape)))
     fine = grey.resize((width * scale, height * scale), Image.Resampling.BILINEAR)
     edge = _edge(np.asarray(fine) > 127)
     unit = max(mask.shape) * scale / 256
     dark = _coverage(_thicken(edge, round(1.5 * unit)), scale)
     line = _coverage(_thicken(edge, round(0.75 * unit)), scale)
-    picture = image * (1 - 0.75 * dark) + np.array(DARK) * 0.75 * dark
+    picture = image * (1 - 0.75 * dark) + np.array(EDGE_COLOUR) * 0.75 * dark
     return np.rint(picture * (1 - line) + np.array(colour) * line).astype(np.uint8)
 
 
@@ -168,8 +168,8 @@ def _write_case(folder: Path, number: int, case: Case, *, low: float, threshold:
 
 
 def small_webp(picture: Image.Image) -> bytes:
-    """The picture as it is stored, its longest side `LARGEST` pixels at most."""
-    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    """The picture as it is stored, its longest side `MAX_SIDE_PIXELS` pixels at most."""
+    picture.thumbnail((MAX_SIDE_PIXELS, MAX_SIDE_PIXELS), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    picture.save(file, "WEBP", quality=QUALITY, method=4)
+    picture.save(file, "WEBP", quality=WEBP_QUALITY, method=4)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""The table of results that the last evaluations left, and where the report is."""
+"""The table of results of the last evaluations, and where the report is."""
 
 import json
 
@@ -13,7 +13,7 @@ SHOWN = (*METRICS, "false_rejects", "num_good", "misses", "num_defective", "num_
 
 
 def table(categories: list[str]) -> pd.DataFrame:
-    """One row a category, in order, and the mean of several; a metric that is undefined or not there is empty."""
+    """One row per category, in order, and the mean of several; an undefined or missing metric is empty."""
     rows = {category: read_metrics(category) for category in categories}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(SHOWN)).astype(float)
     if len(categories) == 1:

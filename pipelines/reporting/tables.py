@@ -1,4 +1,4 @@
-"""The tables that an evaluation leaves for DVC, MLflow and the report, in reports/<category>/.
+"""The tables that an evaluation writes for DVC, MLflow and the report, into reports/<category>/.
 
 metrics.json      every metric and count, at the frozen threshold where one is needed; null where undefined, and why
 intervals.json    95 % limits: bootstrap for metrics, exact binomial ones for the two rates
@@ -28,9 +28,9 @@ from fastflow.metrics.value import Value
 from fastflow.threshold import threshold_for
 
 RATES = (0.005, 0.01, 0.02, 0.05)  # of good images rejected, in the trade-off
-OF_TYPES = ("image_auroc", "pixel_auroc", "aupro")  # metrics of each defect type
-OF_RATES = {"false_reject_rate": "good", "miss_rate": "defective"}
-PLURALS = {"false_reject": "false_rejects", "miss": "misses"}
+TYPE_METRICS = ("image_auroc", "pixel_auroc", "aupro")  # metrics of each defect type
+RATE_CLASSES = {"false_reject_rate": "good", "miss_rate": "defective"}
+COUNT_NAMES = {"false_reject": "false_rejects", "miss": "misses"}
 
 
 class Evaluated(NamedTuple):
@@ -67,7 +67,7 @@ def write_tables(
     numbers = {name: value.value for name, value in found.metrics.items()} | counts | dict(facts)
     numbers |= {"threshold": threshold["image"]}
     reasons = {name: value.reason for name, value in found.metrics.items() if value.value is None}
-    reasons |= {rate: f"no {images} image" for rate, images in OF_RATES.items() if counts[rate] is None}
+    reasons |= {rate: f"no {images} image" for rate, images in RATE_CLASSES.items() if counts[rate] is None}
     write_text(folder / "metrics.json", _json({"category": category, **numbers, "undefined": reasons}))
     write_text(folder / "intervals.json", _json({**found.intervals, **limits}))
     found.scores.to_csv(folder / "scores.csv", index=False)
@@ -82,10 +82,10 @@ def write_tables(
 
 
 def verdicts(scores: pd.DataFrame) -> tuple[dict[str, float | None], dict[str, Interval]]:
-    """At the frozen threshold: false_rejects (good images above it), misses (defective ones not), their rates, and
-    the rates' 95 % limits; a rate of no image is None."""
+    """At the frozen threshold: false_rejects (good images above it), misses (defective ones not above it), their rates,
+    and the rates' 95 % limits; a rate of no image is None."""
     counted = mistakes(scores["gt_label"], scores["pred_label"])
-    numbers = {PLURALS[name]: wrong for name, (wrong, _) in counted.items()}
+    numbers = {COUNT_NAMES[name]: wrong for name, (wrong, _) in counted.items()}
     limits = {f"{name}_rate": rate_interval(wrong, total) for name, (wrong, total) in counted.items() if total}
     return numbers | error_rates(scores["gt_label"], scores["pred_label"]), limits
 
@@ -104,15 +104,15 @@ def defect_table(found: Evaluated) -> pd.DataFrame:
         scores = found.scores[own]
         missed, total = mistakes(scores["gt_label"], scores["pred_label"])["miss"]
         row = {"defect_type": kind, "images": total} | _counted("miss", missed, total)
-        rows.append(row | {name: values[name].value if name in values else None for name in OF_TYPES})
+        rows.append(row | {name: values[name].value if name in values else None for name in TYPE_METRICS})
     counts = (f"miss_{name}" for name in ("count", "total", "low", "high"))
-    return pd.DataFrame(rows, columns=["defect_type", "images", *counts, *OF_TYPES])
+    return pd.DataFrame(rows, columns=["defect_type", "images", *counts, *TYPE_METRICS])
 
 
 def tradeoff_table(
     normal: NDArray[np.float64], scores: pd.DataFrame, *, bounds: Interval | None, rates: Sequence[float] = RATES
 ) -> pd.DataFrame:
-    """What the threshold for each rate, from the scores of good training images, does to the labelled test images."""
+    """What the threshold for each rate, from the scores of good training images, costs on the labelled test images."""
     rows = []
     for rate in rates:
         threshold = threshold_for(normal, false_reject_rate=rate, bounds=bounds).value

@@ -57,11 +57,11 @@ def test_it_says_what_runs_and_how_far_it_is_and_nothing_of_dvcs_own(project: Pa
     assert (said.returncode, said.stdout) == (0, "")
     assert said.stderr.split("\n") == ["", "train a (1 of 2)", "", "train b (2 of 2)", ""]
     said = fastflow(project, "train")
-    assert said.stderr == "nothing had changed: all is up to date\n"
+    assert said.stderr == "nothing has changed: everything is up to date\n"
     (project / "in/a").write_text("second a\n")
     assert fastflow(project, "train", "a").stderr == "\ntrain a\n"
     (project / "in/a").write_text("first a\n")
-    assert fastflow(project, "train", "a").stderr == "\ntrain a: known from before, restored\n"
+    assert fastflow(project, "train", "a").stderr == "\ntrain a: restored from cache\n"
     assert (project / "models/a/config.json").read_text() == "first a\n"
 
 
@@ -72,7 +72,7 @@ def test_after_a_training_that_failed_the_model_of_before_is_there(project: Path
     said = fastflow(project, "train", "a")
     assert said.returncode == 1
     assert "error: it will not" in said.stderr
-    assert said.stderr.endswith("models/a is again the model of before\n")
+    assert said.stderr.endswith("models/a is again the previous model\n")
     assert (project / "models/a/config.json").read_text() == "first a\n"
     (project / "how").write_text("true\n")
     assert fastflow(project, "train", "a").returncode == 0, "it is still to be trained"
@@ -150,7 +150,7 @@ def test_a_signal_lets_the_step_end_and_gives_the_model_back(
     assert (project / "steps").is_file(), "it was ended within a step"
     assert told.decode().count("stopping after this step") == 1
     assert "the same command resumes where this one stopped" in told.decode()
-    assert told.decode().endswith("models/b is again the model of before\n")
+    assert told.decode().endswith("models/b is again the previous model\n")
     assert (project / "models/b/config.json").read_text() == "first b\n"
     (project / "how").write_text("true\n")
     assert fastflow(project, "train", "b").stderr == "\ntrain b\n"  # no lock was left behind, no word of one

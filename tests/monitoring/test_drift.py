@@ -20,7 +20,7 @@ from pipelines.core.params_edit import write_values
 from pipelines.data.appearance import appearances
 from pipelines.monitoring import drift
 from pipelines.registry import store
-from pipelines.registry.registered import WEIGHTS
+from pipelines.registry.registered import WEIGHTS_TAG
 from tests.conftest import ROOT, SIZE, fastflow, shake, tiny_config, write_plates
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     assert "anew: fastflow score FOLDER --model plates --to other-new.csv" in capsys.readouterr().err
     client = store.connect()
     client.create_registered_model("fastflow-plates")
-    tags = {WEIGHTS: file_sha256(Path("models/other/flow.safetensors"))}
+    tags = {WEIGHTS_TAG: file_sha256(Path("models/other/flow.safetensors"))}
     client.create_model_version("fastflow-plates", str(Path("models/other").resolve()), tags=tags)
     assert run("drift", "plates", "other.csv") == 3
     assert "with that one, --model models:/fastflow-plates/1, or score" in capsys.readouterr().err
@@ -110,7 +110,7 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     set_recent("incoming/{category}")
     Path("incoming/plates").mkdir(parents=True)
     assert run("drift", "plates") == 0  # nothing has come in yet
-    assert "nothing is recent" in capsys.readouterr().err
+    assert "no recent images" in capsys.readouterr().err
 
 
 def test_a_version_knows_the_scores_of_its_folder_and_of_its_exports(plates: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.revision import project_version
-from pipelines.registry.registered import WEIGHTS
+from pipelines.registry.registered import WEIGHTS_TAG
 from pipelines.registry.reproduce import script
 from tests.test_pipeline import run
 
@@ -20,7 +20,7 @@ MADE = {
     "params_sha256": "a" * 64,
     "data_dvc_md5": "b" * 32 + ".dir",
     "hardware": "x86_64, 3 threads, no GPU",
-    WEIGHTS: hashlib.sha256(b"weights\n").hexdigest(),
+    WEIGHTS_TAG: hashlib.sha256(b"weights\n").hexdigest(),
 }
 EVIL = ["$(touch canary)", "`touch canary`", "'; touch canary; '", "\ntouch canary\n", "; touch canary"]
 DVC = """#!/bin/sh

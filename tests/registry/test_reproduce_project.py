@@ -10,7 +10,7 @@ import pytest
 
 from fastflow.sealed import read_config
 from pipelines.registry import aliases, store
-from pipelines.registry.registered import WEIGHTS
+from pipelines.registry.registered import WEIGHTS_TAG
 from pipelines.registry.reproduce import script
 from pipelines.tracking.sync import sync
 from tests.conftest import ROOT, write_plates
@@ -103,7 +103,7 @@ def test_an_old_version_is_made_again_from_its_number(tmp_path: Path, monkeypatc
 def registered() -> dict[str, str]:
     """The weights' hash of each version."""
     found = aliases.versions(store.connect(), "fastflow-plates")
-    return {str(version.version): version.tags[WEIGHTS] for version in found}
+    return {str(version.version): version.tags[WEIGHTS_TAG] for version in found}
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.reporting.choice import GROUP_SIZE, PER_TYPE, STRIP, choose_cases
+from pipelines.reporting.choice import GOOD_SHOWN, GROUP_SIZE, SHOWN_PER_TYPE, choose_cases
 
 
 def scores_of(*, seed: int = 0) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def test_each_defect_type_is_shown_from_lowest_to_highest() -> None:
     for kind, own in rows[rows["gt_label"] == 1].groupby("defect_type"):
         shown = [scores_of()["pred_score"][row] for row in chosen["defect_types"] if row in own.index]
         ordered = own["pred_score"].sort_values()
-        assert len(shown) == min(PER_TYPE, len(own)), kind
+        assert len(shown) == min(SHOWN_PER_TYPE, len(own)), kind
         assert (shown[0], shown[-1]) == (ordered.iloc[0], ordered.iloc[-1])
         assert shown == sorted(shown)
 
@@ -52,7 +52,7 @@ def test_no_image_is_shown_twice_but_for_the_random_good_ones() -> None:
     chosen = choose_cases(scores_of(), threshold=15.5)
     once = [row for name, rows in chosen.items() if name != "good" for row in rows]
     assert len(set(once)) == len(once)
-    assert len(chosen["good"]) == STRIP
+    assert len(chosen["good"]) == GOOD_SHOWN
     assert chosen == choose_cases(scores_of(), threshold=15.5)
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.reporting.pictures import (
-    PREDICTED,
-    TRUTH,
+    PREDICTED_COLOUR,
+    TRUTH_COLOUR,
     Case,
     draw_contour,
     heat_colours,
@@ -86,7 +86,7 @@ def test_scale_without_order_is_refused(low: float, threshold: float) -> None:
 def test_contour_lies_on_the_edge_of_the_mask() -> None:
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
     mask = _square_mask()
-    touched = _touched(image, draw_contour(image, mask, colour=TRUTH))
+    touched = _touched(image, draw_contour(image, mask, colour=TRUTH_COLOUR))
     rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
     # distance of a pixel's centre to the outline of the rectangle, by its definition
     outside = np.hypot(np.maximum(abs(rows - 30) - 10, 0), np.maximum(abs(columns - 34) - 10, 0))
@@ -101,9 +101,9 @@ def test_contour_shows_on_any_part(grey: int) -> None:
     image = np.full((256, 256, 3), grey, np.uint8)
     mask = np.zeros((256, 256), bool)
     mask[100:150, 100:150] = True
-    picture = draw_contour(image, mask, colour=TRUTH)
+    picture = draw_contour(image, mask, colour=TRUTH_COLOUR)
     on_edge = picture[125, 95:105]
-    assert _near(on_edge[None], TRUTH).any()
+    assert _near(on_edge[None], TRUTH_COLOUR).any()
     assert on_edge.max(axis=1).min() < max(1, grey)  # and darker than the part beside it, where that can be
 
 
@@ -111,7 +111,7 @@ def test_single_pixel_defect_is_outlined() -> None:
     mask = np.zeros((SIZE, SIZE), bool)
     mask[10, 50] = True
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
-    row, column = np.argwhere(_touched(image, draw_contour(image, mask, colour=TRUTH))).mean(axis=0)
+    row, column = np.argwhere(_touched(image, draw_contour(image, mask, colour=TRUTH_COLOUR))).mean(axis=0)
     assert (row, column) == (pytest.approx(10, abs=0.6), pytest.approx(50, abs=0.6))
 
 
@@ -122,7 +122,7 @@ def test_truth_and_prediction_have_their_own_lines() -> None:
     anomaly_map = np.zeros((256, 256), np.float32)
     anomaly_map[150:200, 150:200] = 2
     picture = np.asarray(triplet(image, anomaly_map, mask, low=0, threshold=1).contours)
-    truth, predicted = np.argwhere(_near(picture, TRUTH)), np.argwhere(_near(picture, PREDICTED))
+    truth, predicted = np.argwhere(_near(picture, TRUTH_COLOUR)), np.argwhere(_near(picture, PREDICTED_COLOUR))
     assert truth.min() >= 28
     assert truth.max() <= 81
     assert predicted.min() >= 148

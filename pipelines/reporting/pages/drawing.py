@@ -1,4 +1,4 @@
-"""What all charts have in common: their style, axes with fixed margins, and the two forms they are given in.
+"""Common to all charts: their style, axes with fixed margins, and their two formats.
 
 As inline SVG without ids, styles or links, text and axes take the page's colour. Deterministic: the same numbers give
 the same text. Names are plain text, whatever they hold.
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 INK = "#010203"  # stands for the page's text colour
 GOOD, DEFECTIVE = "#3b82c4", "#e2762b"  # told apart with any colour vision, on white and on black
-LONGEST_NAME = 18  # characters of a name that fit beside a chart
+MAX_NAME_CHARACTERS = 18  # of a name beside a chart
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -62,7 +62,7 @@ def new_axes(figure: Figure, *, left: float, bottom: float, right: float, top: f
 def short(name: str) -> str:
     """A name that fits and that XML can hold: controls and lone surrogates are shown as a box."""
     clean = "".join(c if c.isprintable() else "\ufffd" for c in name)
-    return clean if len(clean) <= LONGEST_NAME else clean[: LONGEST_NAME - 1] + "…"
+    return clean if len(clean) <= MAX_NAME_CHARACTERS else clean[: MAX_NAME_CHARACTERS - 1] + "…"
 
 
 def png(chart: Chart) -> bytes:

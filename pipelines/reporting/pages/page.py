@@ -1,4 +1,4 @@
-"""How every page of ours is made: one HTML file that opens from disk, prints, and loads nothing.
+"""Renders every page: one HTML file that opens from disk, prints, and loads nothing.
 
 Every name in it is escaped, and its content security policy allows only its own style, its own script and inlined
 images: a defect type named like a tag shows as text.
@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.reporting.pages.drawing import DEFECTIVE, GOOD
-from pipelines.reporting.pictures import PREDICTED, TRUTH
+from pipelines.reporting.pictures import PREDICTED_COLOUR, TRUTH_COLOUR
 
 TEMPLATES = Path(__file__).parent / "templates"
 LABELS = {"git_dirty": "changed since that commit", "data_dvc_md5": "images, by DVC's hash"}
@@ -36,7 +36,7 @@ def page(template: str, **values: Any) -> str:
     text = environment.get_template(template).render(
         style=style, script=script, policy=policy(style, script), colours=colours(), **values
     )
-    return text.encode(errors="replace").decode()  # a file name that is no text must not stop the page
+    return text.encode(errors="replace").decode()  # a file name that is not UTF-8 must not stop the page
 
 
 def policy(style: str, script: str) -> str:
@@ -49,7 +49,10 @@ def policy(style: str, script: str) -> str:
 
 
 def colours() -> dict[str, str]:
-    css = {name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in (("truth", TRUTH), ("predicted", PREDICTED))}
+    css = {
+        name: "#{:02x}{:02x}{:02x}".format(*rgb)
+        for name, rgb in (("truth", TRUTH_COLOUR), ("predicted", PREDICTED_COLOUR))
+    }
     return css | {"good": GOOD, "defective": DEFECTIVE}
 
 

@@ -16,7 +16,7 @@ from pipelines.reporting.pages.rows import tradeoff_rows, type_rows
 
 CHAMPION = "champion"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
-CHOSEN_ON_TEST = "misses"  # the method of a threshold that labelled test images decided
+METHOD_ON_TEST = "misses"  # the method of a threshold that was chosen on labelled test images
 COMPARED = ("image_auroc", "aupro")  # by the gate, with the champion
 FACTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image", "threshold")
 VERDICTS = {"false_reject": ("false_rejects", "good parts rejected"), "miss": ("misses", "defective parts missed")}
@@ -29,7 +29,7 @@ UNITS = {  # of the anomaly map, by the name of the score
     "nll": "nats per dimension",
     "paper": "minus the exponential of the log-likelihood, from -1 to 0",
 }
-AUPRO_LIMIT = 0.3  # of false positive pixels
+AUPRO_MAX_FPR = 0.3  # of false positive pixels
 
 
 def render(
@@ -70,7 +70,7 @@ def figures(result: CategoryResult) -> dict[str, Chart]:
     if len(curves["pr"]):
         found["pr"] = charts.precision_recall(curves["pr"])
     if len(curves["pro"]):
-        found["pro"] = charts.region_overlap(curves["pro"], limit=AUPRO_LIMIT)
+        found["pro"] = charts.region_overlap(curves["pro"], limit=AUPRO_MAX_FPR)
     if len(curves["training"]):
         found["training"] = charts.training_curve(curves["training"])
     return found
@@ -87,7 +87,7 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "undefined": result.undefined,
         "reasons": reasons(result.undefined),
         "intervals": result.intervals,
-        "flattered": result.about.get("threshold method") == CHOSEN_ON_TEST,
+        "flattered": result.about.get("threshold method") == METHOD_ON_TEST,
         "warning": warning(result.category, result.metrics),
         "extra": {name: value for name, value in result.metrics.items() if name not in SHOWN},
         "about": result.about,

@@ -1,4 +1,4 @@
-"""What an evaluation left of one category, in reports/<category>/, read for its page."""
+"""The result of a category's evaluation, reports/<category>/, read for its page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def read_result(folder: Path) -> CategoryResult:
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         what = f"no key {error}" if isinstance(error, KeyError) else error
-        message = f"{folder}: cannot read what its evaluation left ({what}); run its evaluate stage again"
+        message = f"{folder}: cannot read the result of its evaluation ({what}); run its evaluate stage again"
         raise BadData(message) from error
 
 

@@ -11,7 +11,7 @@ from pipelines.reporting.pages.charts import defect_types
 
 
 def type_rows(scores: pd.DataFrame, defects: pd.DataFrame, *, threshold: float | None) -> list[dict[str, Any]]:
-    """For good images and each defect type: how many, how many of those judged wrongly, how well told from good.
+    """For good images and each defect type: how many, how many of those judged wrongly, how well separated from good.
 
     `defects` has a row a defect type with its pixel metrics, or none.
     """
@@ -37,8 +37,8 @@ def _row(name: str, values: "pd.Series[float]", *, wrong: "pd.Series[bool] | Non
 def tradeoff_rows(
     tradeoff: pd.DataFrame, metrics: Mapping[str, float | None], limits: Mapping[str, Sequence[float]]
 ) -> list[dict[str, Any]]:
-    """A row a rate of false rejects aimed at: its threshold, good images rejected and defective ones missed. The one in
-    use is marked; where it was aimed at something else, it is a row of its own, on top."""
+    """A row per target rate of false rejects: its threshold, good images rejected and defective ones missed. The one in
+    use is marked; where it had another target, it is a row of its own, on top."""
     used = metrics.get("threshold")
     rows = [
         {"rate": row["rate"], "threshold": row["threshold"], "in_use": row["threshold"] == used}
