@@ -22,9 +22,9 @@ from pipelines.data.archive import unpack
 from pipelines.data.data_sets import DATA_SETS, DataSet, check_counts
 from pipelines.data.fetch import fetch
 
-STORE = Path(".download")
+ARCHIVES = Path(".download")
 RECORD = "source.json"
-LAYOUT = 1  # to be raised when a data set is arranged in another way
+LAYOUT_VERSION = 1  # increased when a data set is arranged in another way
 
 
 def download(category: str, params: Params) -> None:
@@ -44,13 +44,13 @@ def provide(data_set: DataSet, category: str, source: Source, *, archive: Path |
     if category not in data_set.counts:
         raise ValueError(f"category {category!r} is not in {data_set.title}; allowed: {', '.join(data_set.counts)}")
     log.info("%s", data_set.notice)
-    record = {"data_set": data_set.title, "category": category, "licence": data_set.licence, "layout": LAYOUT}
+    record = {"data_set": data_set.title, "category": category, "licence": data_set.licence, "layout": LAYOUT_VERSION}
     record |= {"notice": data_set.notice, "archive_sha256": source.sha256}
-    STORE.mkdir(parents=True, exist_ok=True)
-    with locked(STORE / f"{target.parent.name}-{target.name}.lock"):
+    ARCHIVES.mkdir(parents=True, exist_ok=True)
+    with locked(ARCHIVES / f"{target.parent.name}-{target.name}.lock"):
         recover(target)
         if is_whole(target, record):
-            log.info("%s is here already, and whole", target)
+            log.info("%s is here already, and complete", target)
         else:
             _provide(data_set, category, source, archive=archive, target=target, record=record)
 
@@ -68,8 +68,8 @@ def _provide(
         check_counts(folder, data_set.counts[category])
         files = hashes(folder)
         (folder / RECORD).write_text(json.dumps(record | {"files": files}, indent=2) + "\n")
-        refuse_strangers(target, {**(read_record(target) or {"files": {}})["files"], **files})
-        place(folder, target)
+        refuse_foreign_files(target, {**(read_record(target) or {"files": {}})["files"], **files})
+        move_into_place(folder, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     log.info("%s: %s images", target, sum(data_set.counts[category][:3]))
@@ -89,7 +89,7 @@ def is_whole(target: Path, record: dict[str, object]) -> bool:
     if known is None:
         log.info("%s is damaged; %s is compared with the archive", target / RECORD, target)
         return False
-    refuse_strangers(target, known["files"])
+    refuse_foreign_files(target, known["files"])
     return known == record | {"files": hashes(target)}
 
 
@@ -102,7 +102,7 @@ def read_record(target: Path) -> dict[str, Any] | None:
     return known if isinstance(known, dict) and isinstance(known.get("files"), dict) else None
 
 
-def refuse_strangers(target: Path, known: Iterable[str]) -> None:
+def refuse_foreign_files(target: Path, known: Iterable[str]) -> None:
     """Raises BadData where files are there that were not downloaded; they would be lost."""
     found = (p.relative_to(target).as_posix() for p in target.rglob("*") if not p.is_dir() and p.name != RECORD)
     if strangers := sorted(set(found) - set(known)):
@@ -127,9 +127,9 @@ def verify(archive: Path, sha256: str) -> Path:
 
 def obtain(source: Source, *, title: str) -> Path:
     """The archive in the store, fetched if it is not there or wrong; one process at a time."""
-    target = STORE / f"{source.sha256}.tar"
-    STORE.mkdir(parents=True, exist_ok=True)
-    with locked(STORE / f"{source.sha256}.lock"):
+    target = ARCHIVES / f"{source.sha256}.tar"
+    ARCHIVES.mkdir(parents=True, exist_ok=True)
+    with locked(ARCHIVES / f"{source.sha256}.lock"):
         if target.is_file():
             try:
                 return verify(target, source.sha256)
@@ -141,7 +141,7 @@ def obtain(source: Source, *, title: str) -> Path:
 
 
 def recover(target: Path) -> None:
-    """Ends what a killed call began: what `place` put aside comes back, unless the new one is there."""
+    """Cleans up after a killed call: the folder that `move_into_place` renamed comes back, unless replaced."""
     shutil.rmtree(target.with_name(f".{target.name}.part"), ignore_errors=True)
     old = target.with_name(f".{target.name}.old")
     if old.exists() and target.exists():
@@ -150,7 +150,7 @@ def recover(target: Path) -> None:
         old.rename(target)
 
 
-def place(folder: Path, target: Path) -> None:
+def move_into_place(folder: Path, target: Path) -> None:
     """Renames `folder` to `target`; the earlier download there, which is not whole, is replaced."""
     if target.exists():
         old = target.with_name(f".{target.name}.old")

@@ -61,9 +61,9 @@ def init(
     from fastflow.pixels.meaning import PixelRule
     from fastflow.sources import Sources
     from pipelines.data.add_category import init
-    from pipelines.data.layouts.reading import How
+    from pipelines.data.layouts.reading import ReadingOptions
 
     named = (tuple(globs or ()) for globs in (good, test_good, defects, masks, ignore))
     rule = MaskRule(masks_inverted, tuple(mask_values or ()), ignore_value)
-    how = How(Sources(*named), rule, test_fraction, PixelRule(value_range, page))
+    how = ReadingOptions(Sources(*named), rule, test_fraction, PixelRule(value_range, page))
     init(source, name, root=root, how=how, weights=weights, yes=yes, again=again)

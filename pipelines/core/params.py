@@ -40,7 +40,7 @@ class Download(Section):
 
 
 class OwnFolder(Section):
-    """How `fastflow init` reads a person's folder: those of its options that were given."""
+    """How `fastflow init` reads a user's folder: those of its options that were given."""
 
     folder: str
     good: list[str] = []

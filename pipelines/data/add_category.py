@@ -1,9 +1,9 @@
-"""Make a folder of your own images a category: say what it holds, copy it into data/own/<name>, check every file.
+"""Make a folder of your own images a category: show its content, copy it into data/own/<name>, check every file.
 
 fastflow init /photos/bracket --name bracket       params.yaml then names it, and ImageNet weights
 fastflow init mvtec_ad --name bottle               of a public data set, or --name all: fetched by fastflow report
 How folders are read: pipelines/data/layouts. The originals are not touched; images are copied byte for byte, masks
-become PNG of 0 and 255. Exit code 3 where a doubt is left, or something is found that params.yaml (findings) refuses.
+become PNG of 0 and 255. Exit code 3 where a doubt remains, or a finding is refused by params.yaml (findings).
 """
 
 import re
@@ -22,9 +22,9 @@ from pipelines.core.pixel_rule import as_pixels, stated_rule
 from pipelines.core.stage import log
 from pipelines.data.checks.policy import POLICIES, check_and_decide, listing, to_json
 from pipelines.data.data_sets import DATA_SETS
-from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.stored import as_source, how_of, same_place
-from pipelines.data.own_folder import bring
+from pipelines.data.own_folder import import_folder
 
 ALL = "all"  # categories of a public data set
 
@@ -34,19 +34,19 @@ def init(
     name: str,
     *,
     root: Path | None = None,
-    how: How = AS_FOUND,
+    how: ReadingOptions = DEFAULT_OPTIONS,
     weights: str | None = None,
     yes: bool = False,
     again: bool = False,
 ) -> None:
     """Has params.yaml name a category of your own photographs, copied and checked, or one of a public data set.
 
-    `root`: where categories lie, by default data/own. `how`: what a person says of the folder; where nothing is said,
-    it is read as params.yaml (sources) says, which then has it. `weights`: as `take_into_use` says. `yes`: whatever is
-    doubtful is as the table shows it. `again`: the folder is read anew, in the place of what is there.
+    `root`: where categories lie, by default data/own. `how`: options of the reading; without any, the
+    folder is read as params.yaml (sources) states. Those used are written there. `weights`: as for `write_categories`.
+    `yes`: whatever is doubtful is as the table shows it. `again`: the folder is read again, and its copy replaced.
 
     Raises:
-        BadData, ValueError: as `add_category` and `add_public` do; or the fraction is none.
+        BadData, ValueError: as `add_category` and `add_public` do; or the fraction is out of range.
     """
     root = root or OWN
     if not 0 <= how.test_fraction < 1:
@@ -62,9 +62,9 @@ def init(
     folder = root / name
     params = read_params()
     sources, pixels = dict(params.sources), how.pixels if how.pixels != AS_MEANT else stated_rule(params, name)
-    if how._replace(pixels=AS_MEANT) == AS_FOUND and name in sources and same_place(source, sources[name]):
+    if how._replace(pixels=AS_MEANT) == DEFAULT_OPTIONS and name in sources and same_place(source, sources[name]):
         how = how_of(sources[name])
-        log.info("read as params.yaml says, sources.%s", name)
+        log.info("read as params.yaml states, sources.%s", name)
     how = how._replace(pixels=pixels)
     add_category(source, name, root=root, how=how, yes=yes, again=again)
     kept = {key: value.model_dump(exclude_defaults=True) for key, value in sources.items()}
@@ -74,26 +74,32 @@ def init(
     if pixels != stated_rule(params, name):
         every = {**params.pixels, name: as_pixels(pixels)}
         more["pixels"] = {key: value.model_dump(exclude_defaults=True) for key, value in every.items()}
-    take_into_use([name], root=root, weights=weights, more=more)
+    write_categories([name], root=root, weights=weights, more=more)
     untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file() or again)
     log.info("next: fastflow report%s", untracked)
 
 
 def add_category(
-    source: Path, name: str, *, root: Path, how: How = AS_FOUND, yes: bool = False, again: bool = False
+    source: Path,
+    name: str,
+    *,
+    root: Path,
+    how: ReadingOptions = DEFAULT_OPTIONS,
+    yes: bool = False,
+    again: bool = False,
 ) -> None:
-    """Copies and checks; a category that is in its place already is only checked.
+    """Copies and checks a folder; one that is in its place already is only checked.
 
     Raises:
-        BadData: nothing can be made of the folder, a doubt is left, or a finding is refused; a copy that is refused
-            stays, to be cured there.
+        BadData: the folder cannot be read as a category, a doubt remains, or a finding is refused; a refused copy
+            stays, to be corrected there.
     """
     if not re.fullmatch(CATEGORY_NAME, name):
         raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
     target = root / name
     there = source.resolve() == target.resolve()
     if not there:
-        bring(source, target, how, yes=yes, again=again)
+        import_folder(source, target, how, yes=yes, again=again)
     _, decided, _ = check_and_decide(target, read_params().findings, how.pixels)
     everything = STATE / "init" / name / "findings.json"
     write_text(everything, to_json(decided))
@@ -102,7 +108,7 @@ def add_category(
             log.info("%s:\n  %s", policy, listing(decided[policy], all_in=everything.as_posix()))
     if decided["refuse"]:
         raise BadData(
-            f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, told above; cure that there, then: "
+            f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, listed above; correct it there: "
             f"fastflow init {target} --name {name}"
         )
     log.info("%s is fit for use" if there else "added %s", target)
@@ -121,16 +127,16 @@ def add_public(data_set: str, name: str, *, weights: str | None) -> None:
     there = read_params().download
     fetched = list(dict.fromkeys([*(there.categories if there.source == data_set else []), *names]))
     more = {"download.source": data_set, "download.categories": fetched}
-    take_into_use(names, root=Path("data") / data_set, weights=weights, more=more)
+    write_categories(names, root=Path("data") / data_set, weights=weights, more=more)
     log.info("%s", known.notice)
-    log.info("next: fastflow report, which downloads what is not here")
+    log.info("next: fastflow report, which downloads what is missing")
 
 
-def take_into_use(
+def write_categories(
     names: Sequence[str], *, root: Path, weights: str | None, more: Mapping[str, object] = MappingProxyType({})
 ) -> None:
-    """Has params.yaml name the categories, beside others of that root, and the weights: if none are given, they stay as
-    they are, or become ImageNet's where the demo was content with random ones.
+    """Has params.yaml name the categories, beside others of that root, and the weights: if none are given, they stay
+    unchanged, or become ImageNet's where the demo had random ones.
 
     Raises:
         BadParams: the file would not be valid.
@@ -148,5 +154,5 @@ def take_into_use(
     if not others:
         own, first = params.data.root, params.data.categories[0]
         back = f" (back: fastflow init {own}/{first} --name {first})" if Path(own) == OWN else ""
-        log.info("%s is no longer looked at; report.html will be of %s%s", own, root, back)
+        log.info("%s is no longer used; report.html will be of %s%s", own, root, back)
     log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items() if key != "sources"))

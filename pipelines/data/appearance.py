@@ -1,4 +1,4 @@
-"""What a photograph looks like in five numbers, whatever is on it: they tell a new camera or light from new defects."""
+"""The appearance of a photograph in five numbers, which distinguish a new camera or light from new defects."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Appearance(NamedTuple):
 
 
 class Photograph(NamedTuple):
-    """A file in a model's frame, what it looks like, and the hash of its bytes."""
+    """A file in a model's frame, its appearance, and the hash of its bytes."""
 
     framed: Framed
     appearance: Appearance
@@ -35,7 +35,7 @@ class Photograph(NamedTuple):
 
 
 def read_photograph(path: Path, frame: Frame) -> Photograph:
-    """As `fastflow.frame.read_framed`, of the very bytes that are hashed: a camera may write over the file meanwhile.
+    """As `fastflow.frame.read_framed`, of the same bytes that are hashed: a camera may overwrite the file meanwhile.
 
     Raises:
         BadImage, OSError: it cannot be read.

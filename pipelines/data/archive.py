@@ -2,8 +2,8 @@
 
 `tarfile` unpacks, by its data filter. What that filter lets pass is refused here: links within the folder, bombs,
 duplicates, names that another system reads in another way, and headers that fill the memory. Every entry of the
-archive is checked, also those that are not wanted; the first one at fault is named, and what was unpacked so far lies
-where nobody looks for it.
+archive is checked, also those that are not wanted; the first one at fault is named, and what was unpacked so far stays
+in the temporary folder.
 """
 
 import lzma
@@ -20,8 +20,8 @@ from fastflow.errors import BadData
 MAX_ENTRIES = 50_000
 MAX_FILE_BYTES = 500 * 10**6
 MAX_TOTAL_BYTES = 20 * 10**9
-MAX_NAME = 255
-MAX_HEADER = 1 << 16  # bytes of a header that only describes the next entry, and of all that describe the whole archive
+MAX_NAME_CHARACTERS = 255
+MAX_HEADER_BYTES = 1 << 16  # of a header that describes the next entry, and of all that describe the archive
 HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -29,24 +29,24 @@ HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError)  # the last of numbers in headers
+DAMAGE_ERRORS = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError)  # the last of numbers in headers
 
 
 class BadArchive(BadData):
-    """An archive that is damaged, or asks for what no data set needs; the message names the entry."""
+    """An archive that is damaged, or has entries that no data set needs; the message names the entry."""
 
 
 def unpack(archive: Path, into: Path, *, wanted: Iterable[str], on_bytes: Callable[[int], None]) -> None:
     """Unpacks the entries at or below one of the paths `wanted` into the empty folder `into`.
 
-    `on_bytes` is told how many more bytes of the archive were read. Compression is told by content. That the bytes
-    are the right ones is for the archive's sha256 to say: of what compression hides, not all damage is found here.
+    `on_bytes` gets how many more bytes of the archive were read. Compression is detected by content. The caller checks
+    the archive's sha256: not all damage inside compressed data is found here.
 
     Raises:
         BadArchive: damaged; an absolute name, `..`, a link, a device, a sparse file, a duplicate (also one that differs
             in case alone), a file used as a folder; too many, too large or too long names.
     """
-    gate = _Gate(archive.name)
+    checker = _EntryChecker(archive.name)
     prefixes = tuple(wanted)
     try:
         with (
@@ -55,17 +55,17 @@ def unpack(archive: Path, into: Path, *, wanted: Iterable[str], on_bytes: Callab
         ):
             while member := tar.next():
                 tar.members = []  # type: ignore[attr-defined]  # else all headers stay in memory
-                path = gate.check(member)
+                path = checker.check(member)
                 if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
                     tar.extract(member, into, set_attrs=False, filter="data")
     except (RecursionError, MemoryError) as error:
         raise BadArchive(
-            f"{archive.name}: after {gate.last}: headers of nothing but headers, or more than memory holds; "
+            f"{archive.name}: after {checker.last}: headers of nothing but headers, or more than memory holds; "
             "nothing was placed"
         ) from error
     except BadArchive:
         raise
-    except DAMAGED as error:
+    except DAMAGE_ERRORS as error:
         raise BadArchive(f"{archive}: damaged ({error}); download it again") from error
     except OSError as error:
         if type(error) is OSError and error.errno is None:  # bz2 says "Invalid data stream" so
@@ -77,17 +77,17 @@ def _limited(archive: str) -> type[tarfile.TarInfo]:
     """An entry's header that is refused before tarfile reads what is large, or grows with what it says of itself."""
 
     class Limited(tarfile.TarInfo):
-        of_archive = 0
+        global_header_bytes = 0
 
         @classmethod
         def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Limited":
             member = super().frombuf(buf, encoding, errors)
-            if member.type in HEADERS and not 0 <= member.size <= MAX_HEADER:
-                cls.refuse(member, f"is a header of {member.size:,} bytes, more than {MAX_HEADER:,}")
+            if member.type in HEADERS and not 0 <= member.size <= MAX_HEADER_BYTES:
+                cls.refuse(member, f"is a header of {member.size:,} bytes, more than {MAX_HEADER_BYTES:,}")
             if member.type == tarfile.XGLTYPE:
-                cls.of_archive += member.size
-                if cls.of_archive > MAX_HEADER:
-                    cls.refuse(member, f"describes the whole archive in more than {MAX_HEADER:,} bytes")
+                cls.global_header_bytes += member.size
+                if cls.global_header_bytes > MAX_HEADER_BYTES:
+                    cls.refuse(member, f"describes the whole archive in more than {MAX_HEADER_BYTES:,} bytes")
             if member.type == tarfile.GNUTYPE_SPARSE:
                 cls.refuse(member, "is a sparse file")
             return member
@@ -102,8 +102,8 @@ def _limited(archive: str) -> type[tarfile.TarInfo]:
     return Limited
 
 
-class _Gate:
-    """Lets one entry after the other pass, or refuses it by name."""
+class _EntryChecker:
+    """Accepts one entry after the other, or refuses it by name."""
 
     def __init__(self, archive: str) -> None:
         self.archive, self.entries, self.total = archive, 0, 0
@@ -123,7 +123,7 @@ class _Gate:
             "is an absolute path": path.is_absolute() or "\\" in member.name or ":" in member.name,
             "leads out of its folder": ".." in path.parts,
             "has an unprintable or too long name": not member.name.isprintable()
-            or max(map(len, path.parts), default=0) > MAX_NAME,
+            or max(map(len, path.parts), default=0) > MAX_NAME_CHARACTERS,
             "has a size below 0": member.size < 0,
             "is too large": member.size > MAX_FILE_BYTES,
             f"makes the archive larger than {MAX_TOTAL_BYTES:,} bytes": self.total > MAX_TOTAL_BYTES,

@@ -1,7 +1,7 @@
 """Download one file of known sha256 over HTTP: from the first mirror that has it, resuming what an earlier call began.
 
-Bytes go to <target>.part; only a file whose sha256 is right gets the final name. A server's word about ranges and
-lengths is used to save time and never believed: the hash decides.
+Bytes go to <target>.part; only a file whose sha256 is right gets the final name. What a server reports of ranges and
+lengths only saves time: the hash decides.
 """
 
 import os
@@ -20,17 +20,17 @@ from fastflow.files import file_sha256
 from pipelines.core.progress import progress
 from pipelines.core.stage import ServerAway, log
 
-CHUNK = 1 << 18
+CHUNK_BYTES = 1 << 18
 MAX_BYTES = 50 * 10**9
-BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that a moment's patience may cure
+RETRIED_STATUS_CODES = (408, 425, 429, 500, 502, 503, 504)  # worth a retry
 
 
-class Passing(Exception):
-    """One request failed in a way that another may not."""
+class TemporaryFailure(Exception):
+    """A request failed in a way that may be temporary."""
 
 
-class NoAddress(Passing):
-    """The server's name has no address: the network is away, and patience is of less use."""
+class UnknownHost(TemporaryFailure):
+    """The server's name has no address: there is no network, and retries are less useful."""
 
 
 class MirrorFailed(Exception):
@@ -51,8 +51,8 @@ def fetch(
     attempts: int = 5,
     pause: float = 1,
 ) -> None:
-    """Leaves `target`, which messages call `what`, with the given sha256. `attempts` are those in a row that bring no
-    byte, `pause` seconds apart.
+    """Leaves `target`, which messages call `what`, with the given sha256. `attempts`: how many in a row may bring
+    no byte, `pause` seconds apart.
 
     Raises:
         BadData: every mirror gave another file.
@@ -72,32 +72,32 @@ def fetch(
         else:
             part.replace(target)
             return
-    said = "".join(f"\n  {url}: {failure}" for url, failure in failures) or " no mirror is given"
+    reasons = "".join(f"\n  {url}: {failure}" for url, failure in failures) or " no mirror is given"
     kind = BadData if failures and all(failure.wrong for _, failure in failures) else ServerAway
-    raise kind(f"cannot download {what}; give another mirror or a local archive (params.yaml, download):{said}")
+    raise kind(f"cannot download {what}; give another mirror or a local archive (params.yaml, download):{reasons}")
 
 
 def _fetch_from(url: str, part: Path, *, sha256: str, timeout: float, attempts: int, pause: float) -> None:
     """Fills `part` from one mirror, in as many requests as it takes. Raises MirrorFailed."""
-    vain, whole = 0, False
+    failed_attempts, restarted = 0, False
     while True:
         before = _size(part)
         try:
             _request(url, part, timeout=timeout)
-        except Passing as error:
-            vain = 0 if _size(part) > before else vain + 1
-            if vain >= (min(attempts, 2) if isinstance(error, NoAddress) else attempts):
+        except TemporaryFailure as error:
+            failed_attempts = 0 if _size(part) > before else failed_attempts + 1
+            if failed_attempts >= (min(attempts, 2) if isinstance(error, UnknownHost) else attempts):
                 raise MirrorFailed(str(error)) from error
-            log.info("%s; again in %.0f s", error, pause * 2**vain)
-            time.sleep(pause * 2**vain)
+            log.info("%s; again in %.0f s", error, pause * 2**failed_attempts)
+            time.sleep(pause * 2**failed_attempts)
             continue
         found = file_sha256(part) if part.is_file() else "nothing"
         if found == sha256:
             return
         part.unlink(missing_ok=True)
-        if whole or not before:
+        if restarted or not before:
             raise MirrorFailed(f"gave a file of sha256 {found}, expected {sha256}", wrong=True)
-        whole = True  # what was resumed did not fit: once more from the start
+        restarted = True  # the resumed file is wrong: once more from the start
 
 
 def _size(path: Path) -> int:
@@ -105,28 +105,28 @@ def _size(path: Path) -> int:
 
 
 def _request(url: str, part: Path, *, timeout: float) -> None:
-    """One request for what is missing, appended to `part`. Raises Passing where the answer is not whole."""
+    """One request for what is missing, appended to `part`. Raises TemporaryFailure where the answer is not whole."""
     done = _size(part)
     headers = {"User-Agent": "fastflow-factory", "Accept-Encoding": "identity"}
     headers |= {"Range": f"bytes={done}-"} if done else {}
     try:
         with requests.get(url, headers=headers, timeout=timeout, stream=True) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable and done:
-                return  # nothing is missing, says the server: the hash will tell
-            if response.status_code in BUSY:
-                raise Passing(f"the server answered {response.status_code}")
+                return  # nothing is missing, the server reports: the hash decides
+            if response.status_code in RETRIED_STATUS_CODES:
+                raise TemporaryFailure(f"the server answered {response.status_code}")
             if not response.ok:
                 raise MirrorFailed(f"the server answered {response.status_code}")
             start = _start(response, done)
             if start not in (0, done):
                 part.unlink(missing_ok=True)
-                raise Passing(f"the server answered with another range than bytes={done}-; from the start")
+                raise TemporaryFailure(f"the server answered with another range than bytes={done}-; from the start")
             _append(response, part, start)
     except (requests.RequestException, HTTPError) as error:
         reason = getattr(error.args[0], "reason", error) if error.args else error
         if isinstance(reason, NameResolutionError):
-            raise NoAddress(f"{urlsplit(url).hostname} has no address: is there a network?") from error
-        raise Passing(f"no answer, or a part of one ({str(reason).rpartition(': ')[2]})") from error
+            raise UnknownHost(f"{urlsplit(url).hostname} has no address: is there a network?") from error
+        raise TemporaryFailure(f"no answer, or a part of one ({str(reason).rpartition(': ')[2]})") from error
 
 
 def _start(response: requests.Response, done: int) -> int:
@@ -146,7 +146,9 @@ def _append(response: requests.Response, part: Path, start: int) -> None:
     with part.open("r+b" if start else "wb") as file, progress("downloading", total, unit="B", done=start) as advance:
         file.seek(start)
         file.truncate()
-        while chunk := response.raw.read1(CHUNK, decode_content=False):  # what has come is kept, whatever comes then
+        while chunk := response.raw.read1(
+            CHUNK_BYTES, decode_content=False
+        ):  # what was received is kept, whatever follows
             file.write(chunk)
             advance(len(chunk))
             if file.tell() > MAX_BYTES:

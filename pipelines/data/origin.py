@@ -6,8 +6,8 @@ from pipelines.core.params import Params
 from pipelines.core.paths import DEMO
 
 
-def made_by(category: str, params: Params) -> str | None:
-    """The DVC stage that makes a category's images, draw or download; None where they are a person's own."""
+def source_stage(category: str, params: Params) -> str | None:
+    """The DVC stage that makes a category's images, draw or download; None where they are the user's own."""
     root = Path(params.data.root)
     if root == DEMO and category in params.demo.categories:
         return "draw"

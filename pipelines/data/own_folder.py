@@ -1,4 +1,4 @@
-"""A person's own folder into data/own/<name>, in MVTec AD's layout: shown first, doubts settled, then copied whole."""
+"""A user's own folder into data/own/<name>, in MVTec AD's layout: shown first, doubts settled, then copied whole."""
 
 import shutil
 import sys
@@ -14,29 +14,29 @@ from pipelines.core.paths import STATE
 from pipelines.core.progress import progress
 from pipelines.core.stage import log
 from pipelines.data.layouts.contact_sheet import write_sheet
-from pipelines.data.layouts.reading import Doubt, How, Reading
+from pipelines.data.layouts.reading import Doubt, Reading, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
 from pipelines.data.layouts.show import table, write_list
 
 YES = ("y", "yes")
 
 
-def bring(source: Path, target: Path, how: How, *, yes: bool, again: bool) -> None:
-    """Copies what `source` holds to `target`, all of it or nothing; `again`: in the place of what is there.
+def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool, again: bool) -> None:
+    """Copies what `source` holds to `target`, all of it or nothing; `again`: replaces an earlier copy.
 
     Raises:
-        BadData: nothing can be made of the folder, or a doubt is not settled. ValueError: the target exists.
+        BadData: the folder cannot be read as a category, or a doubt is not settled. ValueError: the target exists.
     """
     check_rule(how.rule)
     if target.exists() and not again:
-        raise there_already(target, source)
+        raise already_exists(target, source)
     reading = read_folder(source, how)
     show(reading, source, how, STATE / "init" / target.name)
-    settle(reading.doubts, yes=yes)
+    confirm(reading.doubts, yes=yes)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.parent / f".{target.name}.lock"):  # of two calls the second finds the first one's category
+    with locked(target.parent / f".{target.name}.lock"):  # a second call waits, then finds the category of the first
         if target.exists() and not again:
-            raise there_already(target, source)
+            raise already_exists(target, source)
         staging, old = (target.with_name(f".{target.name}.{end}") for end in ("part", "old"))
         shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
         try:
@@ -51,7 +51,7 @@ def bring(source: Path, target: Path, how: How, *, yes: bool, again: bool) -> No
             shutil.rmtree(old, ignore_errors=True)
 
 
-def show(reading: Reading, source: Path, how: How, folder: Path) -> None:
+def show(reading: Reading, source: Path, how: ReadingOptions, folder: Path) -> None:
     """The table to the log; a contact sheet and a list of all files into `folder`."""
     log.info("%s", table(reading, source))
     sheet, every = folder / "contact_sheet.html", folder / "files.csv"
@@ -62,11 +62,11 @@ def show(reading: Reading, source: Path, how: How, folder: Path) -> None:
     log.info("\nsee it in pictures: %s\nevery file:         %s\n", sheet, every)
 
 
-def settle(doubts: Sequence[Doubt], *, yes: bool) -> None:
-    """Goes on where no doubt stops, where `yes` says so, or where a person at the terminal does.
+def confirm(doubts: Sequence[Doubt], *, yes: bool) -> None:
+    """Returns where no doubt stops, where `yes` is given, or where the user at the terminal confirms.
 
     Raises:
-        BadData: a doubt is left.
+        BadData: a doubt remains.
     """
     left = sum(doubt.stops for doubt in doubts)
     if not left or yes:
@@ -81,7 +81,7 @@ def settle(doubts: Sequence[Doubt], *, yes: bool) -> None:
     )
 
 
-def there_already(target: Path, source: Path) -> ValueError:
+def already_exists(target: Path, source: Path) -> ValueError:
     return ValueError(
         f"{target} exists; to check it again: fastflow init {target} --name {target.name}, with --weights where those "
         f"are to change; to read {source} anew in its place: --again; for other images choose another --name"

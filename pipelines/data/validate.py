@@ -1,4 +1,4 @@
-"""Name everything that is wrong with a category, with its path and remedy. Nothing is changed or written.
+"""List everything that is wrong with a category, with its path and remedy. Nothing is changed or written.
 
 fastflow validate bottle             a category of data.root
 fastflow validate --folder /data/bottle --json  any folder in MVTec AD layout; JSON instead of text

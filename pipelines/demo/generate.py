@@ -26,8 +26,8 @@ PARTS: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "pinion": (partial(gear.draw_gear, radius=gear.PINION_RADIUS), gear.DEFECTS),
 }
 CATEGORIES: tuple[str, ...] = tuple(PARTS)
-VISIBLE = 10.0 / 255.0  # a smaller change of a pixel is lost in the sensor noise
-SMALLEST = 0.0006  # share of the image that a defect must change, or it is drawn elsewhere
+VISIBLE_CHANGE = 10.0 / 255.0  # a smaller change of a pixel is lost in the sensor noise
+MIN_DEFECT_FRACTION = 0.0006  # of the image that a defect must change, else it is drawn again
 
 
 def _photograph(
@@ -55,8 +55,8 @@ def draw_defect(category: str, split: str, index: int, *, seed: int, size: int) 
     for attempt in range(50):
         defect = Defect(split.split("/")[1], stream(seed, category, split, index, "defect", attempt))
         image, noise = _photograph(category, split, index, seed=seed, size=size, defect=defect)
-        changed = np.abs(np.clip(image, 0, 1) - np.clip(before, 0, 1)).max(axis=2) > VISIBLE
-        if changed.sum() >= max(4.0, SMALLEST * size * size):
+        changed = np.abs(np.clip(image, 0, 1) - np.clip(before, 0, 1)).max(axis=2) > VISIBLE_CHANGE
+        if changed.sum() >= max(4.0, MIN_DEFECT_FRACTION * size * size):
             break
     else:
         raise AssertionError(f"{category}/{split} {index}: no visible defect in 50 attempts")

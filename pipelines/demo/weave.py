@@ -18,7 +18,7 @@ from pipelines.demo.canvas import (
 )
 
 DEFECTS = ("hole", "pulled_thread", "stain")
-THREADS = 27.0
+THREADS_PER_SIDE = 27.0
 WARP, WEFT, GAP = colour(0.25, 0.35, 0.52), colour(0.80, 0.77, 0.69), colour(0.07, 0.08, 0.10)
 
 
@@ -35,7 +35,7 @@ class Cloth:
 
 def _cloth(rng: np.random.Generator, side: int) -> Cloth:
     x, y = grid(side)
-    pitch_x, pitch_y = THREADS * (1.0 + rng.normal(0.0, 0.012, 2))
+    pitch_x, pitch_y = THREADS_PER_SIDE * (1.0 + rng.normal(0.0, 0.012, 2))
     skew = rng.normal(0.0, 0.012)
     u = x * pitch_x + rng.uniform(0.0, 3.0) + skew * y * pitch_x
     v = y * pitch_y + rng.uniform(0.0, 3.0) - skew * x * pitch_y

@@ -19,7 +19,7 @@ from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, 
 from pipelines.core.params import Params
 from pipelines.core.paths import STATE, STORE, index_file, model_folder
 from pipelines.core.running import training_now
-from pipelines.data.origin import made_by
+from pipelines.data.origin import source_stage
 from pipelines.tracking import journal
 
 LOCKFILE = Path("requirements.lock")
@@ -152,7 +152,7 @@ def tracked(params: Params, category: str) -> bool:
     """Whether DVC tracks the category's images: by a .dvc file, or as an output of one of its stages."""
     root = Path(params.data.root)
     own = any(Path(f"{place}.dvc").is_file() for place in (root / category, root))
-    return own or made_by(category, params) is not None
+    return own or source_stage(category, params) is not None
 
 
 def store() -> Iterator[Remark]:

@@ -23,12 +23,12 @@ from pipelines.core.training_files import run_key_of
 from pipelines.tracking import journal
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro")
-SECONDS = 2.0  # between two updates
+UPDATE_SECONDS = 2.0  # between two updates
 
 
 class Result(NamedTuple):
-    """What came of a category: trained, restored, up to date or failed; why, where a word is due; the seconds
-    it took, unless it failed."""
+    """The outcome of a category: trained, restored, up to date or failed; the reason of a failure or refusal; the
+    seconds it took, unless it failed."""
 
     category: str
     outcome: str
@@ -44,7 +44,7 @@ class Progress:
         self._artifact: UUID | None = None
 
     def show(self, percent: float, description: str = "", *, at_once: bool = False) -> None:
-        if not at_once and time.monotonic() - self._updated < SECONDS:
+        if not at_once and time.monotonic() - self._updated < UPDATE_SECONDS:
             return
         self._updated = time.monotonic()
         text = description or self.description
@@ -71,7 +71,7 @@ def show_results(results: list[Result], *, report: str) -> None:
     """A table with a row a category, failures on top, and a line for each in words."""
     create_table_artifact(table_of(results), key="results", description=f"Retraining. {report}")
     lines = "\n".join(f"- {summary_of([result])}" for result in results)
-    create_markdown_artifact(lines, key="summary", description="What came of each category")
+    create_markdown_artifact(lines, key="summary", description="Outcome of each category")
 
 
 def show_category(category: str) -> None:

@@ -29,27 +29,32 @@ from pipelines.core.epoch_lines import LINES, read_epoch
 from pipelines.core.params import Params, read_params
 from pipelines.core.paths import CHAMPION_MODEL
 from pipelines.core.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
-from pipelines.data.origin import made_by
+from pipelines.data.origin import source_stage
 from pipelines.orchestration.flow_artifacts import EpochProgress, Result, show_category
-from pipelines.orchestration.machines import done_by_a_worker, git
+from pipelines.orchestration.machines import git, run_on_worker
 from pipelines.promotion.pending import clear_pending, mark_pending
 from pipelines.tracking.runs import PARENT
 
 CATEGORY_STAGES = ("prepare", "train", "evaluate")
-LASTING = (FAILED, USAGE, BAD_DATA, TIMED_OUT)  # exit codes of faults that a retry cannot cure
-BACK_OFF = [5.0, 30.0, 120.0, 600.0]  # seconds before each retry
+PERMANENT_EXIT_CODES = (FAILED, USAGE, BAD_DATA, TIMED_OUT)  # that a retry cannot change
+BACK_OFF_SECONDS = [5.0, 30.0, 120.0, 600.0]  # before each retry
 OUTCOMES = {"ran": "trained", "restored": "restored", "unchanged": "up to date"}
 
 
-def can_pass(task: Any, run: Any, state: Any) -> bool:
-    """A retry is for faults that can pass: a lock, a disk, a server, a kill. Bad data stays bad, and NaN stays NaN."""
+def is_temporary(task: Any, run: Any, state: Any) -> bool:
+    """Whether a failure may be temporary: a lock, a disk, a server, a kill; not bad data or a loss that is NaN."""
     if is_ending():
         return False
     error = state.result(raise_on_failure=False)
-    return not (isinstance(error, StageFailed) and error.exit_code in LASTING)
+    return not (isinstance(error, StageFailed) and error.exit_code in PERMANENT_EXIT_CODES)
 
 
-@task(task_run_name="{stage}", cache_policy=NO_CACHE, retry_delay_seconds=BACK_OFF, retry_condition_fn=can_pass)
+@task(
+    task_run_name="{stage}",
+    cache_policy=NO_CACHE,
+    retry_delay_seconds=BACK_OFF_SECONDS,
+    retry_condition_fn=is_temporary,
+)
 def stage_task(
     stage: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = EMPTY, minutes: float
 ) -> str:
@@ -68,7 +73,7 @@ def stage_task(
 
 @task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
 def gate_task(category: str) -> str:
-    """The gate after an evaluation; a refusal, or a store that is away, keeps the champion and is no failure."""
+    """The gate after an evaluation; a refusal, or an unavailable store, keeps the champion and is no failure."""
     command = [sys.executable, "-m", "pipelines.cli.app", "--debug", "promote", category]
     refused = ""
     try:
@@ -92,14 +97,14 @@ def champion_task(category: str) -> None:
 
 @task(task_run_name="drift@{category}", cache_policy=NO_CACHE)
 def drift_task(category: str) -> None:
-    """Recent photographs beside what the champion was calibrated on."""
+    """Recent photographs compared with the champion's calibration."""
     model = CHAMPION_MODEL.format(category=category)
     command = [sys.executable, "-m", "pipelines.cli.app", "--debug", "drift", category, "--model", model]
     run_command(f"drift@{category}", command, on_line=get_run_logger().info)
 
 
-class Places:
-    """Room for `parallel` categories at once, each with the GPU or the cores that are its own while it is at work."""
+class Slots:
+    """Slots for `parallel` categories at once, each with a GPU or cores of its own while it runs."""
 
     def __init__(self, params: Params) -> None:
         self.count = params.retrain.parallel
@@ -112,17 +117,17 @@ class Places:
             self._free.put({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else threads)
 
     @contextmanager
-    def taken(self) -> Iterator[dict[str, str]]:
-        """Environment of one place, until it is given back."""
-        place = self._free.get()
+    def acquired(self) -> Iterator[dict[str, str]]:
+        """The environment of one slot, until it is released."""
+        slot = self._free.get()
         try:
-            yield place
+            yield slot
         finally:
-            self._free.put(place)
+            self._free.put(slot)
 
 
 def usable_gpus() -> list[str]:
-    """Names of the GPUs that this process may use; asked of the driver: importing PyTorch here would cost seconds."""
+    """Names of the GPUs that this process may use; from the driver: importing PyTorch here would cost seconds."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name for name in visible.split(",") if name]
     try:
@@ -135,8 +140,8 @@ def usable_gpus() -> list[str]:
 def run_stages(
     category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = EMPTY
 ) -> dict[str, str]:
-    """A category's stages in order, each a task; returns what came of each. Raises StageFailed where one fails;
-    a model that DVC removed for its training is then put back."""
+    """A category's stages in order, each a task; returns the outcome of each. Raises StageFailed where one fails;
+    a model that DVC removed for its training is then restored."""
     limits = read_params().retrain
     staged = stage_task.with_options(retries=limits.retries)
     try:
@@ -155,25 +160,23 @@ def run_stages(
         raise
 
 
-@task(task_run_name="{what}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=BACK_OFF)
+@task(task_run_name="{what}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=BACK_OFF_SECONDS)
 def dvc_task(what: str, *arguments: str) -> None:
-    """DVC's remote, asked for what a stage needs or given what it made."""
+    """Pulls from DVC's remote what a stage needs, or pushes what it made."""
     run_command(what, [*DVC, *arguments], on_line=get_run_logger().info)
 
 
 @task(task_run_name="{category}", cache_policy=NO_CACHE)
-def category_task(
-    category: str, *, places: Places, force: bool, promote: bool, environment: Mapping[str, str]
-) -> Result:
+def category_task(category: str, *, slots: Slots, force: bool, promote: bool, environment: Mapping[str, str]) -> Result:
     """prepare, train, evaluate and gate of one category, here or by another machine."""
     start, retrain = time.perf_counter(), read_params().retrain
     on_pool = retrain.where == "pool"
     was_pending = promote and mark_pending(category)
     if on_pool:
         parameters = {"category": category, "commit": git("rev-parse", "HEAD"), "force": force}
-        done_by_a_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
-    with places.taken() as place:
-        outcomes = run_stages(category, force=force and not on_pool, pull=on_pool, environment={**environment, **place})
+        run_on_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
+    with slots.acquired() as slot:
+        outcomes = run_stages(category, force=force and not on_pool, pull=on_pool, environment={**environment, **slot})
         refused = ""
         if was_pending or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
             refused = gate_task(category)
@@ -183,33 +186,33 @@ def category_task(
     return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)
 
 
-def awaited(future: PrefectFuture[Result], among: Collection[PrefectFuture[Result]]) -> Any:
-    """What came of a category, an error too. A signal to end meanwhile ends those at work after their step."""
+def wait_for_result(future: PrefectFuture[Result], among: Collection[PrefectFuture[Result]]) -> Any:
+    """The result of a category, or its error. A signal meanwhile ends the running stages after their step."""
     try:
         return future.result(raise_on_failure=False)
     except BaseException as error:
         if not isinstance(error, Exception):
             end_running()
-            for one in among:  # they speak to Prefect still, which this thread's end would cut off
+            for one in among:  # they still report to Prefect, which this thread's end would cut off
                 one.wait()
         raise
 
 
 def stale_categories(categories: list[str]) -> set[str]:
-    """Those of which DVC finds a stage changed: asked once for all, so that a night without news takes seconds.
+    """Those with a stage that DVC finds changed: one query for all, so that a night without changes takes seconds.
 
-    All of them where DVC cannot tell, as while the stage of a retraining that was killed still ends: each then waits
-    for its turn.
+    All of them where DVC does not answer, as while the stage of a killed retraining still ends: each then waits for
+    its turn.
     """
     stages = {stage: category for category in categories for stage in stages_of(category)}
     try:
         return {stages[stage] for stage in stale_stages(list(stages))}
     except StageFailed as error:
-        get_run_logger().warning("cannot tell what is stale, so each stage is asked: %s", error.reason)
+        get_run_logger().warning("DVC cannot list the stale stages, so each one is checked: %s", error.reason)
         return set(categories)
 
 
 def stages_of(category: str) -> list[str]:
     """A category's DVC stages in order; the demo's own are drawn first, a public data set's are downloaded."""
-    first = made_by(category, read_params())
+    first = source_stage(category, read_params())
     return [f"{stage}@{category}" for stage in ([first] if first else []) + list(CATEGORY_STAGES)]

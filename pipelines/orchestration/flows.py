@@ -35,8 +35,7 @@ from pipelines.core.paths import REPORT
 from pipelines.core.stage import FAILED, Failed
 from pipelines.orchestration.flow_artifacts import Progress, Result, show_results, summary_of
 from pipelines.orchestration.flow_tasks import (
-    Places,
-    awaited,
+    Slots,
     category_task,
     champion_task,
     drift_task,
@@ -44,9 +43,10 @@ from pipelines.orchestration.flow_tasks import (
     run_stages,
     stage_task,
     stale_categories,
+    wait_for_result,
 )
-from pipelines.orchestration.machines import images_file, refuse_changes, refuse_epochs, sign
-from pipelines.orchestration.single_run import close_dead_runs, only_one
+from pipelines.orchestration.machines import images_file, record_worker, refuse_changes, refuse_epochs
+from pipelines.orchestration.single_run import close_dead_runs, single_retraining
 from pipelines.promotion.pending import pending_categories
 from pipelines.tracking import runs
 from pipelines.tracking.runs import PARENT
@@ -57,7 +57,7 @@ Epochs = Annotated[int | None, Field(ge=1)]
 
 
 class RetrainingFailed(Failed):
-    """At least one category failed; the message names each category with what came of it."""
+    """At least one category failed; the message names each category with its outcome."""
 
 
 @flow(name="retrain-all")
@@ -73,7 +73,7 @@ def retrain_all(
         promote: Ask the gate whether each new model may become champion.
     """
     try:
-        with only_one([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
+        with single_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
             close_dead_runs(dead)
             params = read_params()
             chosen = choose_categories(categories, params)
@@ -90,13 +90,13 @@ def retrain_all(
 
 def retrain_now(categories: list[str] | None, *, epochs: int | None, force: bool, promote: bool) -> None:
     """The flow in this process. Raises ValueError where params.yaml has no such category, or what the flow raises."""
-    choose_categories(categories, read_params())  # a slip of the keyboard costs no server start
+    choose_categories(categories, read_params())  # a typing error costs no server start
     retrain_all(categories, epochs, force, promote)
 
 
 @flow(name="retrain")
 def retrain(category: str, epochs: Epochs = None, force: bool = True, promote: bool = True) -> State[Any]:
-    """Retrain one category now, changed or not: somebody asks for it.
+    """Retrain one category now, changed or not, by hand.
 
     Args:
         category: A name listed in params.yaml under data.categories.
@@ -110,7 +110,7 @@ def retrain(category: str, epochs: Epochs = None, force: bool = True, promote: b
 
 @flow(name="retrain-here")
 def retrain_here(category: str, commit: str, force: bool = False, parent: str = "") -> State[Any]:
-    """Train and evaluate one category on this machine of the pool, and push what came of it; see retrain.where.
+    """Train and evaluate one category on this machine of the pool, and push the result; see retrain.where.
 
     Args:
         category: A name listed in params.yaml under data.categories.
@@ -118,7 +118,7 @@ def retrain_here(category: str, commit: str, force: bool = False, parent: str = 
         force: Train even where nothing has changed.
         parent: The MLflow run of the retraining, as FASTFLOW_PARENT_RUN holds it.
     """
-    sign(flow_run.get_id() or "")
+    record_worker(flow_run.get_id() or "")
     images = images_file(read_params().data.root, category)
     if images.is_file():
         dvc_task("images", "pull", images.as_posix())
@@ -164,7 +164,7 @@ def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = 
         try:
             drift_task(category)
         except StageFailed as error:
-            changed += [category] * (error.exit_code == FAILED)  # other codes: it could not be told
+            changed += [category] * (error.exit_code == FAILED)  # other codes: no verdict
             reasons.append(str(error))
     if reasons:
         notify("drift", "; ".join(reasons))
@@ -177,7 +177,7 @@ def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = 
 
 
 def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
-    """All of it, told to MLflow as the runs' parent; returns the summary, or raises RetrainingFailed with it."""
+    """The retraining, logged to MLflow as the runs' parent; returns the summary, or raises RetrainingFailed with it."""
     params, name = read_params(), f"retraining {time.strftime('%Y-%m-%d %H:%M')}"
     with runs.new_run(name, tags={"categories": ", ".join(chosen)}, live=False) as run:
         environment = {PARENT: f"{run.key} {run.name}"}
@@ -201,17 +201,17 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
 def retrain_each(
     categories: list[str], params: Params, *, force: bool, promote: bool, environment: dict[str, str]
 ) -> list[Result]:
-    """Every category that is not up to date, as many at once as `Places` has room for, and what came of each."""
+    """Every category that is not up to date, as many at once as there are `Slots`, and the result of each."""
     todo = set(categories) if force else stale_categories(categories) | (pending_categories() if promote else set())
-    progress, places = Progress("retraining", ", ".join(categories)), Places(params)
-    settings = {"places": places, "force": force, "promote": promote, "environment": environment}
+    progress, slots = Progress("retraining", ", ".join(categories)), Slots(params)
+    settings = {"places": slots, "force": force, "promote": promote, "environment": environment}
     results = []
-    threads = len(todo) if params.retrain.where == "pool" else places.count  # waiting for workers takes no place
+    threads = len(todo) if params.retrain.where == "pool" else slots.count  # waiting for workers takes no slot
     with ThreadPoolTaskRunner[Result](max_workers=max(1, threads)) as runner:
         futures = {c: runner.submit(category_task, {"category": c} | settings) for c in categories if c in todo}
         for category in categories:
             if category in todo:
-                result = awaited(futures[category], futures.values())
+                result = wait_for_result(futures[category], futures.values())
             else:
                 result = Result(category, "up to date", "", 0.0)
             if isinstance(result, BaseException):

@@ -1,8 +1,8 @@
 """Retraining on other machines: each worker has a clone of its own, and shares with the others nothing but git, DVC's
 remote, the MLflow server and the Prefect server.
 
-A worker trains a category and pushes what came of it; the coordinator has DVC restore that, by its hashes, and writes
-dvc.lock. A worker that dies is noticed by its missing heartbeat, and its category given to another.
+A worker trains a category and pushes the result; the coordinator has DVC restore it, by its hashes, and writes
+dvc.lock. A dead worker is detected by its missing heartbeat, and its category given to another.
 """
 
 import os
@@ -23,15 +23,15 @@ from pipelines.core.stage import Failed, log
 from pipelines.orchestration.service_settings import MACHINES
 
 DEPLOYMENT = "retrain-here/pool"
-POLL_SECONDS, CLAIMED_SECONDS = 3.0, 180.0
-MOST_POLLS = 5  # a second, of all runs together
+POLL_SECONDS, CLAIM_TIMEOUT_SECONDS = 3.0, 180.0
+MAX_POLLS_PER_SECOND = 5  # of all runs together
 GIT_SECONDS = 600  # a fetch over a slow line
 _WORKER = "worker:"
 _watched: set[UUID] = set()
 
 
 class NoWorkerFinished(Failed):
-    """No worker finished a category; the message says what each try came to."""
+    """No worker finished a category; the message has the outcome of each attempt."""
 
 
 def own_clone() -> dict[str, str]:
@@ -82,38 +82,38 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def sign(flow_run: str) -> None:
-    """Writes on a run which worker has it."""
+def record_worker(flow_run: str) -> None:
+    """Tags a run with the worker that has it."""
     if name := os.environ.get("PREFECT__WORKER_NAME"):
         with get_client(sync_client=True) as client:
             client.update_flow_run(UUID(flow_run), tags=[f"{_WORKER}{name}"])
 
 
-def done_by_a_worker(parameters: dict[str, Any], *, tries: int) -> str:
-    """Has a worker do it, and another one if that dies; returns what it says.
+def run_on_worker(parameters: dict[str, Any], *, tries: int) -> str:
+    """Has a worker run it, and another one if that dies; returns its message.
 
     Raises:
-        NoWorkerFinished: it failed for a reason that lasts, or `tries` workers died.
+        NoWorkerFinished: it failed for a permanent reason, or `tries` workers died.
     """
-    said = []
+    outcomes = []
     for _ in range(tries):
         run = run_deployment(DEPLOYMENT, parameters=parameters, timeout=0, as_subflow=False)
         assert isinstance(run, FlowRun)
-        state = watched(run.id)
+        state = wait_for_run(run.id)
         message = state.message or state.name or ""
         if state.is_completed():
             return message
-        said.append(f"{state.name}: {message}")
+        outcomes.append(f"{state.name}: {message}")
         if not state.is_crashed():
             break
         log.warning("%s: a worker died (%s); trying another", parameters, message)
-    raise NoWorkerFinished("; ".join(said))
+    raise NoWorkerFinished("; ".join(outcomes))
 
 
-def watched(run_id: UUID) -> Any:
+def wait_for_run(run_id: UUID) -> Any:
     """The final state of a run; one whose worker has died is closed as crashed."""
     claimed = None
-    with _counted(run_id):
+    with _counting(run_id):
         while True:
             with get_client(sync_client=True) as client:
                 run = client.read_flow_run(run_id)
@@ -121,19 +121,21 @@ def watched(run_id: UUID) -> Any:
                 if run.state.is_final():
                     return run.state
                 claimed = (claimed or time.monotonic()) if run.state.is_pending() else None
-                dead = (claimed and time.monotonic() - claimed > CLAIMED_SECONDS) or not worker_lives(client, run)
+                dead = (claimed and time.monotonic() - claimed > CLAIM_TIMEOUT_SECONDS) or not worker_is_alive(
+                    client, run
+                )
                 if dead:
                     client.set_flow_run_state(run_id, Crashed(message="its worker is gone"), force=True)
-            time.sleep(pause(len(_watched)))
+            time.sleep(poll_seconds(len(_watched)))
 
 
-def pause(watched: int) -> float:
+def poll_seconds(num_watched: int) -> float:
     """Seconds between two polls of a run: more where many are watched, so that the server has time for its work."""
-    return max(POLL_SECONDS, watched / MOST_POLLS)
+    return max(POLL_SECONDS, num_watched / MAX_POLLS_PER_SECOND)
 
 
 @contextmanager
-def _counted(run_id: UUID) -> Iterator[None]:
+def _counting(run_id: UUID) -> Iterator[None]:
     _watched.add(run_id)
     try:
         yield
@@ -141,8 +143,8 @@ def _counted(run_id: UUID) -> Iterator[None]:
         _watched.discard(run_id)
 
 
-def worker_lives(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the worker that signed a run still sends heartbeats; true where none has signed it yet."""
+def worker_is_alive(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the worker in a run's tags still sends heartbeats; true where there is none yet."""
     names = [tag.removeprefix(_WORKER) for tag in run.tags if tag.startswith(_WORKER)]
     if not names:
         return True
@@ -151,5 +153,5 @@ def worker_lives(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def images_file(root: str, category: str) -> Path:
-    """What DVC knows a category's images by, where they are tracked."""
+    """The .dvc file of a category's images, where they are tracked."""
     return Path(root) / f"{category}.dvc"

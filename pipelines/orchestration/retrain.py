@@ -1,7 +1,7 @@
 """`make retrain`: the flow of flows.py, with a Ctrl-C, SIGTERM or closed terminal passed on to it alone.
 
 In a session of its own, Prefect's private server and the stages get no signal that went to the whole group: the flow
-ends its stages by itself, after their step, and the server is still there to be told.
+ends its stages by itself, after their step, and the server still runs to record it.
 """
 
 import signal
@@ -23,7 +23,7 @@ def retrain(options: Sequence[str]) -> int:
     command = [sys.executable, "-m", "pipelines.cli.operations", "flow", *options]
     with forwarding_signals(end) as signals, subprocess.Popen(command, start_new_session=True) as flow:
         flows.append(flow)
-        if signals:  # it came before there was whom to tell
+        if signals:  # received before the process started
             end()
         code = flow.wait()
     if signals:

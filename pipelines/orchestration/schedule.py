@@ -19,7 +19,7 @@ def serve_deployments() -> None:
     """Runs until it is ended.
 
     Raises:
-        Failed: there is no server to tell of the deployments.
+        Failed: there is no Prefect server.
     """
     if ENVIRONMENT.is_file():
         os.environ |= read_environment()

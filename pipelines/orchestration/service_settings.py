@@ -1,4 +1,4 @@
-"""What the services of this machine are told: ports, a password, and what keeps strangers out."""
+"""The settings of this machine's services: ports, a password, and what restricts access."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ HOST, POOL, MACHINES = "127.0.0.1", "fastflow", "machines"
 
 
 def settings(prefect_port: int, mlflow_port: int) -> dict[str, str]:
-    """What servers, worker and people's shells have in common. The password is drawn anew at each start."""
+    """The environment of servers, worker and users' shells. The password is new at each start."""
     page = f"http://{HOST}:{prefect_port}"
     login = f"admin:{secrets.token_urlsafe(18)}"
     return {
@@ -52,7 +52,7 @@ def commands(environment: dict[str, str]) -> dict[str, tuple[list[str], int]]:
 
 
 def write_environment(environment: dict[str, str]) -> None:
-    """For shells: `set -a; . .state/services.env`. It holds the password: for its owner's eyes alone."""
+    """For shells: `set -a; . .state/services.env`. It holds the password: readable by its owner alone."""
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items())
     write_bytes(ENVIRONMENT, text.encode(), mode=0o600)
 

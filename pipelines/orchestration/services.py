@@ -35,7 +35,7 @@ STARTING_SECONDS, ENDING_SECONDS = 180, 20
 
 
 class Service(NamedTuple):
-    """A process that `up` started: found again by its number and its moment of birth, as numbers come again."""
+    """A process that `up` started: identified by its pid and start time, as pids are reused."""
 
     name: str
     pid: int
@@ -50,10 +50,10 @@ class Service(NamedTuple):
 
 
 def up(*, prefect_port: int, mlflow_port: int) -> None:
-    """Starts what does not run yet, applies prefect.yaml, and says what to open.
+    """Starts what does not run yet, applies prefect.yaml, and prints what to open.
 
     Raises:
-        Failed: a port is taken by something else, or a service ends at once; its last lines are told.
+        Failed: a port is in use, or a service ends at once; the message has its last lines.
     """
     LOGS.mkdir(mode=0o700, parents=True, exist_ok=True)
     running = {service.name: service for service in recorded() if service.alive()}
@@ -79,15 +79,15 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
 
 def deploy() -> None:
     """Makes the work pools that are not there and applies prefect.yaml, of which what is for other machines only where
-    params.yaml has them train. Raises Failed with what Prefect says."""
+    params.yaml has them train. Raises Failed with Prefect's message."""
     log.info("applying prefect.yaml")
     pools = [POOL, MACHINES] if read_params().retrain.where == "pool" else [POOL]
     for pool in pools:  # one of another type, as for Kubernetes, stays what it is
         if prefect("work-pool", "inspect", pool).returncode:
-            must(prefect("work-pool", "create", pool, "--type", "process"))
+            require_success(prefect("work-pool", "create", pool, "--type", "process"))
     plan = read_yaml(Path("prefect.yaml"))["deployments"]
     names = [deployment["name"] for deployment in plan if deployment["work_pool"]["name"] in pools]
-    must(prefect("deploy", *[word for name in names for word in ("--name", name)]))
+    require_success(prefect("deploy", *[word for name in names for word in ("--name", name)]))
 
 
 def prefect(*command: str) -> subprocess.CompletedProcess[str]:
@@ -101,13 +101,13 @@ def prefect(*command: str) -> subprocess.CompletedProcess[str]:
         raise Failed(f"prefect {' '.join(command)} did not end within {STARTING_SECONDS} s; see {LOGS}/") from error
 
 
-def must(done: subprocess.CompletedProcess[str]) -> None:
+def require_success(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         raise Failed(f"{' '.join(done.args[2:])}: {(done.stdout + done.stderr).strip()[-2000:]}")
 
 
 def down() -> None:
-    """Ends what `up` started, politely, then for good; nothing else."""
+    """Ends what `up` started, by SIGTERM, then by SIGKILL; nothing else."""
     services = [service for service in recorded() if service.alive()]
     for service in reversed(services):  # the worker first: its runs end while the servers still listen
         end(service)
@@ -121,8 +121,8 @@ def end(service: Service) -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if service.alive():
             os.killpg(service.pid, sign)
-        late = time.monotonic() + ENDING_SECONDS
-        while service.alive() and time.monotonic() < late:
+        deadline = time.monotonic() + ENDING_SECONDS
+        while service.alive() and time.monotonic() < deadline:
             time.sleep(0.1)
     log.info("%s: ended", service.name)
 
@@ -167,11 +167,11 @@ def start(name: str, command: list[str], environment: dict[str, str]) -> Service
     """In a session of its own, so that Ctrl-C in this terminal is not for it."""
     Path(".mlflow").mkdir(mode=0o700, exist_ok=True)
     log_file = LOGS / f"{name}.log"
-    log_file.unlink(missing_ok=True)  # a link would lead elsewhere, an older file may be read by others
-    with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as said:
+    log_file.unlink(missing_ok=True)  # a link would lead to another file, and others may read an older one
+    with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             env=os.environ | {k: v for k, v in environment.items() if name != "mlflow" or k != "MLFLOW_TRACKING_URI"},
         )  # fmt: skip
     return Service(name, process.pid, psutil.Process(process.pid).create_time())

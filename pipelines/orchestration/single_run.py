@@ -16,13 +16,13 @@ LOCK = STATE / "retraining.lock"
 
 
 @contextmanager
-def only_one(flow_runs: list[str | None]) -> Iterator[list[str]]:
+def single_retraining(flow_runs: list[str | None]) -> Iterator[list[str]]:
     """For the flow runs of those ids (a run and what it is part of); yields the ids of those that died here.
 
-    The kernel gives the lock back however its holder ends: nobody has to clean up.
+    The kernel releases the lock however its holder ends: no clean-up is needed.
 
     Raises:
-        LockHeld: a retraining is under way; the message names its process.
+        LockHeld: a retraining is already running; the message names its process.
     """
     STATE.mkdir(exist_ok=True)
     ids = " ".join(sorted({run for run in flow_runs if run}))

@@ -18,7 +18,7 @@ from pipelines.core.params import read_params
 from pipelines.core.params_edit import write_values
 from pipelines.data.add_category import add_category, init
 from pipelines.data.data_sets import DATA_SETS
-from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
 from tests.conftest import ROOT, as_shipped, fastflow, hashed_index, write_plates
 
@@ -82,7 +82,7 @@ def test_images_alone_are_all_good(here: Path, caplog: pytest.LogCaptureFixture)
     caplog.set_level("INFO")
     source = by_class(here / "mine") / "good"
     source.rename(here / "flat")
-    add_category(here / "flat", "part", root=Path("data/own"), how=How(test_fraction=0.25))
+    add_category(here / "flat", "part", root=Path("data/own"), how=ReadingOptions(test_fraction=0.25))
     assert counts(Path("data/own/part")) == {("train", "good"): 15, ("test", "good"): 5}
     assert "layout flat" in caplog.text
     assert "no defect" in caplog.text
@@ -93,7 +93,7 @@ def test_images_alone_are_all_good(here: Path, caplog: pytest.LogCaptureFixture)
 
 def test_mvtec_layout_keeps_its_split(here: Path) -> None:
     source = write_plates(here / "mvtec")
-    add_category(source, "part", root=Path("data/own"), how=How(test_fraction=0.5))
+    add_category(source, "part", root=Path("data/own"), how=ReadingOptions(test_fraction=0.5))
     assert hashed_index(Path("data/own/part")).equals(hashed_index(source))
 
 
@@ -107,7 +107,7 @@ def test_the_split_does_not_depend_on_names(here: Path) -> None:
 
 def held_out(source: Path) -> list[Path]:
     """Good images that are held out."""
-    found = read_folder(source, AS_FOUND).items
+    found = read_folder(source, DEFAULT_OPTIONS).items
     return [item.image for item in found if item.split == "test" and item.defect_type == "good"]
 
 
@@ -205,7 +205,7 @@ def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_re
     (source / "good/003.png").write_bytes(b"\x89PNG not really")
     with pytest.raises(
         BadData,
-        match=r"refused for 1 finding, told above; cure that there, then: fastflow init data/own/part --name part$",
+        match=r"refused for 1 finding, listed above; correct it there: fastflow init data/own/part --name part$",
     ) as told:
         init(source, "part")
     assert read_params().data.categories != ["part"]

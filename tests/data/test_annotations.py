@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastflow.arrange import marks_of
 from fastflow.errors import BadData
 from fastflow.marks import MaskRule
-from pipelines.data.layouts.reading import AS_FOUND, Reading
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, Reading
 from pipelines.data.layouts.recognise import read_folder
 from tests.data.folders import SIDE, bad, classes, good, mask_image, names, photograph, save, square, stops, truth
 
@@ -60,7 +60,7 @@ def test_an_export_of_roboflow_is_read_with_its_splits_kinds_and_outlines(tmp_pa
             polygon, rectangle = box(path.stem)
             listed[path.name] = [{"category_id": number + 1, "segmentation": [polygon], "bbox": rectangle}]
         (folder / "_annotations.coco.json").write_text(coco(listed))
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert reading.layout.startswith("Roboflow, ")
     splits = ("train", "valid", "test")
     assert classes(reading, tmp_path) == {
@@ -89,7 +89,7 @@ def test_coco_of_cvat_in_a_folder_beside(tmp_path: Path, form: str) -> None:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations/instances_default.json").write_text(coco(listed))
     save(photograph("new"), tmp_path / "images/new.png")
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert classes(reading, tmp_path) == {
         "good": names("images/", 4) | {"images/new.png"}, "dent+scratch": {"images/d0.png", "images/d1.png"},
     }  # fmt: skip
@@ -123,7 +123,7 @@ def test_labelme_outlines_become_masks(tmp_path: Path) -> None:
         path.with_suffix(".json").write_text(json.dumps(content))
     for path in goods:
         path.with_suffix(".json").write_text(json.dumps({"imagePath": path.name, "shapes": []}))
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert classes(reading, tmp_path) == {"good": names("", 5), "dent": names("", 4, name="d{}.png")}
     assert not stops(reading)
     found = marks(reading)
@@ -140,24 +140,24 @@ def test_json_without_outlines_is_reported(tmp_path: Path) -> None:
     good(tmp_path / "good")
     for path in bad(tmp_path / "scratch"):
         path.with_suffix(".json").write_text("{}")
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert not stops(reading)  # the folders say what is good
     (note,) = reading.doubts
     assert note.text.startswith("3 files of JSON without outlines called as images, not read: scratch/000.json")
     good(tmp_path / "flat")
     for path in (tmp_path / "flat").iterdir():
         path.with_suffix(".xml").write_text("<annotation/>")
-    (doubt,) = stops(read_folder(tmp_path / "flat", AS_FOUND))
+    (doubt,) = stops(read_folder(tmp_path / "flat", DEFAULT_OPTIONS))
     assert doubt.startswith("6 files of XML (Pascal VOC) called as images, not read")
 
 
 def test_damaged_annotations_are_refused(tmp_path: Path) -> None:
     good(tmp_path / "good")
     (tmp_path / "no.json").write_text("[1,2")  # no JSON is no annotation
-    assert not read_folder(tmp_path, AS_FOUND).doubts
+    assert not read_folder(tmp_path, DEFAULT_OPTIONS).doubts
     (tmp_path / "a.json").write_text('{"images": [1], "annotations": ["x"]}')
     with pytest.raises(BadData, match=r"a\.json cannot be read as annotations .*--ignore 'a\.json'"):
-        read_folder(tmp_path, AS_FOUND)
+        read_folder(tmp_path, DEFAULT_OPTIONS)
 
 
 def rows(folder: Path) -> pd.DataFrame:
@@ -189,7 +189,7 @@ def test_a_table_of_ones_own(tmp_path: Path, form: str) -> None:
             table.to_csv(file, index=False, encoding="utf-16")
         case _:
             table.to_csv(file, index=False)
-    reading = read_folder(file if form == "file" else tmp_path, AS_FOUND)
+    reading = read_folder(file if form == "file" else tmp_path, DEFAULT_OPTIONS)
     assert reading.layout == f"table {file.name}"
     assert classes(reading, tmp_path) == {"good": names("a/", 6), "dent": {"b/000.png"}, "scratch": {"b/001.png"}}
     held = {item.image.name for item in reading.items if item.split == "test" and item.defect_type == "good"}
@@ -214,13 +214,13 @@ def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, column: str, va
     table.loc[0, column] = value
     table.to_csv(tmp_path / "list.csv", index=False)
     with pytest.raises(BadData, match=message):
-        read_folder(tmp_path, AS_FOUND)
+        read_folder(tmp_path, DEFAULT_OPTIONS)
 
 
 def test_labels_of_a_table_may_be_words(tmp_path: Path) -> None:
     table = rows(tmp_path)[["image_path"]].assign(label=["good"] * 6 + ["dent", "NG"])
     table.to_csv(tmp_path / "list.csv", index=False)
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert classes(reading, tmp_path) == {"good": names("a/", 6), "dent": {"b/000.png"}, "defect": {"b/001.png"}}
     assert len(reading.set_apart) == 1
 
@@ -237,7 +237,7 @@ def test_visa_as_distributed_has_its_split(tmp_path: Path) -> None:
     ]
     (tmp_path / "split_csv").mkdir()
     (tmp_path / "split_csv/1cls.csv").write_text("\n".join(lines))
-    reading = read_folder(candle, AS_FOUND)
+    reading = read_folder(candle, DEFAULT_OPTIONS)
     assert reading.layout == "VisA, split of 1cls.csv"
     held = {item.image.name for item in reading.items if item.split == "test" and item.defect_type == "good"}
     assert held == {"0004.JPG", "0005.JPG"}
@@ -245,4 +245,4 @@ def test_visa_as_distributed_has_its_split(tmp_path: Path) -> None:
         f"{n:03}.JPG": truth(f"{n:03}").sum() for n in range(2)
     }
     with pytest.raises(BadData, match=r"all of VisA; read one category: fastflow init .*candle --name candle"):
-        read_folder(tmp_path, AS_FOUND)
+        read_folder(tmp_path, DEFAULT_OPTIONS)

@@ -91,7 +91,7 @@ def test_a_wrong_archive_is_found_at_every_use(folder: Path, archive: Path, serv
     other.write_bytes(archive.read_bytes() + b"x")
     with pytest.raises(BadData, match=r"other\.tar\.xz has the sha256 .*, expected"):
         provide(TINY, "plates", source, archive=other, target=TARGET)
-    stored = download.STORE / f"{source.sha256}.tar"
+    stored = download.ARCHIVES / f"{source.sha256}.tar"
     stored.parent.mkdir(exist_ok=True)
     stored.write_bytes(archive.read_bytes()[:-100])
     provide(TINY, "plates", source, archive=None, target=TARGET)

@@ -73,7 +73,7 @@ def test_killed_at_twenty_seeded_points_the_next_call_ends_with_the_right_tree(
     seconds = time.monotonic() - begin
     reference = tree(TARGET)
     assert len(reference) == 22
-    stored = download.STORE / f"{source.sha256}.tar"
+    stored = download.ARCHIVES / f"{source.sha256}.tar"
     rng = random.Random(0)
     killed, turn = 0, 0
     while killed < 20 and turn < 60:

@@ -24,7 +24,7 @@ from fastflow.sources import Sources
 from pipelines.core.params import read_params
 from pipelines.data import own_folder as command
 from pipelines.data.add_category import add_category, init
-from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
 from tests.conftest import fastflow, read_until
 from tests.data.folders import bad, good, photograph, save, truth
@@ -51,14 +51,14 @@ def test_links_are_refused_and_each_is_named(here: Path, name: str) -> None:
 
 def test_images_alike_are_renamed_and_none_is_ever_written_over(tmp_path: Path) -> None:
     good(tmp_path / "mine/good")
-    reading = read_folder(tmp_path / "mine", How(test_fraction=0))
+    reading = read_folder(tmp_path / "mine", ReadingOptions(test_fraction=0))
     (tmp_path / "made/train/good").mkdir(parents=True)
     (tmp_path / "made/train/good/000.png").write_bytes(b"another")
     with pytest.raises(FileExistsError, match=r"000\.png"):
         copy(reading.items, tmp_path / "made", rule=MaskRule(), on_image=lambda: None)
     assert (tmp_path / "made/train/good/000.png").read_bytes() == b"another"
     save(photograph("more"), tmp_path / "mine/good/000.PNG")
-    items = read_folder(tmp_path / "mine", How(test_fraction=0)).items
+    items = read_folder(tmp_path / "mine", ReadingOptions(test_fraction=0)).items
     assert len({item.target.casefold() for item in items}) == len(items) == 7
 
 
@@ -148,7 +148,7 @@ def test_the_contact_sheet_shows_each_class_with_its_masks(here: Path) -> None:
 def test_a_reading_is_kept_and_used_again(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     doubtful(here / "mine")
-    how = How(Sources(defects=("good_2024/**",)), MaskRule(values=("1", "#ff0000"), ignore="255"), 0.4)
+    how = ReadingOptions(Sources(defects=("good_2024/**",)), MaskRule(values=("1", "#ff0000"), ignore="255"), 0.4)
     init(here / "mine", "4711", how=how, weights="random")
     kept = read_params().sources["4711"]
     assert kept.model_dump(exclude_defaults=True) == {
@@ -162,7 +162,7 @@ def test_a_reading_is_kept_and_used_again(here: Path, caplog: pytest.LogCaptureF
         init(here / "mine", "4711")
     caplog.clear()
     init(here / "mine", "4711", again=True)
-    assert "read as params.yaml says, sources.4711" in caplog.text
+    assert "read as params.yaml states, sources.4711" in caplog.text
     assert counts(OWN / "4711") == before | {("test", "ng"): 2}
     shutil.rmtree(OWN / "4711")
     init(here / "mine", "4711")
@@ -185,12 +185,12 @@ def test_options_of_the_command_say_what_is_what(here: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        (How(Sources(good=("god/**",))), "--good 'god/\\*\\*' names none of the 8 files"),
-        (How(Sources(good=("good",), defects=("*",))), "named by --good and by --defects"),
-        (How(rule=MaskRule(values=("red",))), "'red' is neither a number from 0 to 65535 nor a colour"),
+        (ReadingOptions(Sources(good=("god/**",))), "--good 'god/\\*\\*' names none of the 8 files"),
+        (ReadingOptions(Sources(good=("good",), defects=("*",))), "named by --good and by --defects"),
+        (ReadingOptions(rule=MaskRule(values=("red",))), "'red' is neither a number from 0 to 65535 nor a colour"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(here: Path, how: How, told: str) -> None:
+def test_options_that_cannot_be_meant_are_refused(here: Path, how: ReadingOptions, told: str) -> None:
     doubtful(here / "mine")
     with pytest.raises(ValueError, match=told):
         add_category(here / "mine", "part", root=OWN, how=how)
@@ -201,10 +201,10 @@ def test_a_folder_that_holds_no_good_image_says_what_is_there(here: Path) -> Non
     for kind in ("cat", "dog"):
         bad(here / "mine" / kind)
     with pytest.raises(BadData, match=r"holds no good image; .*it has cat/, dog/, 6 images; .*--good 'cat/\*\*'"):
-        read_folder(here / "mine", AS_FOUND)
+        read_folder(here / "mine", DEFAULT_OPTIONS)
     (here / "photos.zip").write_bytes(b"PK")
     with pytest.raises(BadData, match=r"photos\.zip is a file; if it is an archive, unpack it"):
-        read_folder(here / "photos.zip", AS_FOUND)
+        read_folder(here / "photos.zip", DEFAULT_OPTIONS)
 
 
 def test_two_calls_with_one_name_make_one_whole_category(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_two_calls_with_one_name_make_one_whole_category(here: Path, monkeypatch
         if not child:
             code = 1
             try:
-                add_category(here / f"mine{number}", "part", root=OWN, how=How(test_fraction=0))
+                add_category(here / f"mine{number}", "part", root=OWN, how=ReadingOptions(test_fraction=0))
                 code = 0
             except ValueError as error:
                 code = 2 if "exists; to check it again" in str(error) else 3

@@ -7,7 +7,7 @@ import pytest
 
 from fastflow.errors import BadData
 from fastflow.sources import Sources
-from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
 from tests.data.doubtful_folders import DOUBTS, SCRATCH, by_product, in_two_cases
 from tests.data.folders import assert_masks_are_true, bad, classes, good, names, stops
@@ -17,9 +17,9 @@ from tests.data.folders import assert_masks_are_true, bad, classes, good, names,
 def test_a_doubt_stops_and_its_option_settles_it(tmp_path: Path, case: str) -> None:
     draw, told, option, sources, expected = DOUBTS[case]
     draw(tmp_path)
-    (doubt,) = (doubt for doubt in stops(read_folder(tmp_path, AS_FOUND)) if doubt.startswith(told))
+    (doubt,) = (doubt for doubt in stops(read_folder(tmp_path, DEFAULT_OPTIONS)) if doubt.startswith(told))
     assert option in doubt.partition(told)[2]
-    settled = read_folder(tmp_path, How(sources))
+    settled = read_folder(tmp_path, ReadingOptions(sources))
     assert classes(settled, tmp_path) == expected
     assert not stops(settled)
 
@@ -35,7 +35,7 @@ def test_a_doubt_that_a_person_settles_elsewhere(
     tmp_path: Path, draw: Callable[[Path], None], told: str, option: str
 ) -> None:
     draw(tmp_path)
-    (doubt,) = stops(read_folder(tmp_path, AS_FOUND))
+    (doubt,) = stops(read_folder(tmp_path, DEFAULT_OPTIONS))
     assert doubt.startswith(told)
     assert option in doubt
 
@@ -47,8 +47,8 @@ def test_a_mask_that_could_be_of_two_images_is_refused_with_the_ways_out(tmp_pat
     bad(tmp_path / "scratch", name="{:03}.jpg", masks="../masks/{:03}.png")
     told = r"masks/000.png would be the mask of .*000.jpg and of .*000.png, .* 2 more; .*--ignore 'scratch/\*.jpg'"
     with pytest.raises(BadData, match=told):
-        read_folder(tmp_path, AS_FOUND)
-    reading = read_folder(tmp_path, How(Sources(ignore=("scratch/*.jpg",))))
+        read_folder(tmp_path, DEFAULT_OPTIONS)
+    reading = read_folder(tmp_path, ReadingOptions(Sources(ignore=("scratch/*.jpg",))))
     assert classes(reading, tmp_path) == {"good": names("good/", 3) | names("good/", 3, name="{:03}.jpg")} | SCRATCH
     assert_masks_are_true(reading)
     assert len({item.name for item in reading.items if item.defect_type == "good"}) == 6

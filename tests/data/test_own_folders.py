@@ -10,7 +10,7 @@ from fastflow.arrange import copy
 from fastflow.errors import BadData
 from fastflow.index import list_category
 from fastflow.marks import MaskRule
-from pipelines.data.layouts.reading import AS_FOUND, Reading
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, Reading
 from pipelines.data.layouts.recognise import read_folder
 from tests.data.folders import assert_masks_are_true, bad, classes, good, names, stops
 from tests.data.laid_out_folders import LAYOUTS
@@ -28,7 +28,7 @@ MASK_PLACES = [
 def test_masks_are_masks_under_any_word_at_any_place(tmp_path: Path, masks: str) -> None:
     good(tmp_path / "good")
     bad(tmp_path / "scratch", name="{:03}.jpg" if ".jpg" in masks else "{:03}.png", masks=masks)
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     suffix = "{:03}.jpg" if ".jpg" in masks else "{:03}.png"
     assert classes(reading, tmp_path) == {"good": names("good/", 6), "scratch": names("scratch/", 3, name=suffix)}
     assert_masks_are_true(reading)
@@ -38,7 +38,7 @@ def test_masks_are_masks_under_any_word_at_any_place(tmp_path: Path, masks: str)
 @pytest.mark.parametrize("case", LAYOUTS | ODD)
 def test_a_layout_is_recognised_and_read_without_a_question(tmp_path: Path, case: str) -> None:
     layout, kinds, masked = (LAYOUTS | ODD)[case](tmp_path / "mine")
-    reading = read_folder(tmp_path / "mine", AS_FOUND)
+    reading = read_folder(tmp_path / "mine", DEFAULT_OPTIONS)
     assert reading.layout == layout
     assert classes(reading, tmp_path / "mine") == kinds
     assert not stops(reading)
@@ -66,7 +66,7 @@ def test_a_folder_of_dagm_has_its_masks_in_label(tmp_path: Path) -> None:
     for split in ("Train", "Test"):
         good(tmp_path / split, 3, name="1{:03}.PNG")
         bad(tmp_path / split, 2, name="0{:03}.PNG", masks="Label/0{:03}_label.PNG")
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert reading.layout == "DAGM"
     assert_masks_are_true(reading)
     assert len(classes(reading, tmp_path)["defect"]) == 4
@@ -79,7 +79,7 @@ def test_data_sets_side_by_side_are_named(tmp_path: Path) -> None:
         good(tmp_path / product / "train/good")
         bad(tmp_path / product / "test/scratch")
     with pytest.raises(BadData, match=r"holds 2 data sets.*: bottle, cable; read one: fastflow init .*/bottle --name"):
-        read_folder(tmp_path, AS_FOUND)
+        read_folder(tmp_path, DEFAULT_OPTIONS)
 
 
 def test_kinds_of_any_name_are_kinds(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_kinds_of_any_name_are_kinds(tmp_path: Path) -> None:
     bad(tmp_path / "mine/new\nline", 1)
     bad(tmp_path / "mine/ lead ", 1)
     bad(tmp_path / "mine/..hidden", 1)
-    reading = read_folder(tmp_path / "mine", AS_FOUND)
+    reading = read_folder(tmp_path / "mine", DEFAULT_OPTIONS)
     assert {item.defect_type for item in reading.items} == {"good", "new_line", "lead", *odd}
     assert [path.name for path in reading.left_out["hidden, or left by a system"]] == ["000.png"]
     assert not stops(reading)
@@ -118,7 +118,7 @@ def test_what_is_no_file_and_what_is_no_image_is_reported(tmp_path: Path) -> Non
     (tmp_path / "scratch").mkdir()
     os.mkfifo(tmp_path / "good/pipe.png")
     (tmp_path / "good/empty.png").touch()
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert classes(reading, tmp_path) == {"good": names("good/", 6) | {"good/empty.png"}, "dent": {"dent/000.png"}}
     assert reading.left_out == {"no plain files": [tmp_path / "good/pipe.png"]}
     assert [str(doubt) for doubt in reading.doubts] == ["2 folders without a file: good/dir.png, scratch"]
@@ -128,7 +128,7 @@ def test_copies_of_one_image_stay_on_one_side(tmp_path: Path) -> None:
     paths = good(tmp_path, 8)
     for number in range(12):
         (tmp_path / f"copy{number}.png").write_bytes(paths[number % 3].read_bytes())
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     sides: dict[bytes, set[str]] = {}
     for item in reading.items:
         sides.setdefault(item.image.read_bytes(), set()).add(item.split)

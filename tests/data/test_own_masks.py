@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fastflow.marks import MaskRule
-from pipelines.data.layouts.reading import AS_FOUND, How
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
 from tests.data.folders import assert_masks_are_true, bad, good, stops
 
@@ -66,7 +66,7 @@ FORMS: dict[str, Callable[[Image.Image], Image.Image]] = {
 def test_a_mask_means_the_same_in_any_form(tmp_path: Path, form: str) -> None:
     good(tmp_path / "good")
     bad(tmp_path / "scratch", masks="../masks/{:03}.png", change=FORMS[form])
-    reading = read_folder(tmp_path, AS_FOUND)
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert not stops(reading)
     assert_masks_are_true(reading)
 
@@ -86,10 +86,10 @@ def test_a_mask_that_marks_too_much_is_a_doubt(tmp_path: Path, form: str) -> Non
     change, told, option, rule = DOUBTFUL[form]
     good(tmp_path / "good")
     bad(tmp_path / "scratch", masks="../masks/{:03}.png", change=change)
-    (doubt,) = stops(read_folder(tmp_path, AS_FOUND))
+    (doubt,) = stops(read_folder(tmp_path, DEFAULT_OPTIONS))
     assert option in doubt.rpartition(": ")[2]
     assert re.match(told, doubt)
-    settled = read_folder(tmp_path, How(rule=rule))
+    settled = read_folder(tmp_path, ReadingOptions(rule=rule))
     assert not stops(settled)
     assert_masks_are_true(settled, rule)
 
@@ -97,7 +97,7 @@ def test_a_mask_that_marks_too_much_is_a_doubt(tmp_path: Path, form: str) -> Non
 def test_a_jpeg_of_value_1_marks_nothing_and_is_a_doubt(tmp_path: Path) -> None:
     good(tmp_path / "good")
     bad(tmp_path / "scratch", masks="../masks/{:03}.jpg", change=value_1)
-    (doubt,) = stops(read_folder(tmp_path, AS_FOUND))
+    (doubt,) = stops(read_folder(tmp_path, DEFAULT_OPTIONS))
     assert doubt.startswith("3 masks of scratch mark nothing: masks/000.jpg")
     assert doubt.endswith("--mask-values 1")
 
@@ -112,9 +112,9 @@ def test_a_value_can_be_left_out_of_the_evaluation(tmp_path: Path) -> None:
 
     good(tmp_path / "good")
     bad(tmp_path / "scratch", masks="../SegmentationClass/{:03}.png", change=with_border)
-    (doubt,) = stops(read_folder(tmp_path, AS_FOUND))
+    (doubt,) = stops(read_folder(tmp_path, DEFAULT_OPTIONS))
     assert doubt == "masks hold the labels 1, 255; 255 often means: not to be counted: --ignore-value 255"
     rule = MaskRule(ignore="255")
-    settled = read_folder(tmp_path, How(rule=rule))
+    settled = read_folder(tmp_path, ReadingOptions(rule=rule))
     assert not stops(settled)
     assert_masks_are_true(settled, rule)

@@ -15,7 +15,7 @@ from PIL import Image
 from fastflow.decode import AS_MEANT
 from fastflow.pixels.meaning import PixelRule
 from pipelines.core.params import read_params
-from pipelines.data.checks.pictures import look
+from pipelines.data.checks.pictures import inspect_image
 from pipelines.data.checks.policy import check_and_decide
 from tests.conftest import fastflow, write_plates
 from tests.data.faults import POLICY
@@ -50,7 +50,7 @@ def test_twelve_bits_are_one_finding_and_all_that_is_compared_is_as_of_eight(man
     twelve = rewritten(many, as_twelve)
     ((finding, text),) = findings(twelve).items()
     assert finding == ("bit_depth", "train/good/000.tif")
-    assert "36 files of 16 bits, as this one, hold 12: 4095 is white in all; to say it otherwise: --value" in text
+    assert "36 files of 16 bits, as this one, hold 12: 4095 is white in all; to state another range: --value" in text
     assert findings(eight) == {}
     rule = check_and_decide(twelve, POLICY).rule
     assert rule.value_range == (0, 4095)
@@ -60,7 +60,7 @@ def test_twelve_bits_are_one_finding_and_all_that_is_compared_is_as_of_eight(man
         assert ("near_identical", "train/good/003.tif") in findings(folder)
     for path in sorted(twelve.rglob("good/*.tif"))[:3]:
         name = path.relative_to(twelve).as_posix()
-        one, other = look(twelve, name, "", rule).thumbnail, look(eight, name, "").thumbnail
+        one, other = inspect_image(twelve, name, "", rule).thumbnail, inspect_image(eight, name, "").thumbnail
         assert one is not None
         assert other is not None
         assert np.abs(one - other).max() <= 1

@@ -19,10 +19,10 @@ from pipelines.core.params_edit import write_epochs
 from pipelines.core.stage import FAILED, REFUSED, SERVER_AWAY, Failed
 from pipelines.orchestration import flow_tasks, flows
 from pipelines.orchestration.flow_artifacts import Result, summary_of, table_of
-from pipelines.orchestration.flow_tasks import Places, can_pass, category_task, gate_task
+from pipelines.orchestration.flow_tasks import Slots, category_task, gate_task, is_temporary
 from pipelines.orchestration.flows import choose_categories
 from pipelines.orchestration.schedule import deployment_of
-from pipelines.orchestration.single_run import only_one
+from pipelines.orchestration.single_run import single_retraining
 from pipelines.promotion.pending import pending_categories
 from tests.conftest import ROOT, as_shipped
 
@@ -41,7 +41,7 @@ class Ended:
     ("exit_code", "retried"), [(5, True), (255, True), (-9, True), (1, False), (2, False), (3, False)]
 )
 def test_only_faults_that_can_pass_are_retried(exit_code: int, retried: bool) -> None:
-    assert can_pass(None, None, Ended(StageFailed("train@a", exit_code, "error: x"))) is retried
+    assert is_temporary(None, None, Ended(StageFailed("train@a", exit_code, "error: x"))) is retried
 
 
 def test_categories_not_in_params_are_named() -> None:
@@ -74,17 +74,17 @@ def test_each_category_at_work_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPa
     params = read_params(ROOT / "params.yaml")
     params = params.model_copy(update={"retrain": params.retrain.model_copy(update={"parallel": 3})})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    places = Places(params)
-    with places.taken() as a, places.taken() as b:
+    slots = Slots(params)
+    with slots.acquired() as a, slots.acquired() as b:
         assert [p["CUDA_VISIBLE_DEVICES"] for p in (a, b)] == ["4", "6"]
-        with places.taken() as c:
+        with slots.acquired() as c:
             assert c["CUDA_VISIBLE_DEVICES"] == "4"  # three categories, two GPUs
-    with places.taken() as d:
+    with slots.acquired() as d:
         assert d in (a, b, c)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with Places(params).taken() as place:
-        assert place == {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 3))}
+    with Slots(params).acquired() as slot:
+        assert slot == {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 3))}
 
 
 def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(flow_tasks, "get_run_logger", lambda: logging.getLogger())
     monkeypatch.setattr(flow_tasks, "show_category", lambda category: None)
     monkeypatch.setattr(flow_tasks, "gate_task", gate_task.fn)  # without a server
-    places, asked = Places(read_params()), []
+    slots, asked = Slots(read_params()), []
 
     def night(evaluated: str, gate: int = 0, *, promote: bool = True) -> str:
         def stages(category: str, **settings: object) -> dict[str, str]:
@@ -111,7 +111,7 @@ def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(flow_tasks, "run_command", command)
         asked.clear()
         with suppress(KeyboardInterrupt, StageFailed):
-            return category_task.fn("a", places=places, force=False, promote=promote, environment={}).reason
+            return category_task.fn("a", slots=slots, force=False, promote=promote, environment={}).reason
         return "it raised"
 
     assert (night("ran", promote=False), asked, pending_categories()) == ("", [], set())
@@ -125,12 +125,12 @@ def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_place_is_waited_for_and_comes_back_after_an_error() -> None:
-    places = Places(read_params(ROOT / "params.yaml"))
-    with pytest.raises(RuntimeError), places.taken():
+    slots = Slots(read_params(ROOT / "params.yaml"))
+    with pytest.raises(RuntimeError), slots.acquired():
         raise RuntimeError
     with ThreadPoolExecutor(1) as pool:
-        with places.taken():
-            waiting = pool.submit(lambda: places.taken().__enter__())
+        with slots.acquired():
+            waiting = pool.submit(lambda: slots.acquired().__enter__())
             with pytest.raises(TimeoutError):
                 waiting.result(0.1)
         waiting.result(5)
@@ -154,15 +154,18 @@ def test_one_retraining_at_a_time_and_a_dead_one_is_known_by_its_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with only_one(["a", None]) as dead:
+    with single_retraining(["a", None]) as dead:
         assert dead == []
-        with pytest.raises(LockHeld, match=rf"a retraining is under way: process {os.getpid()} on "), only_one(["b"]):
+        with (
+            pytest.raises(LockHeld, match=rf"a retraining is under way: process {os.getpid()} on "),
+            single_retraining(["b"]),
+        ):
             pass
-    code = "import os; from pipelines.orchestration.single_run import only_one\nwith only_one(['x', 'y']): os._exit(9)"
+    code = "import os; from pipelines.orchestration import single_run as s\nwith s.single_retraining('xy'): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == 9
-    with only_one(["c"]) as dead:
+    with single_retraining(["c"]) as dead:
         assert dead == ["x", "y"]
-    with only_one(["d"]) as dead:
+    with single_retraining(["d"]) as dead:
         assert dead == []
 
 
@@ -171,7 +174,7 @@ def test_a_stage_that_takes_too_long_is_ended_and_not_tried_again() -> None:
     with pytest.raises(StageFailed, match=r"ended after 0\.00\d+ minutes: retrain\.minutes") as caught:
         run_command("slow@a", [sys.executable, "-c", "import time; time.sleep(60)"], on_line=print, seconds=0.5)
     assert time.monotonic() - start < 20
-    assert not can_pass(None, None, Ended(caught.value))
+    assert not is_temporary(None, None, Ended(caught.value))
     assert run_command("quick@a", [sys.executable, "-c", "pass"], on_line=print, seconds=60) == "unchanged"
 
 

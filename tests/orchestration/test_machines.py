@@ -149,8 +149,8 @@ def test_other_machines_take_no_epochs_but_the_committed_ones() -> None:
 
 
 def test_however_many_categories_wait_the_server_is_asked_a_few_times_a_second() -> None:
-    assert machines.pause(1) == machines.pause(6) == 3
-    assert all(count / machines.pause(count) <= 5 for count in (1, 15, 16, 1000))
+    assert machines.poll_seconds(1) == machines.poll_seconds(6) == 3
+    assert all(count / machines.poll_seconds(count) <= 5 for count in (1, 15, 16, 1000))
 
 
 def test_the_kubernetes_template_uses_what_it_asks_for() -> None:

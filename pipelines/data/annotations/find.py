@@ -1,4 +1,4 @@
-"""All annotations in a folder that can be read, and those that cannot, which would otherwise be missed in silence."""
+"""All annotations in a folder that can be read, and those that cannot, which would otherwise be missed silently."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ def read_annotations(images: Sequence[Path], others: Iterable[Path]) -> Annotate
 
 
 def not_read(images: Sequence[Path], others: Iterable[Path], read: set[Path]) -> Mapping[str, list[Path]]:
-    """Files that are called as images and seem to annotate them, by what they are; in no form that is read."""
+    """Files with the names of images that seem to annotate them, by format; none of these formats is read."""
     stems = {plain(path.stem) for path in images}
     found: dict[str, list[Path]] = {}
     for path in others:
@@ -50,6 +50,6 @@ def not_read(images: Sequence[Path], others: Iterable[Path], read: set[Path]) ->
 
 
 def remarks(found: Annotated) -> str:
-    """The first of what is to be said of annotations, in one line."""
+    """The first remark on the annotations, in one line."""
     more = f", and {counted(len(found.remarks) - 1, 'remark')} more" if len(found.remarks) > 1 else ""
     return found.remarks[0] + more

@@ -39,7 +39,7 @@ class Outline(NamedTuple):
 
 class Annotated(NamedTuple):
     """`outlines` of the images that files of annotations list, none for one without a defect; `kinds` the names of
-    their defects; `read` those files; `remarks` what a person should know of them."""
+    their defects; `read` those files; `remarks` on them for the user."""
 
     outlines: dict[Path, tuple[Outline, ...]]
     kinds: dict[Path, str]

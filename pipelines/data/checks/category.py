@@ -10,13 +10,13 @@ import pandas as pd
 
 from fastflow.pixels.meaning import PixelRule
 from pipelines.data.checks.compare import compare_findings
-from pipelines.data.checks.depths import depth_findings, scaled, settled_rule
+from pipelines.data.checks.depths import depth_findings, rule_with_range, scaled
 from pipelines.data.checks.finding import Finding
 from pipelines.data.checks.folders import folder_findings
-from pipelines.data.checks.pictures import Seen, look
+from pipelines.data.checks.pictures import ImageFacts, inspect_image
 
 
-class Looked(NamedTuple):
+class CheckedCategory(NamedTuple):
     """The index that `list_category` gave, now with sha256; all findings by path; the rule with the range that the
     training images need."""
 
@@ -25,14 +25,16 @@ class Looked(NamedTuple):
     rule: PixelRule
 
 
-def check_category(folder: Path, index: pd.DataFrame, rule: PixelRule, *, on_image: Callable[[], None]) -> Looked:
-    """Looks at every file, by the rule that a person has said of it.
+def check_category(
+    folder: Path, index: pd.DataFrame, rule: PixelRule, *, on_image: Callable[[], None]
+) -> CheckedCategory:
+    """Checks every file; `rule` is the stated one.
 
     `on_image` is called once an image, from several threads.
     """
 
-    def look_at(image_path: str, mask_path: str) -> Seen:
-        seen = look(folder, image_path, mask_path, rule)
+    def look_at(image_path: str, mask_path: str) -> ImageFacts:
+        seen = inspect_image(folder, image_path, mask_path, rule)
         on_image()
         return seen
 
@@ -40,15 +42,15 @@ def check_category(folder: Path, index: pd.DataFrame, rule: PixelRule, *, on_ima
         seen = list(pool.map(look_at, index["image_path"], index["mask_path"]))
     index = index.assign(sha256=[one.sha256 for one in seen])
     found = [finding for one in seen for finding in one.findings]
-    settled = settled_rule(index, seen, rule)
-    found += depth_findings(index, seen, said=rule, settled=settled)
+    settled = rule_with_range(index, seen, rule)
+    found += depth_findings(index, seen, stated=rule, settled=settled)
     seen = [scaled(one, settled) for one in seen]
     found += [*folder_findings(folder, index), *compare_findings(index, seen)]
-    return Looked(index, sorted(found, key=lambda f: (f.path, f.kind, f.message)), settled)
+    return CheckedCategory(index, sorted(found, key=lambda f: (f.path, f.kind, f.message)), settled)
 
 
 def leave_out(index: pd.DataFrame, findings: Iterable[Finding]) -> pd.DataFrame:
-    """The index without the images that these findings speak of; each speaks of one."""
+    """The index without the images of these findings; each has one."""
     gone = {f.image for f in findings}
     assert gone <= set(index["image_path"]), gone
     return index[~index["image_path"].isin(gone)].reset_index(drop=True)

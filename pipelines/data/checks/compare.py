@@ -1,4 +1,4 @@
-"""What only shows when a category's images are seen side by side: odd ones, copies, leaks from train to test."""
+"""Findings that need all images of a category: odd ones, copies, leaks from train to test."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from fastflow.frame import TOLERANCE
 from fastflow.index import GOOD
 from pipelines.data.checks.finding import Finding, finding
-from pipelines.data.checks.pictures import Seen
+from pipelines.data.checks.pictures import ImageFacts
 
 Thumbnails = NDArray[np.float32]  # (N, 1024)
 SIZE_FACTOR = 1.25  # height or width beyond this many times the median, or below its inverse
 # Root mean square of the difference of two 32x32 thumbnails, in grey levels. The same shot saved again as JPEG of
 # quality 75 differs by 0.4; MVTec's bottles, all alike, by at least 2.1 within train and 4.6 from train to test.
-NEAR_RMS = 1.0
-AT_ONCE = 1000  # images whose distances from others are in memory together
-SUSPICIOUS = 8.0  # robust standard deviations from the usual distance to the median image; MVTec's bottles reach 5.9
+NEAR_RMS_GREY_LEVELS = 1.0
+IMAGES_PER_BLOCK = 1000  # those whose distances from others are in memory together
+SUSPICIOUS_SD = 8.0  # from the usual distance to the median image, robust; MVTec's bottles reach 5.9
 
 
-def compare_findings(index: pd.DataFrame, seen: Sequence[Seen]) -> Iterator[Finding]:
+def compare_findings(index: pd.DataFrame, seen: Sequence[ImageFacts]) -> Iterator[Finding]:
     """Findings of the images taken together; `seen` has one look for each row."""
     thumbnails = [look.thumbnail for look in seen if look.thumbnail is not None]
     index = index[[look.thumbnail is not None for look in seen]].reset_index(drop=True)
@@ -31,7 +31,7 @@ def compare_findings(index: pd.DataFrame, seen: Sequence[Seen]) -> Iterator[Find
         yield from _suspicious(index, np.stack(thumbnails))
 
 
-def _odd(index: pd.DataFrame, looks: Sequence[Seen]) -> Iterator[Finding]:
+def _odd(index: pd.DataFrame, looks: Sequence[ImageFacts]) -> Iterator[Finding]:
     modes = pd.Series([look.mode for look in looks])
     usual = modes.value_counts().index[0]
     sizes = np.array([look.size for look in looks], float)
@@ -76,11 +76,11 @@ def _near(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding]:
     train, test = (np.flatnonzero(index["split"] == split) for split in ("train", "test"))
     if len(train) < 2 or not len(test):
         return
-    some = thumbnails[train[:: -(-len(train) // AT_ONCE)]]
+    some = thumbnails[train[:: -(-len(train) // IMAGES_PER_BLOCK)]]
     among = rms(some, some)[np.triu_indices(len(some), 1)]
-    limit = min(NEAR_RMS, float(np.median(among)) / 3)
-    for start in range(0, len(train), AT_ONCE):
-        rows = train[start : start + AT_ONCE]
+    limit = min(NEAR_RMS_GREY_LEVELS, float(np.median(among)) / 3)
+    for start in range(0, len(train), IMAGES_PER_BLOCK):
+        rows = train[start : start + IMAGES_PER_BLOCK]
         for row, column in zip(*np.nonzero(rms(thumbnails[rows], thumbnails[test]) < limit), strict=True):
             one, other = index.iloc[int(rows[row])], index.iloc[int(test[column])]
             if one["sha256"] != other["sha256"]:
@@ -105,6 +105,6 @@ def _suspicious(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding
     usual = np.median(distance)
     spread = max(1.4826 * float(np.median(np.abs(distance - usual))), 0.1)
     for path, far in zip(index.loc[train, "image_path"], (distance - usual) / spread, strict=True):
-        if far > SUSPICIOUS:
+        if far > SUSPICIOUS_SD:
             message = f"{far:.0f} robust standard deviations further from the median training image than usual"
             yield finding("suspicious", path, message, image=path)

@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 REMEDIES = {
     "unreadable": "restore the file or remove it",
     "unset_alpha": "alpha counts for nothing there; save the images without",
-    "bit_depth": "to say it otherwise: --value-range LOW HIGH of fastflow init, or pixels in params.yaml",
+    "bit_depth": "to state another range: --value-range LOW HIGH of fastflow init, or pixels in params.yaml",
     "out_of_range": "what is beyond is black or white; to have more: --value-range LOW HIGH, or pixels in params.yaml",
     "odd_mode": "save all images of a category alike",
     "odd_size": "check that it shows the same view as the others",
@@ -39,7 +39,7 @@ REMEDIES = {
     "layout": "move or remove it",
     "empty_class": "add images or remove the folder",
     "foreign_file": "convert, rename or remove it",
-    "name_clash": "rename one: elsewhere they would be one file, or share a mask",
+    "name_clash": "rename one: on other systems they would be one file, or share a mask",
     "name_form": "rename it in plain letters, digits, - and _",
 }
 """Every kind of finding, and its usual cure; params.yaml, section findings, says what each kind means for a run."""

@@ -1,4 +1,4 @@
-"""What lies in a category's folders, by name alone: strangers, empty classes, lone masks, names that clash."""
+"""Findings by names alone: foreign files, empty classes, masks without an image, names that clash."""
 
 import unicodedata
 from collections import defaultdict
@@ -17,13 +17,13 @@ NOTES = (".txt", ".md", ".json", ".yaml", ".dvc")  # beside the images, at a cat
 def folder_findings(folder: Path, index: pd.DataFrame) -> Iterator[Finding]:
     """All findings that need no image to be opened."""
     yield from (finding("layout", where, what) for where, what in training_faults(folder, index))
-    yield from _strangers(folder, index)
+    yield from _foreign_files(folder, index)
     yield from _masks(folder, index)
     yield from _names(folder, index)
 
 
-def _strangers(folder: Path, index: pd.DataFrame) -> Iterator[Finding]:
-    """Whatever would be passed over in silence: unknown folders, foreign files, classes without an image."""
+def _foreign_files(folder: Path, index: pd.DataFrame) -> Iterator[Finding]:
+    """What would be skipped silently: unknown folders, foreign files, classes without an image."""
     for path in visible(folder):
         if path in folders(folder) and path.name not in PLACES:
             yield finding("layout", path.name, f"not one of the folders {', '.join(sorted(PLACES))}")

@@ -14,14 +14,14 @@ from fastflow.errors import BadImage
 from fastflow.pixels.meaning import PLAIN, Depth, PixelRule, alpha_of, depth_of, is_unset, numbers_of, to_rgb
 from pipelines.data.checks.finding import Finding, finding
 
-THUMBNAIL = 32
+THUMBNAIL_PIXELS = 32
 # Pillow takes a PNG whose last bytes are missing if all its pixels are there; a file that is not whole is no such file.
-PNG_START, PNG_END, TAIL = b"\x89PNG", b"IEND", 4096
+PNG_START, PNG_END, PNG_TAIL_BYTES = b"\x89PNG", b"IEND", 4096
 
 
-class Seen(NamedTuple):
-    """What one look at an image told; size is (H, W), thumbnail (1024,) grey; both None where it cannot be read. Where
-    `raw`, the thumbnail is of numbers whose white the other images decide; `depth` of images of more than 8 bits."""
+class ImageFacts(NamedTuple):
+    """One image; size is (H, W), thumbnail (1024,) grey; both None where it cannot be read. Where `raw`, the thumbnail
+    has values whose white depends on the other images; `depth` of images of more than 8 bits."""
 
     sha256: str
     mode: str
@@ -32,7 +32,7 @@ class Seen(NamedTuple):
     raw: bool = False
 
 
-def look(folder: Path, image_path: str, mask_path: str, rule: PixelRule = AS_MEANT) -> Seen:
+def inspect_image(folder: Path, image_path: str, mask_path: str, rule: PixelRule = AS_MEANT) -> ImageFacts:
     """Reads an image of a category folder, and its mask if there is one."""
     digest, mode, size, thumbnail, depth, findings = "", "", None, None, None, []
     raw = False
@@ -48,13 +48,13 @@ def look(folder: Path, image_path: str, mask_path: str, rule: PixelRule = AS_MEA
     except BadImage as error:
         findings.append(unreadable(image_path, error, image_path))
     if mask_path:
-        findings += look_at_mask(folder, mask_path, image_path, size)
-    return Seen(digest, mode, size, thumbnail, findings, depth, raw)
+        findings += inspect_mask(folder, mask_path, image_path, size)
+    return ImageFacts(digest, mode, size, thumbnail, findings, depth, raw)
 
 
 def small_grey(image: Image.Image) -> NDArray[np.float32]:
     """A thumbnail (1024,) of an image of mode RGB or F."""
-    small = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    small = image.resize((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BOX)
     return np.asarray(small if image.mode == "F" else small.convert("L"), np.float32).ravel()
 
 
@@ -73,7 +73,7 @@ def _of_alpha(image: Image.Image, name: str) -> list[Finding]:
     return [finding("unset_alpha", name, f"its alpha is {value} of 255 everywhere: never set", image=name)]
 
 
-def look_at_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int, int] | None) -> list[Finding]:
+def inspect_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int, int] | None) -> list[Finding]:
     """A mask's faults, all of them; `size` is its image's, or None where that cannot be read."""
     try:
         mask = open_whole(read_file(folder, mask_path), mask_path)
@@ -102,7 +102,7 @@ def read_file(folder: Path, path: str) -> bytes:
 def open_whole(content: bytes, name: str, rule: PixelRule = PLAIN) -> Image.Image:
     """A decoded image. Raises BadImage also where a PNG's pixels are there, but not its end."""
     image = open_image(io.BytesIO(content), name=name, rule=rule)
-    if content.startswith(PNG_START) and PNG_END not in content[-TAIL:]:
+    if content.startswith(PNG_START) and PNG_END not in content[-PNG_TAIL_BYTES:]:
         raise BadImage(f"{name}: is cut off, its end is missing")
     return image
 

@@ -1,4 +1,4 @@
-"""What a finding means for a run: refused, its image quarantined, or only told."""
+"""What a finding means for a run: refused, its image quarantined, or only reported."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from pipelines.core.progress import progress
 from pipelines.data.checks.category import check_category
 from pipelines.data.checks.finding import Finding
 
-TOLD = 3  # findings of a kind that are written out
+FINDINGS_SHOWN = 3  # of a kind, in a listing
 POLICIES = ("refuse", "quarantine", "report")
 Decided = Mapping[str, Sequence[Finding]]
 
@@ -29,7 +29,7 @@ class Checked(NamedTuple):
 
 
 def check_and_decide(folder: Path, policy: Findings, rule: PixelRule = AS_MEANT) -> Checked:
-    """Looks at every file of a category, with a progress bar; `rule` is what a person says of its pixels.
+    """Looks at every file of a category, with a progress bar; `rule` is the stated one of its pixels.
 
     Raises:
         BadData: the folder does not exist.
@@ -41,8 +41,8 @@ def check_and_decide(folder: Path, policy: Findings, rule: PixelRule = AS_MEANT)
 
 
 def decide(findings: Iterable[Finding], policy: Findings) -> Decided:
-    """The findings by policy. Always refused are a layout that cannot be used, and what is to be quarantined but speaks
-    of no image that could be left out."""
+    """The findings by policy. Always refused are a layout that cannot be used, and findings to be quarantined
+    that have no image to leave out."""
     table = policy.model_dump() | {"layout": "refuse"}
     decided: dict[str, list[Finding]] = {name: [] for name in POLICIES}
     for finding in findings:
@@ -58,9 +58,9 @@ def listing(findings: Iterable[Finding], *, all_in: str) -> str:
         by_kind.setdefault(finding.kind, []).append(finding)
     lines = []
     for kind, several in by_kind.items():
-        lines += [f"{finding} [{kind}]" for finding in several[:TOLD]]
-        if len(several) > TOLD:
-            lines.append(f"and {len(several) - TOLD:,} more [{kind}]; all of them: {all_in}")
+        lines += [f"{finding} [{kind}]" for finding in several[:FINDINGS_SHOWN]]
+        if len(several) > FINDINGS_SHOWN:
+            lines.append(f"and {len(several) - FINDINGS_SHOWN:,} more [{kind}]; all of them: {all_in}")
     return "\n  ".join(lines)
 
 

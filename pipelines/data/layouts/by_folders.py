@@ -1,4 +1,4 @@
-"""A folder is read by its folders' and files' names, by its masks and annotations, and by what a person said of it."""
+"""A folder is read by its folders' and files' names, by its masks and annotations, and by the user's options."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from pipelines.data.layouts.classes import classify
 from pipelines.data.layouts.marked import Masks, pair_doubts, refuse_shared
 from pipelines.data.layouts.mask_files import find_masks
 from pipelines.data.layouts.places import Places
-from pipelines.data.layouts.reading import How, Reading, glob_of
+from pipelines.data.layouts.reading import Reading, ReadingOptions, glob_of
 from pipelines.data.layouts.tree import Tree
-from pipelines.data.layouts.unsaid import Evidence, say_unsaid
+from pipelines.data.layouts.unclassified import Evidence, classify_rest
 from pipelines.data.words import label_of
 
 
-def read_folders(tree: Tree, how: How, roles: Mapping[Path, str], said: Annotated) -> tuple[Reading, Places]:
+def read_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str], said: Annotated) -> tuple[Reading, Places]:
     """What a folder holds, without the files that `roles` ignore.
 
     Raises:
@@ -39,7 +39,7 @@ def read_folders(tree: Tree, how: How, roles: Mapping[Path, str], said: Annotate
     refuse_shared({mask: several for mask, several in pairs.shared.items() if mask not in of_good}, folder)
     masks: dict[Path, tuple[Path | Drawing, ...]] = {path: tuple(several) for path, several in pairs.masks.items()}
     masks |= {path: (*masks.get(path, ()), *outlines) for path, outlines in said.outlines.items() if outlines}
-    classes = say_unsaid(classes, Evidence(masks, said, how.rule, folder))
+    classes = classify_rest(classes, Evidence(masks, said, how.rule, folder))
     if GOOD not in classes.of.values():
         raise BadData(_no_good(tree, images))
     doubts = [*found.doubts, *classes.doubts, *pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)]
@@ -49,7 +49,7 @@ def read_folders(tree: Tree, how: How, roles: Mapping[Path, str], said: Annotate
     left_out = {
         "private test, without labels": private,
         "masks, overlays or photographs?": sorted(found.unsure),
-        "good or not?": classes.unsaid,
+        "good or not?": classes.unclassified,
         "masks called as no image": pairs.orphans,
         "masks of good images": of_good,
         "masks of single objects": sorted(objects),

@@ -1,4 +1,4 @@
-"""Of each image: good, a kind of defect, or not said, by what the folders above it are called."""
+"""Of each image: good, a kind of defect, or unclassified, by the names of the folders above it."""
 
 import shlex
 import unicodedata
@@ -18,21 +18,21 @@ DEFECT = "defect"  # a kind of defect without a name
 
 
 class Classes(NamedTuple):
-    """`of`: good or the kind of defect of each image that is said; `unsaid` the others."""
+    """`of`: good or the kind of defect of each classified image; `unclassified` the others."""
 
     of: dict[Path, str]
-    unsaid: list[Path]
+    unclassified: list[Path]
     doubts: list[Doubt]
 
 
 def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) -> Classes:
-    """Classes by folders' names; `roles` are what a person said of some images.
+    """Classes by folders' names; `roles` are those that the user gave to some images.
 
     Raises:
         BadData: the folder holds several data sets.
     """
     _refuse_several_sets(images, places)
-    said = "good" in roles.values()  # then no other folder is good for its name
+    said = "good" in roles.values()  # then no other folder is good by its name
     good = [path for path in images if path not in roles and places[path].good_at and not said]
     level = min((places[path].good_at[0] for path in good), default=0)
     shared = _shared([places[path].names for path in images])
@@ -44,13 +44,13 @@ def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) 
         elif role == "defects":
             classes.of[path] = kind_of(place, level) or DEFECT
         elif place.good_at and (said or _contradicts(place, shared)):
-            classes.unsaid.append(path)
+            classes.unclassified.append(path)
         elif place.good_at:
             classes.of[path] = GOOD
         elif kind := kind_of(place, level) if not place.unclear else "":
             classes.of[path] = kind
         else:
-            classes.unsaid.append(path)
+            classes.unclassified.append(path)
     return _one_spelling(classes)
 
 

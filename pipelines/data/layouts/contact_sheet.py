@@ -20,18 +20,18 @@ from fastflow.frame import depth_of_file
 from fastflow.index import GOOD
 from fastflow.pixels.depth import common_range
 from fastflow.pixels.meaning import PixelRule
-from pipelines.data.layouts.reading import ANNOTATIONS, How, Reading
+from pipelines.data.layouts.reading import ANNOTATIONS, Reading, ReadingOptions
 from pipelines.data.layouts.show import rows_of
 
-SHOWN = 6  # of a class
-MOST_ROWS = 40
-SIDE = 160  # pixels of a picture's longer side
+IMAGES_PER_ROW = 6
+MAX_ROWS = 40
+THUMBNAIL_PIXELS = 160  # longer side of a picture
 RED, BLUE = (255, 0, 60), (0, 120, 255)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 class Card(NamedTuple):
-    """One image: `picture` a data URI or "", `marked` the same with its mask, `note` what is to be said of it."""
+    """One image: `picture` a data URI or "", `marked` the same with its mask, `note` a remark on it."""
 
     name: str
     picture: str
@@ -48,15 +48,15 @@ class Strip(NamedTuple):
     cards: Sequence[Card]
 
 
-def write_sheet(reading: Reading, source: Path, how: How, path: Path) -> None:
+def write_sheet(reading: Reading, source: Path, how: ReadingOptions, path: Path) -> None:
     """Writes the page to `path`."""
     folder = source if source.is_dir() else source.parent
     of = {item.image: item for item in reading.items}
-    shown = [file for row in rows_of(reading)[:MOST_ROWS] for file in _few(row.files) if file in of]
+    shown = [file for row in rows_of(reading)[:MAX_ROWS] for file in _few(row.files) if file in of]
     how = how._replace(pixels=_settled(shown, how.pixels))
     strips = [
         Strip(row.what, _tone(row.what), len(row.files), [_card(f, of.get(f), folder, how) for f in _few(row.files)])
-        for row in rows_of(reading)[:MOST_ROWS]
+        for row in rows_of(reading)[:MAX_ROWS]
     ]
     page = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True).get_template(
         "contact_sheet.html"
@@ -77,9 +77,9 @@ def _tone(what: str) -> str:
 
 def _few(files: Sequence[Path]) -> list[Path]:
     """Some, from the first to the last."""
-    if len(files) <= SHOWN:
+    if len(files) <= IMAGES_PER_ROW:
         return list(files)
-    return [files[round(number)] for number in np.linspace(0, len(files) - 1, SHOWN)]
+    return [files[round(number)] for number in np.linspace(0, len(files) - 1, IMAGES_PER_ROW)]
 
 
 def _settled(files: Sequence[Path], rule: PixelRule) -> PixelRule:
@@ -93,7 +93,7 @@ def _settled(files: Sequence[Path], rule: PixelRule) -> PixelRule:
     return rule._replace(value_range=rule.value_range or common_range(filter(None, depths)))
 
 
-def _card(path: Path, item: Item | None, folder: Path, how: How) -> Card:
+def _card(path: Path, item: Item | None, folder: Path, how: ReadingOptions) -> Card:
     name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
     try:
         if not path.is_file():
@@ -114,8 +114,8 @@ def _card(path: Path, item: Item | None, folder: Path, how: How) -> Card:
 
 
 def _thumbnail(image: Image.Image) -> Image.Image:
-    """At SIDE; a tiny image is enlarged by whole pixels."""
-    scale = SIDE / max(image.size)
+    """At THUMBNAIL_PIXELS; a tiny image is enlarged by whole pixels."""
+    scale = THUMBNAIL_PIXELS / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
 

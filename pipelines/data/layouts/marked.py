@@ -1,4 +1,4 @@
-"""Whether masks mark anything, each image's masks read once; and what is doubtful about whom they belong to."""
+"""Whether masks mark anything, each image's masks read once; and doubts about which images they belong to."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,23 +54,25 @@ def pair_doubts(
     if pairs.orphans:
         places = sorted({path.parent for path in pairs.orphans})[:3]
         ignore = " ".join(f"--ignore {glob_of(folder, place)}" for place in places)
-        told = f"{counted(len(pairs.orphans), 'mask')} called as no image: {some(pairs.orphans, folder)}"
-        yield Doubt(told, ("rename as the images are", ignore))
+        message = f"{counted(len(pairs.orphans), 'mask')} called as no image: {some(pairs.orphans, folder)}"
+        yield Doubt(message, ("rename as the images are", ignore))
     places_of = {path: {mask.parent for mask in several} for path, several in pairs.masks.items()}
     scattered = [path for path, places in places_of.items() if len(places) > 1 and of.get(path) != GOOD]
     if scattered and not all(_own_folder(mask, path) for path in scattered for mask in pairs.masks[path]):
         several = pairs.masks[scattered[0]]
-        told = f"{counted(len(scattered), 'image')} with masks in several folders, united: {some(several, folder)}"
-        yield Doubt(told, tuple(f"--ignore {glob_of(folder, place)}" for place in sorted({m.parent for m in several})))
+        message = f"{counted(len(scattered), 'image')} with masks in several folders, united: {some(several, folder)}"
+        yield Doubt(
+            message, tuple(f"--ignore {glob_of(folder, place)}" for place in sorted({m.parent for m in several}))
+        )
     good = [path for path in masks if of.get(path) == GOOD]
     alone = {mask: (mask,) for mask in of_good}
     marked = [*marks_defect(good, masks, rule), *marks_defect(of_good, alone, rule)]
     if wrong := [path for path, defect in zip([*good, *of_good], marked, strict=True) if defect]:
-        told = f"{counted(len(wrong), 'good image')} with masks that mark a defect: {some(wrong, folder)}"
+        message = f"{counted(len(wrong), 'good image')} with masks that mark a defect: {some(wrong, folder)}"
         one = quoted(wrong[0].relative_to(folder).as_posix())
         first = masks[wrong[0]][0] if wrong[0] in masks else wrong[0]
         all_masks = f"--ignore {quoted(pattern_of(first.name))}" if isinstance(first, Path) else ""
-        yield Doubt(told, tuple(filter(None, (f"--defects {one}", f"--ignore {one}", all_masks))))
+        yield Doubt(message, tuple(filter(None, (f"--defects {one}", f"--ignore {one}", all_masks))))
 
 
 def _own_folder(mask: Path, image: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What masks mark, before they are believed: too much, nothing, several labels, another shape than their image's."""
+"""Doubts about masks: they mark too much, nothing, several labels, or have another shape than their image."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,9 @@ from fastflow.pixels.meaning import to_rgb
 from pipelines.core.names import counted
 from pipelines.data.layouts.reading import Doubt, quoted, some
 
-SAMPLE = 25  # images of a kind whose masks are looked at
-HALF, ALL = 0.5, 0.999  # of an image
-SHAPE = 1.02  # a mask's aspect ratio may be so many times its image's
+MASKS_SAMPLED = 25  # of a kind
+MOSTLY_MARKED_FRACTION, FULLY_MARKED_FRACTION = 0.5, 0.999  # of an image
+MAX_ASPECT_FACTOR = 1.02  # of a mask's aspect ratio, to its image's
 FEW_LABELS = 64
 
 
@@ -28,7 +28,7 @@ def mask_doubts(items: Sequence[Item], folder: Path, rule: MaskRule) -> list[Dou
             kinds[item.defect_type].append(item)
     doubts: dict[str, Doubt] = {}
     for kind, several in kinds.items():
-        sample = several[:: max(1, len(several) // SAMPLE)][:SAMPLE]
+        sample = several[:: max(1, len(several) // MASKS_SAMPLED)][:MASKS_SAMPLED]
         for doubt in (*_of_marks(kind, several, sample, folder, rule), *_of_files(sample, folder, rule)):
             doubts.setdefault(doubt.text, doubt)
     return list(doubts.values())
@@ -44,16 +44,18 @@ def _of_marks(
         except BadImage:  # the check names it
             continue
     files = [mask for item in sample for mask in item.masks if isinstance(mask, Path)]
-    told = f"{counted(len(several), 'mask')} of {kind}"
+    message = f"{counted(len(several), 'mask')} of {kind}"
     middle = float(np.median(shares)) if shares else 0.0
-    if middle > HALF:
+    if middle > MOSTLY_MARKED_FRACTION:
         values = _colours(files)
-        options = [f"--mask-values {value}" for value in values] if middle >= ALL else ["--masks-inverted"]
-        yield Doubt(f"{told} mark {middle:.0%} of their image: {some(files, folder)}", tuple(options))
+        options = (
+            [f"--mask-values {value}" for value in values] if middle >= FULLY_MARKED_FRACTION else ["--masks-inverted"]
+        )
+        yield Doubt(f"{message} mark {middle:.0%} of their image: {some(files, folder)}", tuple(options))
     elif shares and not max(shares):
         values = _colours(files)
         options = [f"--mask-values {value}" for value in values] or ["redraw them"]
-        yield Doubt(f"{told} mark nothing: {some(files, folder)}", tuple(options))
+        yield Doubt(f"{message} mark nothing: {some(files, folder)}", tuple(options))
 
 
 def _colours(files: Sequence[Path]) -> list[str]:
@@ -81,7 +83,7 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
             except (BadImage, OSError, EOFError):
                 continue
             ratio = (own_width / own_height) / (width / height)
-            if not 1 / SHAPE <= ratio <= SHAPE:
+            if not 1 / MAX_ASPECT_FACTOR <= ratio <= MAX_ASPECT_FACTOR:
                 turned.append(mask)
     if turned:
         yield Doubt(
@@ -94,11 +96,11 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
     numbers = sorted(labels - {0})
     if not rule.values and rule.ignore is None and len(numbers) > 1:
         if 255 in numbers and numbers[0] < 100:
-            told = f"masks hold the labels {_listed(numbers)}; 255 often means: not to be counted"
-            yield Doubt(told, ("--ignore-value 255",))
+            message = f"masks hold the labels {_listed(numbers)}; 255 often means: not to be counted"
+            yield Doubt(message, ("--ignore-value 255",))
         else:
-            told = f"masks hold the labels {_listed(numbers)}, all taken as defect"
-            yield Doubt(told, (f"--mask-values {numbers[0]}",), stops=False)
+            message = f"masks hold the labels {_listed(numbers)}, all taken as defect"
+            yield Doubt(message, (f"--mask-values {numbers[0]}",), stops=False)
 
 
 def _listed(numbers: Sequence[int]) -> str:

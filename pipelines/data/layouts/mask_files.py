@@ -1,4 +1,4 @@
-"""Which image files are masks: what names say is held against what the files show."""
+"""Which image files are masks: names compared with content."""
 
 import re
 from collections import defaultdict
@@ -18,15 +18,15 @@ from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import Doubt, glob_of, quoted
 from pipelines.data.words import without_masks, word_of
 
-SAMPLE = 5  # files of a group that are opened
-FEW_COLOURS, COVERED = 4, 0.98  # so many colours cover so much of a mask
-NEAR = 12  # grey levels from black or white: what JPEG makes of them
+FILES_SAMPLED = 5  # of a group
+MAX_COLOURS, MIN_COVERED_FRACTION = 4, 0.98  # so many colours cover this fraction of a mask
+MAX_GREY_LEVELS_OFF = 12  # from black or white, changed by JPEG
 CLASSES = ("good", "bad", "defect")  # what a folder's name may say of its images
-MOST_PLACES = 100  # folders without a mask's word that are looked into
+MAX_FOLDERS = 100  # without a mask's word, that are opened
 
 
 class MaskFiles(NamedTuple):
-    """`files` are masks; `unsure` are neither masks nor images, until a person says so."""
+    """`files` are masks; `unsure` are neither masks nor images, unless an option says so."""
 
     files: set[Path]
     unsure: set[Path]
@@ -34,7 +34,7 @@ class MaskFiles(NamedTuple):
 
 
 def find_masks(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) -> MaskFiles:
-    """Masks among image files; `roles` are what a person said of some of them."""
+    """Masks among image files; `roles` are those that the user gave to some of them."""
     found = MaskFiles({path for path in images if roles.get(path) == "masks"}, set(), [])
     free = [path for path in images if path not in roles]
     _in_mask_folders([path for path in free if places[path].masks], images, places, found)
@@ -52,26 +52,26 @@ def _in_mask_folders(files: Iterable[Path], images: Sequence[Path], places: Plac
     alike = {root: look_like_masks(group) for (root, _), group in groups.items()}
     named = [root for root in alike if not alike[root] and without_masks(root.name)]
     if any(word_of(without_masks(root.name)).meaning in CLASSES for root in named):
-        for root in named:  # of masks that people wear: mask_ok and mask_torn
+        for root in named:  # a product: mask_ok and mask_torn
             places.are_photographs(root)
     else:
         named = []
     outside = {plain(path.stem) for path in images if not places[path].masks}
     for (root, word), group in groups.items():
         glob = quoted(f"{root.as_posix()}/**")
-        told = f"{counted(len(group), 'file')} in {root}/"
+        message = f"{counted(len(group), 'file')} in {root}/"
         options = (f"--masks {glob}", f"--defects {glob}", f"--ignore {glob}")
         if alike[root]:
             found.files.update(group)
             paired = sum(any(key in outside for key in keys(path.stem)) for path in group)
             if word == "maybe_masks" and paired < len(group) / 2:
-                found.doubts.append(Doubt(f"{told} look like masks, but are not called as images", options))
+                found.doubts.append(Doubt(f"{message} look like masks, but are not called as images", options))
         elif word == "masks" and root not in named:
             found.files.update(group)
-            found.doubts.append(Doubt(f"{told} look like photographs; taken as masks", options))
+            found.doubts.append(Doubt(f"{message} look like photographs; taken as masks", options))
         elif root not in named:
             found.unsure.update(group)
-            found.doubts.append(Doubt(f"{told} look like photographs; left out", options))
+            found.doubts.append(Doubt(f"{message} look like photographs; left out", options))
 
 
 def _beside_images(files: Sequence[Path], images: Sequence[Path], folder: Path, found: MaskFiles) -> None:
@@ -90,15 +90,15 @@ def _beside_images(files: Sequence[Path], images: Sequence[Path], folder: Path, 
     for (manner, more, suffix), pairs in groups.items():
         masks = [path for path, _ in pairs]
         glob = quoted(f"*{more if manner != 'format' else ''}{suffix}")
-        told = f"{counted(len(masks), 'file')} called <image>{more}{suffix}"
+        message = f"{counted(len(masks), 'file')} called <image>{more}{suffix}"
         options = (f"--masks {glob}", f"--defects {glob}", f"--ignore {glob}")
         if look_like_masks(masks) and not look_like_masks([partner for _, partner in pairs]):
             found.files.update(masks)
             if manner == "longer":
-                found.doubts.append(Doubt(f"{told} look like masks; taken as such", options))
+                found.doubts.append(Doubt(f"{message} look like masks; taken as such", options))
         elif manner == "word":
             found.unsure.update(masks)
-            found.doubts.append(Doubt(f"{told} could be masks, but look like photographs; left out", options))
+            found.doubts.append(Doubt(f"{message} could be masks, but look like photographs; left out", options))
 
 
 def _longer(path: Path, stems: Mapping[str, Sequence[Path]]) -> Path | None:
@@ -113,7 +113,7 @@ def _in_other_folders(files: Sequence[Path], places: Places, found: MaskFiles) -
     for path in files:
         by_place[path.parent].append(path)
         stems[plain(path.stem)].add(path.parent)
-    alike = {place: look_like_masks(group) for place, group in list(by_place.items())[:MOST_PLACES]}
+    alike = {place: look_like_masks(group) for place, group in list(by_place.items())[:MAX_FOLDERS]}
     for place, group in by_place.items():
         photographs = {other for other in by_place if other != place and not alike.get(other, False)}
         if alike.get(place) and _paired(group, stems, photographs) > len(group) / 2:
@@ -133,9 +133,9 @@ def _paired(group: Sequence[Path], stems: Mapping[str, set[Path]], places: set[P
 
 
 def look_like_masks(paths: Sequence[Path]) -> bool:
-    """Whether most of a few of the files do."""
-    step = max(1, len(paths) // SAMPLE)
-    sample = sorted(paths)[::step][:SAMPLE]
+    """Whether most of a sample of the files do."""
+    step = max(1, len(paths) // FILES_SAMPLED)
+    sample = sorted(paths)[::step][:FILES_SAMPLED]
     return sum(map(looks_like_mask, sample)) > len(sample) / 2
 
 
@@ -145,11 +145,11 @@ def looks_like_mask(path: Path) -> bool:
         image = open_image(path)
         if image.info["lossy"]:
             pixels = np.asarray(image.convert("L"))
-            return bool((np.minimum(pixels, 255 - pixels) <= NEAR).mean() >= COVERED)
+            return bool((np.minimum(pixels, 255 - pixels) <= MAX_GREY_LEVELS_OFF).mean() >= MIN_COVERED_FRACTION)
         if image.mode.startswith("I;"):
             image = image.convert("I")
         colours = (image if image.mode in ("P", "I", "F") else to_rgb(image, path)).getcolors()
     except BadImage:
         return False
-    most = sorted(count for count, _ in colours or [])[-FEW_COLOURS:]
-    return sum(most) >= COVERED * image.width * image.height
+    most = sorted(count for count, _ in colours or [])[-MAX_COLOURS:]
+    return sum(most) >= MIN_COVERED_FRACTION * image.width * image.height

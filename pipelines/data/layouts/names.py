@@ -1,4 +1,4 @@
-"""How the field calls a layout: the first description that fits what lies in a folder."""
+"""The usual name of a layout: the first description that fits the content of a folder."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the folders above a file say of it: its part of the data set, its class, whether it is a mask."""
+"""The meaning of the folders above a file: its part of the data set, its class, whether it is a mask."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -40,7 +40,7 @@ class Places:
         self._photographs: set[Path] = set()
 
     def are_photographs(self, root: Path) -> None:
-        """A folder, relative, holds no masks for all that its name says; what else the name says counts."""
+        """Marks a folder, relative, as one of photographs, although its name has a word for masks."""
         self._photographs.add(root)
         self._of_files.clear()
         self._of_folders.clear()

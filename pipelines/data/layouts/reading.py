@@ -11,12 +11,12 @@ from fastflow.marks import MaskRule
 from fastflow.pixels.meaning import PixelRule
 from fastflow.sources import Sources
 
-ANNOTATIONS = "annotations, read"  # what `Reading.left_out` calls files that are no images, and have had their say
+ANNOTATIONS = "annotations, read"  # the reason in `Reading.left_out` of files that were read as annotations
 
 
 class Doubt(NamedTuple):
-    """What could be meant otherwise, in one line, and the options that settle it; `stops` where it changes the result
-    so much that nobody should find out later."""
+    """What could be read differently, in one line, and the options that settle it; `stops` where it changes the result
+    so much that the user must decide."""
 
     text: str
     options: tuple[str, ...]
@@ -26,9 +26,9 @@ class Doubt(NamedTuple):
         return f"{self.text}: {' or '.join(self.options)}" if self.options else self.text
 
 
-class How(NamedTuple):
-    """What a person said of a folder: globs, the meaning of masks, the share of good images for the test, and how image
-    files become pixels."""
+class ReadingOptions(NamedTuple):
+    """The user's options for reading a folder: globs, the meaning of masks, the fraction of good images for the test,
+    and how image files become pixels."""
 
     sources: Sources = Sources()
     rule: MaskRule = MaskRule()
@@ -36,7 +36,7 @@ class How(NamedTuple):
     pixels: PixelRule = AS_MEANT
 
 
-AS_FOUND = How()  # where a person says nothing
+DEFAULT_OPTIONS = ReadingOptions()
 
 
 class Reading(NamedTuple):

@@ -18,13 +18,13 @@ from pipelines.data.layouts.by_folders import read_folders
 from pipelines.data.layouts.mask_doubts import mask_doubts
 from pipelines.data.layouts.names import layout_name
 from pipelines.data.layouts.places import Places
-from pipelines.data.layouts.reading import ANNOTATIONS, Doubt, How, Reading, quoted, some
+from pipelines.data.layouts.reading import ANNOTATIONS, Doubt, Reading, ReadingOptions, quoted, some
 from pipelines.data.layouts.tables import find_table, read_table, read_visa
 from pipelines.data.layouts.tree import Tree, look
-from pipelines.data.layouts.unsaid import WITHOUT_MASK
+from pipelines.data.layouts.unclassified import WITHOUT_MASK
 
 
-def read_folder(source: Path, how: How) -> Reading:
+def read_folder(source: Path, how: ReadingOptions) -> Reading:
     """`source` is a folder, or a table that names images.
 
     Raises:
@@ -49,7 +49,7 @@ def read_folder(source: Path, how: How) -> Reading:
     )
 
 
-def _by_folders(tree: Tree, how: How, roles: Mapping[Path, str]) -> Reading:
+def _by_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str]) -> Reading:
     others = [path for path in tree.others if roles.get(path) != "ignore"]
     said = read_annotations(tree.images, others)
     reading, places = read_folders(tree, how, roles, said)
@@ -63,30 +63,30 @@ def _by_folders(tree: Tree, how: How, roles: Mapping[Path, str]) -> Reading:
     if said.remarks:
         doubts.append(Doubt(remarks(said), (), stops=False))
     bare = [item.image for item in reading.items if item.defect_type == GOOD and _only_by_default(item, places, roles)]
-    unsaid = {path for path in bare if path not in said.kinds}
+    unclassified = {path for path in bare if path not in said.kinds}
     for form, files in not_read(tree.images, others, said.read).items():
         ignore = f"--ignore {quoted(f'*{files[0].suffix}')}"
-        told = f"{counted(len(files), 'file')} of {form} called as images, not read: {some(files, tree.folder)}"
-        doubts.append(Doubt(told, ("export them as COCO JSON", ignore), stops=bool(unsaid)))
+        message = f"{counted(len(files), 'file')} of {form} called as images, not read: {some(files, tree.folder)}"
+        doubts.append(Doubt(message, ("export them as COCO JSON", ignore), stops=bool(unclassified)))
     left_out = {**reading.left_out, ANNOTATIONS: sorted(said.read)}
     return reading._replace(layout=name, doubts=doubts, left_out=left_out)
 
 
 def _only_by_default(item: Item, places: Places, roles: Mapping[Path, str]) -> bool:
-    """Whether an image is good only as nothing says otherwise."""
+    """Whether an image is good only by default."""
     return item.image not in roles and not places[item.image].good_at
 
 
 def _notes(items: Sequence[Item], places: Places, roles: Mapping[Path, str]) -> Iterator[Doubt]:
-    """What a person may want to know, and need not decide."""
+    """Notes that need no decision."""
     held = [i.image for i in items if i.defect_type == GOOD and places[i.image].split == "validation"]
     if held and not set(held) & set(roles):
-        told = f"{counted(len(held), 'good image')} set apart for validation, trained on as the others are"
-        yield Doubt(told, (f"--ignore {quoted(f'{_split_folder(held[0], places)}/**')}",), stops=False)
+        message = f"{counted(len(held), 'good image')} set apart for validation, trained on as the others are"
+        yield Doubt(message, (f"--ignore {quoted(f'{_split_folder(held[0], places)}/**')}",), stops=False)
     bad = [i.image for i in items if i.defect_type != GOOD and places[i.image].split in ("train", "validation")]
     if bad:
-        told = f"{counted(len(bad), 'defective image')} in a folder of training, used for the test"
-        yield Doubt(told, (), stops=False)
+        message = f"{counted(len(bad), 'defective image')} in a folder of training, used for the test"
+        yield Doubt(message, (), stops=False)
 
 
 def _split_folder(path: Path, places: Places) -> str:
@@ -99,11 +99,11 @@ def _doubts_of_files(tree: Tree, roles: Mapping[Path, str]) -> list[Doubt]:
     doubts = []
     for suffix in sorted({path.suffix.lower() for path in foreign}):
         files = [path for path in foreign if path.suffix.lower() == suffix]
-        told = f"{counted(len(files), f'{suffix} file')} of a format that is not read: {some(files, tree.folder)}"
-        doubts.append(Doubt(told, ("convert to PNG", f"--ignore {quoted(f'*{suffix}')}")))
+        message = f"{counted(len(files), f'{suffix} file')} of a format that is not read: {some(files, tree.folder)}"
+        doubts.append(Doubt(message, ("convert to PNG", f"--ignore {quoted(f'*{suffix}')}")))
     if empty := _empty(tree.folder):
-        told = f"{counted(len(empty), 'folder')} without a file: {some(empty, tree.folder)}"
-        doubts.append(Doubt(told, (), stops=False))
+        message = f"{counted(len(empty), 'folder')} without a file: {some(empty, tree.folder)}"
+        doubts.append(Doubt(message, (), stops=False))
     return doubts
 
 

@@ -18,8 +18,8 @@ from pipelines.data.layouts.classes import DEFECT
 from pipelines.data.layouts.reading import ANNOTATIONS, Reading, some
 
 HEAD = ("what", "images", "masks", "size", "such as")
-MOST_KINDS, MEASURED = 15, 200  # rows of defects; images of a row whose size is read
-NAMES_WIDTH = 70
+MAX_KINDS, SIZES_SAMPLED = 15, 200  # rows of defects; images of a row that are opened for their size
+NAMES_WIDTH_CHARACTERS = 70
 
 
 class Row(NamedTuple):
@@ -45,10 +45,10 @@ def rows_of(reading: Reading) -> list[Row]:
         kinds.setdefault(item.defect_type, []).append(item)
     rows += [
         _of_defects("defect" if kind == DEFECT else f"defect {kind}", items)
-        for kind, items in list(kinds.items())[:MOST_KINDS]
+        for kind, items in list(kinds.items())[:MAX_KINDS]
     ]
-    if more := [item for items in list(kinds.values())[MOST_KINDS:] for item in items]:
-        rows.append(_of_defects(f"{len(kinds) - MOST_KINDS} more kinds of defect", more))
+    if more := [item for items in list(kinds.values())[MAX_KINDS:] for item in items]:
+        rows.append(_of_defects(f"{len(kinds) - MAX_KINDS} more kinds of defect", more))
     return rows + [Row(left_out(reason), files) for reason, files in reading.left_out.items()]
 
 
@@ -72,16 +72,16 @@ def table(reading: Reading, source: Path) -> str:
     if all(item.defect_type == GOOD for item in reading.items):
         lines += ["", "no defect: training, threshold and report work; metrics that need defects will be null"]
     for title, stops in (("to know:", False), ("TO BE SETTLED:", True)):
-        if told := [str(doubt) for doubt in reading.doubts if doubt.stops == stops]:
-            lines += ["", title, *(f"  {number}. {text}" for number, text in enumerate(told, 1))]
+        if message := [str(doubt) for doubt in reading.doubts if doubt.stops == stops]:
+            lines += ["", title, *(f"  {number}. {text}" for number, text in enumerate(message, 1))]
     return printable("\n".join(lines))
 
 
 def _cells(row: Row, folder: Path) -> tuple[str, str, str, str, str]:
     names = _one_line(some(row.files, folder))
-    if len(names) > NAMES_WIDTH:
+    if len(names) > NAMES_WIDTH_CHARACTERS:
         names = _one_line(some([Path(path.name) for path in row.files], folder))
-    names = names if len(names) <= 2 * NAMES_WIDTH else names[:NAMES_WIDTH] + "..."
+    names = names if len(names) <= 2 * NAMES_WIDTH_CHARACTERS else names[:NAMES_WIDTH_CHARACTERS] + "..."
     masks = "" if row.masks is None else f"{row.masks:,}" if row.masks else "none"
     return _one_line(row.what), f"{len(row.files):,}", masks, _sizes(row.files), names
 
@@ -93,7 +93,7 @@ def _one_line(text: str) -> str:
 def _sizes(files: Sequence[Path]) -> str:
     """Width x height of images, of some of many: one size, or the smallest and the largest."""
     sizes: Counter[tuple[int, int]] = Counter()
-    for path in files[:: max(1, len(files) // MEASURED)]:
+    for path in files[:: max(1, len(files) // SIZES_SAMPLED)]:
         if path.is_file() and (path.suffix.lower() in SUFFIXES or not path.suffix):  # to open a pipe would wait
             try:
                 sizes[upright_size(path)] += 1

@@ -6,10 +6,10 @@ from pathlib import Path
 from fastflow.marks import MaskRule
 from fastflow.sources import Sources
 from pipelines.core.params import OwnFolder
-from pipelines.data.layouts.reading import How
+from pipelines.data.layouts.reading import ReadingOptions
 
 
-def as_source(source: Path, how: How) -> OwnFolder:
+def as_source(source: Path, how: ReadingOptions) -> OwnFolder:
     """What params.yaml keeps; the folder relative to the project's where it lies in it."""
     full, here = source.resolve(), Path.cwd()
     return OwnFolder(
@@ -22,11 +22,11 @@ def as_source(source: Path, how: How) -> OwnFolder:
     )
 
 
-def how_of(stored: OwnFolder) -> How:
+def how_of(stored: OwnFolder) -> ReadingOptions:
     """The reading that params.yaml keeps."""
     globs = {name: tuple(getattr(stored, name)) for name in Sources._fields}
     rule = MaskRule(stored.masks_inverted, tuple(stored.mask_values), stored.ignore_value)
-    return How(Sources(**globs), rule, stored.test_fraction)
+    return ReadingOptions(Sources(**globs), rule, stored.test_fraction)
 
 
 def same_place(source: Path, stored: OwnFolder) -> bool:

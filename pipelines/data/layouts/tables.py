@@ -1,4 +1,4 @@
-"""Folders that a table describes: one of a person's own, CSV or parquet, or VisA's (Zou et al., ECCV 2022).
+"""Folders that a table describes: one of the user's own, CSV or parquet, or VisA's (Zou et al., ECCV 2022).
 
 Columns: image_path, relative to the table or absolute; gt_label (0, 1, or words), or defect_type, or both; and, if
 wanted, mask_path and split (train, test).
@@ -16,7 +16,7 @@ from fastflow.files import walk
 from fastflow.index import GOOD
 from pipelines.core.names import counted
 from pipelines.data.layouts.classes import DEFECT
-from pipelines.data.layouts.reading import How, Reading
+from pipelines.data.layouts.reading import Reading, ReadingOptions
 from pipelines.data.words import word_of
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -81,7 +81,7 @@ def _first(names: tuple[str, ...], columns: dict[str, str]) -> str | None:
     return next((name for name in names if name in columns), None)
 
 
-def read_table(path: Path, how: How) -> Reading:
+def read_table(path: Path, how: ReadingOptions) -> Reading:
     """Raises BadData where a file is missing, a label cannot be understood, or an image is named as two things."""
     table = load(path)
     if "image_path" not in table or not {"gt_label", "defect_type"} & set(table):
@@ -135,7 +135,7 @@ def _kind(label: str, defect_type: str, where: str) -> str:
     return GOOD if good else (kind or DEFECT).replace("/", "_")
 
 
-def reading_of(rows: list[Row], layout: str, folder: Path, how: How) -> Reading:
+def reading_of(rows: list[Row], layout: str, folder: Path, how: ReadingOptions) -> Reading:
     paths = [path for row in rows for path in (row.image, row.mask) if path]
     if missing := sorted({path for path in paths if not path.is_file()}):
         listed = ", ".join(map(str, missing[:3])) + ", ..." * (len(missing) > 3)
@@ -161,7 +161,7 @@ def reading_of(rows: list[Row], layout: str, folder: Path, how: How) -> Reading:
     return Reading(layout, named([*items, *bad], folder), [], {}, apart)
 
 
-def read_visa(folder: Path, how: How) -> Reading | None:
+def read_visa(folder: Path, how: ReadingOptions) -> Reading | None:
     """A category of VisA beside its split_csv. Raises BadData where the folder is all of VisA."""
     if (folder / VISA_SPLIT).is_file():
         objects = sorted(path.name for path in folder.iterdir() if (path / "Data/Images").is_dir())

@@ -14,7 +14,7 @@ FOREIGN = (
     ".exr", ".npy", ".dcm", ".svg", ".psd",
 )  # fmt: skip
 NOT_IMAGES = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".yml", ".parquet", ".html", ".pdf", ".xlsx", ".py")
-LISTED = 3
+LINKS_SHOWN = 3
 
 
 class Tree(NamedTuple):
@@ -29,7 +29,7 @@ class Tree(NamedTuple):
 
 
 def look(folder: Path) -> Tree:
-    """Raises BadData where there is no such folder, or links in it: they lead to files that nobody looked for."""
+    """Raises BadData where there is no such folder, or links in it: they lead to files outside."""
     if folder.is_file():
         raise BadData(f"{folder} is a file; if it is an archive, unpack it, and name the folder")
     if not folder.is_dir():
@@ -46,8 +46,8 @@ def look(folder: Path) -> Tree:
         else:
             (tree.foreign if path.suffix.lower() in FOREIGN else tree.others).append(path)
     if links:
-        listed = "\n  ".join(printable(f"{path} -> {path.readlink()}") for path in links[:LISTED])
-        more = f"\n  and {len(links) - LISTED:,} more" if len(links) > LISTED else ""
+        listed = "\n  ".join(printable(f"{path} -> {path.readlink()}") for path in links[:LINKS_SHOWN])
+        more = f"\n  and {len(links) - LINKS_SHOWN:,} more" if len(links) > LINKS_SHOWN else ""
         raise BadData(
             f"{folder} holds {counted(len(links), 'link')}, which are not followed; remove them, or copy the folder "
             f"with what they lead to (cp -rL {folder} ...):\n  {listed}{more}"

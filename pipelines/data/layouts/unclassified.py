@@ -1,4 +1,4 @@
-"""Classes of images of which their folders say nothing: by annotations, masks, their own names, or as the rest."""
+"""Classes of images that their folders do not classify: by annotations, masks, their own names, or by default."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ from pipelines.data.layouts.reading import Doubt, glob_of, pattern_of, quoted, s
 from pipelines.data.words import label_of
 
 WITHOUT_MASK = "without a mask, where others have one"
-NEARLY_ALL = 0.9
+NEARLY_ALL_FRACTION = 0.9
 
 
 class Evidence(NamedTuple):
-    """What can be known of images beside their folders."""
+    """What classifies images beside their folders."""
 
     masks: Masks
     said: Annotated
@@ -26,40 +26,40 @@ class Evidence(NamedTuple):
     folder: Path
 
 
-def say_unsaid(classes: Classes, evidence: Evidence) -> Classes:
+def classify_rest(classes: Classes, evidence: Evidence) -> Classes:
     """All images with a class, but those that lie beside a folder of good ones and could be anything."""
     of, doubts = dict(classes.of), list(classes.doubts)
-    unsaid = sorted(classes.unsaid)
-    if of and not unsaid and GOOD not in of.values() and _items_in_folders(of, evidence):
-        unsaid, of = sorted(of), {}  # kos01, kos02: a folder an item, none a class
+    unclassified = sorted(classes.unclassified)
+    if of and not unclassified and GOOD not in of.values() and _items_in_folders(of, evidence):
+        unclassified, of = sorted(of), {}  # kos01, kos02: a folder an item, none a class
     said_good = GOOD in of.values()
     kinds = sorted(set(of.values()) - {GOOD})
-    listed = [path for path in unsaid if path in evidence.said.kinds]
-    marked = [path for path in unsaid if path in evidence.masks and path not in evidence.said.kinds]
+    listed = [path for path in unclassified if path in evidence.said.kinds]
+    marked = [path for path in unclassified if path in evidence.masks and path not in evidence.said.kinds]
     of |= {path: evidence.said.kinds[path] or GOOD for path in listed}
     defects = marks_defect(marked, evidence.masks, evidence.rule)
     of |= {path: DEFECT if defect else GOOD for path, defect in zip(marked, defects, strict=True)}
-    rest = [path for path in unsaid if path not in of]
+    rest = [path for path in unclassified if path not in of]
     labels = {path: label_of(path.stem) for path in rest}
     told_bad = set(labels.values()) - {"", "good"}
     if told_bad and (len(set(labels.values())) > 1 or GOOD in of.values()):
         of |= {path: label if label not in ("", "good") else GOOD for path, label in labels.items()}
         return Classes(of, [], [*doubts, *_nameless(labels, evidence.folder)])
     if rest and said_good:
-        told = f"{counted(len(rest), 'image')} beside the good ones' folder, left out: {some(rest, evidence.folder)}"
-        return Classes(of, rest, [*doubts, Doubt(told, _options(rest, of, evidence.folder))])
+        message = f"{counted(len(rest), 'image')} beside the good ones' folder, left out: {some(rest, evidence.folder)}"
+        return Classes(of, rest, [*doubts, Doubt(message, _options(rest, of, evidence.folder))])
     rest_is_good = set(labels.values()) == {"good"}
     why = "" if rest_is_good else _why_doubtful(kinds, len(listed) + len(marked), labels)
     if rest and why:
-        told = f"{counted(len(rest), 'image')} {why}, taken as good: {some(rest, evidence.folder)}"
-        doubts.append(Doubt(told, _options(rest, of, evidence.folder)))
+        message = f"{counted(len(rest), 'image')} {why}, taken as good: {some(rest, evidence.folder)}"
+        doubts.append(Doubt(message, _options(rest, of, evidence.folder)))
     return Classes(of | dict.fromkeys(rest, GOOD), [], doubts)
 
 
 def _items_in_folders(of: Mapping[Path, str], evidence: Evidence) -> bool:
     """Whether nearly all images have a mask or are annotated, and no folder is called after defects."""
     known = sum(path in evidence.masks or path in evidence.said.kinds for path in of)
-    return known >= NEARLY_ALL * len(of) and not any(map(label_of, set(of.values())))
+    return known >= NEARLY_ALL_FRACTION * len(of) and not any(map(label_of, set(of.values())))
 
 
 def _why_doubtful(kinds: Sequence[str], others: int, labels: Mapping[Path, str]) -> str:
@@ -77,8 +77,10 @@ def _nameless(labels: Mapping[Path, str], folder: Path) -> list[Doubt]:
     bad = sorted(set(labels.values()) - {"", "good"})
     if not rest:
         return []
-    told = f"file names speak of {', '.join(bad[:3])}, those of others say nothing, taken as good: {some(rest, folder)}"
-    return [Doubt(told, _options(rest, [path for path in labels if path not in rest], folder))]
+    message = (
+        f"file names speak of {', '.join(bad[:3])}, those of others say nothing, taken as good: {some(rest, folder)}"
+    )
+    return [Doubt(message, _options(rest, [path for path in labels if path not in rest], folder))]
 
 
 def _options(paths: Sequence[Path], others: Mapping[Path, str] | Sequence[Path], folder: Path) -> tuple[str, ...]:
