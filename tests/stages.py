@@ -18,6 +18,8 @@ TINY = {
     "model": {"preset": "resnet18", "weights": "random"}
     | {"overrides": {"image_size": [SIZE, SIZE], "layers": [1, 2], "flow_steps": 2}},
 }
+LAX = {"first": "promote", "image_auroc": 0.6, "miss_rate": 1.0, "false_reject_rate": 1.0, "least_images": 1}
+"""What a gate asks of categories that have four good and four defective test images."""
 STAGE_NAMES = ("prepare", "train", "evaluate")
 WORK: dict[str, Callable[[str, Params], None]] = {
     "draw": draw.draw,
@@ -29,6 +31,7 @@ WORK: dict[str, Callable[[str, Params], None]] = {
 
 def write_tiny_params(folder: Path, **train: object) -> None:
     values = yaml.safe_load((ROOT / "params.yaml").read_text()) | TINY
+    values["gate"] |= LAX
     values["train"] |= {"epochs": 6, "min_steps": 1, "batch_size": 4} | train
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 

@@ -106,18 +106,18 @@ def _intervals(
 ) -> dict[str, Interval]:
     if min(np.count_nonzero(labels == kind) for kind in (0, 1)) < 2:
         return {}
-    weights = _draws(labels, seed)
+    weights = draws(labels, seed)
     sums = Histograms(*(weights @ part for part in counts))
     return {name: _limits(metric(sums)) for name, metric in names.items()}
 
 
-def _draws(labels: NDArray[np.int64], seed: int) -> Array:
-    """(DRAWS, N): how often each image is drawn."""
+def draws(labels: NDArray[np.int64], seed: int, count: int = DRAWS) -> Array:
+    """(count, N): how often each image is drawn, those of a label among themselves."""
     rng = np.random.default_rng(seed)
-    weights = np.zeros((DRAWS, len(labels)))
+    weights = np.zeros((count, len(labels)))
     for kind in (0, 1):
         members = np.flatnonzero(labels == kind)
-        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), DRAWS)
+        weights[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), count)
     return weights
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv
+from scipy.special import betainc, betaincinv
 
 
 def mistakes(gt_label: ArrayLike, pred_label: ArrayLike) -> dict[str, tuple[int, int]]:
@@ -36,3 +36,16 @@ def rate_interval(count: int, total: int, *, confidence: float = 0.95) -> tuple[
     low = betaincinv(count, total - count + 1, tail) if count else 0.0
     high = betaincinv(count + 1, total - count, 1 - tail) if count < total else 1.0
     return float(low), float(high)
+
+
+def upper_limit(count: int, total: int, *, confidence: float) -> float:
+    """The upper end of the one-sided interval (Clopper and Pearson, 1934). Raises as `rate_interval`."""
+    return rate_interval(count, total, confidence=2 * confidence - 1)[1]
+
+
+def sign_test(worse: int, better: int) -> float:
+    """One-sided p-value of so many changes for the worse among all changes, were either direction as likely: the exact
+    form of McNemar's test (1947). 1 where nothing changed."""
+    if not worse:
+        return 1.0
+    return float(betainc(worse, better + 1, 0.5))  # P(X >= worse) of a binomial with worse + better trials

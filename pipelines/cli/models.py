@@ -144,23 +144,33 @@ def drift(
 def promote(
     category: Category,
     version: Annotated[str | None, typer.Option(help="default: the version that models/<category> is")] = None,
+    accept_inconclusive: Annotated[
+        str | None, typer.Option(help="reason to take what the rules could not decide; recorded", metavar="WHY")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="even if a rule fails; needs --reason")] = False,
     reason: Annotated[str | None, typer.Option(help="why; it is recorded")] = None,
 ) -> None:
-    """Ask the gate to make the challenger champion. Exit code 4: refused, the champion stays.
+    """Ask the gate to make the challenger champion.
+
+    Exit code 4: refused; 6: inconclusive, at a terminal you are asked. The champion stays.
 
     \b
     fastflow promote bottle
+    fastflow promote bottle --accept-inconclusive "looked at the report"
     fastflow promote bottle --force --reason "new camera, the old model is blind"
     """
     require_project(category)
     why = (reason or "").strip()
     if force != bool(why):
         raise ValueError("--force and --reason go together: say why the rules do not count")
+    accept = (accept_inconclusive or "").strip()
+    if accept_inconclusive is not None and not accept:
+        raise ValueError("--accept-inconclusive needs a reason, which is recorded")
     from pipelines.core.params import read_params
-    from pipelines.promotion.promote import promote
+    from pipelines.core.terminal import asker
+    from pipelines.promotion.promote import Person, promote
 
-    promote(category, read_params(), version=version, reason=why)
+    promote(category, read_params(), version=version, person=Person(why, accept, asker()))
 
 
 def rollback(category: Category) -> None:

@@ -1,14 +1,15 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 PARAMS_FILE = Path("params.yaml")
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Policy = Literal["refuse", "quarantine", "report"]
 PolicyWithoutImage = Literal["refuse", "report"]  # for findings about no single image that could be left out
 CATEGORY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -131,15 +132,36 @@ class Evaluate(Section):
     original_size: bool
 
 
-class Gate(Section):
+class GateRules(Section):
+    first: Literal["ask", "promote"]
+    image_auroc: Share
+    miss_rate: Share
+    false_reject_rate: Share
     epsilon: Annotated[float, Field(ge=0, lt=1)]
+    lost_per_defect_type: Annotated[int, Field(ge=0)]
+    latency_factor: Annotated[float, Field(gt=0)]
+    least_images: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=100)]
-    lost_per_defect_type: Annotated[int, Field(ge=0)]
-    false_reject_rate: Annotated[float, Field(ge=0, le=1)]
-    latency_factor: Annotated[float, Field(gt=0)]
-    floor: Annotated[float, Field(ge=0, le=1)]
-    floors: dict[Category, Annotated[float, Field(ge=0, le=1)]]
+
+
+class Gate(GateRules):
+    categories: dict[Category, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _check_categories(self) -> Self:
+        for category in self.categories:
+            self.of(category)
+        return self
+
+    def of(self, category: str) -> GateRules:
+        """The rules of a category: its own before those of all."""
+        common = self.model_dump(exclude={"categories"})
+        try:
+            return GateRules.model_validate(common | self.categories.get(category, {}))
+        except ValidationError as error:
+            why = "; ".join(f"{detail['loc'][0]}: {detail['msg']}" for detail in error.errors())
+            raise ValueError(f"{category}: {why}") from error
 
 
 class Drift(Section):

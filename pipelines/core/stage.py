@@ -16,7 +16,8 @@ from pathlib import Path
 from fastflow.errors import BadData, NonFiniteLoss
 from pipelines.core.terminal import escape_controls, escaping_stdout, set_up_log
 
-FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INTERRUPTED, PIPE_CLOSED, TERMINATED = 1, 2, 3, 4, 5, 130, 141, 143
+FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INCONCLUSIVE = 1, 2, 3, 4, 5, 6
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
 EXIT_CODE_FILE = "FASTFLOW_EXIT_CODE_FILE"  # names a file that gets a failed stage's code, which DVC does not pass on
 log = logging.getLogger("fastflow")
 
@@ -31,6 +32,10 @@ class Alarm(Failed):
 
 class Refused(Failed):
     """The gate keeps the champion; the message names the rules that failed."""
+
+
+class Inconclusive(Failed):
+    """The gate keeps the champion, as the rules that the message names could not tell."""
 
 
 class Terminated(SystemExit):

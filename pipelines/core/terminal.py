@@ -4,7 +4,7 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -59,3 +59,15 @@ def escaping_stdout() -> Iterator[None]:
         yield
     finally:
         sys.stdout = stdout
+
+
+def asker() -> Callable[[str], str] | None:
+    """What asks a question at the terminal and returns the answer, stripped; None where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(question: str) -> str:
+        print(escape_controls(question), end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip()
+
+    return ask

@@ -1,7 +1,6 @@
 """A user's own folder into data/own/<name>, in MVTec AD's layout: shown first, doubts settled, then copied whole."""
 
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pipelines.core.names import counted
 from pipelines.core.paths import STATE
 from pipelines.core.progress import progress
 from pipelines.core.stage import log
+from pipelines.core.terminal import asker
 from pipelines.data.layouts.contact_sheet import write_sheet
 from pipelines.data.layouts.reading import Doubt, Reading, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
@@ -71,10 +71,9 @@ def confirm(doubts: Sequence[Doubt], *, yes: bool) -> None:
     left = sum(doubt.stops for doubt in doubts)
     if not left or yes:
         return
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        print("take the folder as the table shows it? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() in YES:
-            return
+    ask = asker()
+    if ask and ask("take the folder as the table shows it? [y/N] ").lower() in YES:
+        return
     raise BadData(
         f"{counted(left, 'doubt')} to be settled, listed above, and nothing was copied; add an option that stands "
         "there, or --yes to take the folder as the table shows it"

@@ -3,6 +3,8 @@
 import os
 import re
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -20,20 +22,25 @@ from pipelines.core.epoch_lines import EpochLine
 from pipelines.core.paths import model_folder, read_metrics, report_folder
 from pipelines.core.stage import without_secrets
 from pipelines.core.training_files import run_key_of
+from pipelines.reporting.decision import KEPT
 from pipelines.tracking import journal
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro")
 UPDATE_SECONDS = 2.0  # between two updates
 
 
+NO_DECISION: Mapping[str, Any] = MappingProxyType({})
+
+
 class Result(NamedTuple):
     """The outcome of a category: trained, restored, up to date or failed; the reason of a failure or refusal; the
-    seconds it took, unless it failed."""
+    seconds it took, unless it failed; the gate's decision, where it was asked and answered."""
 
     category: str
     outcome: str
     reason: str
     seconds: float | None = None
+    decision: Mapping[str, Any] = NO_DECISION
 
 
 class Progress:
@@ -93,20 +100,44 @@ def show_category(category: str) -> None:
 
 
 def table_of(results: list[Result]) -> list[dict[str, Any]]:
-    """One row a category, failures on top: outcome, metrics, seconds, and the reason of a failure."""
+    """One row a category, failures on top: what came of it, the gate's verdict and why, metrics, seconds."""
     rows = []
     for result in sorted(results, key=lambda r: r.outcome != "failed"):
         metrics = read_metrics(result.category) if result.outcome != "failed" else {}
-        shown = {name: None if metrics.get(name) is None else round(metrics[name], 4) for name in SHOWN}
+        row = {"category": result.category, "outcome": result.outcome} | _decided(result.decision)
+        row |= {name: None if metrics.get(name) is None else round(metrics[name], 4) for name in SHOWN}
         seconds = None if result.seconds is None else round(result.seconds, 1)
-        rows.append(result._asdict() | shown | {"seconds": seconds})
+        rows.append(row | {"seconds": seconds, "reason": result.reason})
     return rows
 
 
+def _decided(decision: Mapping[str, Any]) -> dict[str, str]:
+    """Verdict, champion before and after, misses and false rejects with their upper limits; empty where not decided."""
+    if not decision:
+        return dict.fromkeys(("verdict", "champion", "misses", "false_rejects"), "")
+    before = decision["champion"]
+    after = before if decision["verdict"] in KEPT else decision["challenger"]
+    champion = f"{before or 'none'} → {after}" if after != before else str(before or "none")
+    figures = {rule["name"]: rule["figures"] for rule in decision["rules"]}
+    return {
+        "verdict": decision["verdict"],
+        "champion": champion,
+        **{name: _counted(figures.get(name, {})) for name in ("misses", "false_rejects")},
+    }
+
+
+def _counted(figures: Mapping[str, Any]) -> str:
+    if "upper" not in figures:
+        return ""
+    total = figures.get("good_images", figures.get("defective_images"))
+    return f"{figures['count']} of {total}, at most {figures['upper']:.1%}"
+
+
 def summary_of(results: list[Result]) -> str:
-    """Each category's outcome in one line: `bottle trained, cable failed (prepare@cable ...)`."""
-    return ", ".join(
-        f"{r.category} {r.outcome}" + (f" ({r.reason})" if r.reason else "")
+    """Each category's outcome in one line: `bottle trained, promoted; cable failed (prepare@cable ...)`."""
+    return "; ".join(
+        ", ".join(filter(None, (f"{r.category} {r.outcome}", r.decision.get("verdict"))))
+        + (f" ({r.reason})" if r.reason else "")
         for r in sorted(results, key=lambda r: r.outcome != "failed")
     )
 

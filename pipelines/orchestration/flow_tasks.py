@@ -27,12 +27,13 @@ from pipelines.core.dvc import (
 )
 from pipelines.core.epoch_lines import LINES, read_epoch
 from pipelines.core.params import Params, read_params
-from pipelines.core.paths import CHAMPION_MODEL
-from pipelines.core.stage import BAD_DATA, FAILED, REFUSED, SERVER_AWAY, USAGE
+from pipelines.core.paths import CHAMPION_MODEL, report_folder
+from pipelines.core.stage import BAD_DATA, FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, USAGE
 from pipelines.data.origin import source_stage
-from pipelines.orchestration.flow_artifacts import EpochProgress, Result, show_category
+from pipelines.orchestration.flow_artifacts import NO_DECISION, EpochProgress, Result, show_category
 from pipelines.orchestration.machines import git, run_on_worker
 from pipelines.promotion.pending import clear_pending, mark_pending
+from pipelines.reporting.decision import read_decision
 from pipelines.tracking.runs import PARENT
 
 CATEGORY_STAGES = ("prepare", "train", "evaluate")
@@ -73,19 +74,20 @@ def stage_task(
 
 @task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
 def gate_task(category: str) -> str:
-    """The gate after an evaluation; a refusal, or an unavailable store, keeps the champion and is no failure."""
+    """The gate after an evaluation; returns why it kept the champion, which is no failure: a rule failed, or could not
+    tell, or the store is unavailable."""
     command = [sys.executable, "-m", "pipelines.cli.app", "--debug", "promote", category]
-    refused = ""
+    kept = ""
     try:
         run_command(f"gate@{category}", command, on_line=get_run_logger().info)
     except StageFailed as error:
         if error.exit_code == SERVER_AWAY:
             return f"{error.reason}; the next retraining asks the gate again"
-        if error.exit_code != REFUSED:
+        if error.exit_code not in (REFUSED, INCONCLUSIVE):
             raise
-        refused = error.reason
+        kept = error.reason
     clear_pending(category)
-    return refused
+    return kept
 
 
 @task(task_run_name="champion@{category}", cache_policy=NO_CACHE)
@@ -177,13 +179,17 @@ def category_task(category: str, *, slots: Slots, force: bool, promote: bool, en
         run_on_worker(parameters | {"parent": environment.get(PARENT, "")}, tries=1 + retrain.retries)
     with slots.acquired() as slot:
         outcomes = run_stages(category, force=force and not on_pool, pull=on_pool, environment={**environment, **slot})
-        refused = ""
+        kept, decision = "", NO_DECISION
         if was_pending or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
-            refused = gate_task(category)
+            before = read_decision(report_folder(category))
+            kept = gate_task(category)
+            after = read_decision(report_folder(category))
+            decision = after if after != before else NO_DECISION  # it may be champion already, or the store away
         elif promote:
             clear_pending(category)
         show_category(category)
-    return Result(category, OUTCOMES[outcomes[f"train@{category}"]], refused, time.perf_counter() - start)
+    outcome = OUTCOMES[outcomes[f"train@{category}"]]
+    return Result(category, outcome, kept, time.perf_counter() - start, decision)
 
 
 def wait_for_result(future: PrefectFuture[Result], among: Collection[PrefectFuture[Result]]) -> Any:

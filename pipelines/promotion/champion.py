@@ -11,7 +11,7 @@ from pipelines.core.paths import model_name
 from pipelines.core.provenance import data_hash, provenance
 from pipelines.core.stage import Failed, log
 from pipelines.promotion.candidates import EvaluationSet
-from pipelines.promotion.gate import Measured
+from pipelines.promotion.rules import Measured
 from pipelines.registry import aliases, registry, store
 from pipelines.registry.aliases import CHAMPION
 from pipelines.tracking import runs
@@ -35,7 +35,7 @@ def check_champion(category: str, params: Params) -> None:
         except BadData as error:
             raise Failed(f"{category}: champion, version {version}: {error}") from error
     try:
-        (found,) = EvaluationSet(category, params).measure([opened.detector])
+        found = EvaluationSet(category, params).measure(opened.detector)
     except NotFinite as error:
         raise Failed(f"{category}: champion, version {version}: {error}") from error
     numbers = numbers_of(found)
@@ -45,7 +45,7 @@ def check_champion(category: str, params: Params) -> None:
         run.log_metrics(numbers)
     text = ", ".join(f"{key} {value:.4f}" for key, value in numbers.items())
     log.info("%s: champion, version %s: %s", category, version, text)
-    compare(f"{category}: champion, version {version}", numbers, opened.tags, epsilon=params.gate.epsilon)
+    compare(f"{category}: champion, version {version}", numbers, opened.tags, epsilon=params.gate.of(category).epsilon)
 
 
 def compare(champion: str, numbers: Mapping[str, float], tags: Mapping[str, str], *, epsilon: float) -> None:

@@ -76,6 +76,7 @@ def write_comparison(
 def compare(category: str, params: Params, first: str, second: str) -> Compared:
     """Raises what `pipelines.registry.checkpoints.checkpoint_of` does."""
     index, root = read_index(index_file(category), split="test"), Path(params.data.root) / category
+    rules = params.gate.of(category)
     both = [judged(index, root, params, name.format(category=category)) for name in (first, second)]
     one, other = both
     difference = None
@@ -84,8 +85,8 @@ def compare(category: str, params: Params, first: str, second: str) -> Compared:
             one.scored.pred_score,
             other.scored.pred_score,
             index["gt_label"],
-            confidence=params.gate.confidence,
-            resamples=params.gate.resamples,
+            confidence=rules.confidence,
+            resamples=rules.resamples,
         )
         difference = (found.value, found.lower)
     rows = np.flatnonzero(one.label.to_numpy() != other.label.to_numpy())
@@ -94,7 +95,7 @@ def compare(category: str, params: Params, first: str, second: str) -> Compared:
         first=one.side,
         second=other.side,
         difference=difference,
-        confidence=params.gate.confidence,
+        confidence=rules.confidence,
         flipped=[flipped(index, root, int(row), one, other) for row in rows[:FLIPPED_SHOWN]],
         num_flipped=len(rows),
         same=np.array_equal(one.scored.pred_score, other.scored.pred_score) and one.threshold == other.threshold,

@@ -1,124 +1,154 @@
-"""Whether a challenger may become champion: rules over figures, nothing else. No file, no server, no model."""
+"""Whether a challenger may replace a champion: rules over what both do on the same images.
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+`image_auroc` and `aupro` may be lower by `epsilon`: passed where the lower limit of the paired bootstrap shows it,
+failed where the loss is larger than that and its upper limit is below zero, else inconclusive. What the champion found
+and the challenger does not is weighed by an exact test on the images that the two judge differently.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import median
 
 import pandas as pd
 
 from fastflow.metrics.image import image_auroc
-from fastflow.metrics.paired import auroc_difference
-from pipelines.core.params import Gate
+from fastflow.metrics.paired import Difference, aupro_difference, auroc_difference
+from fastflow.metrics.rates import sign_test
+from pipelines.core.params import GateRules
+from pipelines.promotion.floors import MOST_IMAGES, floor_rules, too_few
+from pipelines.promotion.rules import Measured, Outcome, Rule, passes_if
 
 
-class Measured(NamedTuple):
-    """A model scored just now. `scores`: image_path, defect_type, gt_label, pred_score, pred_label, a row an image."""
-
-    scores: pd.DataFrame
-    aupro: float | None
-    milliseconds_per_image: float
-
-
-class Rule(NamedTuple):
-    """One rule's verdict, in a sentence, with the figures it rests on."""
-
-    name: str
-    passed: bool
-    sentence: str
-    figures: Mapping[str, Any] = {}
-
-
-def first_rules(challenger: Measured, limits: Gate, *, category: str) -> list[Rule]:
-    """What a challenger must reach where there is no champion yet."""
-    return [_floor(challenger.scores, limits.floors.get(category, limits.floor))]
-
-
-def rules_against(challenger: Measured, champion: Measured, limits: Gate, *, category: str) -> list[Rule]:
-    """All rules, with both scored on the same images.
+def rules_against(
+    challenger: Measured, champion: Measured, rules: GateRules, *, speed_ratios: Sequence[float] = ()
+) -> list[Rule]:
+    """All rules, with both scored on the same images. `speed_ratios`: the challenger's time over the champion's,
+    measured in turns; none where both have the same architecture. Without good or without defective images the floors
+    alone speak, and say what lacks.
 
     Raises:
         ValueError: the images differ.
     """
     if not challenger.scores["image_path"].equals(champion.scores["image_path"]):
         raise ValueError("challenger and champion were scored on different images")
+    found = [_latency(speed_ratios, rules.latency_factor), *floor_rules(challenger.scores, rules, first=False)]
+    if challenger.scores["gt_label"].nunique() < 2:
+        return found
     return [
-        _image_auroc(challenger.scores, champion.scores, limits),
-        _aupro(challenger.aupro, champion.aupro, limits.epsilon),
-        _defects(challenger.scores, champion.scores, limits.lost_per_defect_type),
-        false_rejects(challenger.scores, limits.false_reject_rate),
-        _latency(challenger.milliseconds_per_image, champion.milliseconds_per_image, limits.latency_factor),
-        *first_rules(challenger, limits, category=category),
+        _image_auroc(challenger.scores, champion.scores, rules),
+        *_aupro(challenger, champion, rules),
+        _defects(challenger.scores, champion.scores, rules),
+        _more_false_rejects(challenger.scores, champion.scores, rules),
+        *found,
     ]
 
 
-def _image_auroc(challenger: pd.DataFrame, champion: pd.DataFrame, limits: Gate) -> Rule:
+def _image_auroc(challenger: pd.DataFrame, champion: pd.DataFrame, rules: GateRules) -> Rule:
     label = champion["gt_label"]
-    if label.nunique() < 2:
-        return Rule("image_auroc", True, "not defined without both good and defective test images")
     found = auroc_difference(
         champion["pred_score"],
         challenger["pred_score"],
         label,
-        confidence=limits.confidence,
-        resamples=limits.resamples,
+        confidence=rules.confidence,
+        resamples=rules.resamples,
     )
-    figures = {"difference": found.value, "lower": found.lower, "epsilon": limits.epsilon}
-    return Rule(
-        "image_auroc",
-        found.lower >= -limits.epsilon,
-        f"differs by {found.value:+.4f}, with {limits.confidence:.0%} confidence by at least {found.lower:+.4f}; "
-        f"allowed: {-limits.epsilon:+.4f}",
-        figures | {"challenger": _auroc(challenger), "champion": _auroc(champion)},
+    both = [image_auroc(one["pred_score"].to_numpy(), label.to_numpy()).value for one in (challenger, champion)]
+    return _not_worse("image_auroc", found, both, challenger, rules)
+
+
+def _aupro(challenger: Measured, champion: Measured, rules: GateRules) -> list[Rule]:
+    if challenger.pixels is None or champion.pixels is None:
+        return []
+    found = aupro_difference(
+        champion.pixels,
+        challenger.pixels,
+        champion.scores["gt_label"],
+        confidence=rules.confidence,
+        resamples=rules.resamples,
     )
+    return [_not_worse("aupro", found, [challenger.aupro, champion.aupro], challenger.scores, rules)]
 
 
-def _aupro(challenger: float | None, champion: float | None, epsilon: float) -> Rule:
-    figures = {"challenger": challenger, "champion": champion, "epsilon": epsilon}
-    if challenger is None or champion is None:
-        return Rule("aupro", True, "not defined without masks of defects", figures)
-    text = f"{challenger:.4f}, the champion's is {champion:.4f}; allowed: {epsilon} less"
-    return Rule("aupro", challenger >= champion - epsilon, text, figures)
-
-
-def _defects(challenger: pd.DataFrame, champion: pd.DataFrame, allowed: int) -> Rule:
-    """By defect type: images that the champion finds, minus those that the challenger finds."""
-    found = {
-        kind: int(champion["pred_label"][rows.index].sum() - challenger["pred_label"][rows.index].sum())
-        for kind, rows in champion[champion["gt_label"] == 1].groupby("defect_type")
-    }
-    worst = {str(kind): lost for kind, lost in found.items() if lost > allowed}
-    text = f"defect types that lose more than {allowed} images: {worst or 'none'}"
-    return Rule("defects", not worst, text, {"lost": {str(k): v for k, v in found.items()}, "allowed": allowed})
-
-
-def false_rejects(challenger: pd.DataFrame, allowed: float) -> Rule:
-    """Whether at most this share of the good test images is rejected."""
-    good = challenger.loc[challenger["gt_label"] == 0, "pred_label"]
-    if good.empty:
-        return Rule("false_rejects", True, "not defined without good test images")
-    rate = float(good.mean())
-    text = f"{int(good.sum())} of {len(good)} good images are rejected, {rate:.1%}; allowed: {allowed:.1%}"
-    return Rule("false_rejects", rate <= allowed, text, {"rate": rate, "good_images": len(good), "allowed": allowed})
-
-
-def _latency(challenger: float, champion: float, factor: float) -> Rule:
-    text = f"{challenger:.1f} ms an image, the champion needs {champion:.1f}; allowed: {factor} times that"
-    figures = {"challenger": challenger, "champion": champion, "factor": factor}
-    return Rule("latency", challenger <= factor * champion, text, figures)
-
-
-def _floor(challenger: pd.DataFrame, floor: float) -> Rule:
-    value = _auroc(challenger)
-    if value is None:
-        return Rule("floor", True, "image_auroc is not defined without both good and defective test images")
-    good, defective = (challenger.loc[challenger["gt_label"] == label, "pred_label"] for label in (0, 1))
-    missed, rejected = int((defective == 0).sum()), int(good.sum())
+def _not_worse(
+    name: str, found: Difference, both: Sequence[float | None], scores: pd.DataFrame, rules: GateRules
+) -> Rule:
+    """`both`: the challenger's figure and the champion's."""
+    epsilon, count = rules.epsilon, len(scores)
+    figures = found._asdict() | {"epsilon": epsilon, "challenger": both[0], "champion": both[1]}
     text = (
-        f"image_auroc is {value:.4f}, at least {floor} is asked; {missed} of {len(defective)} defects are missed, "
-        f"{rejected} of {len(good)} good parts rejected"
+        f"differs by {found.value:+.4f}, with {rules.confidence:.0%} confidence by {found.lower:+.4f} to "
+        f"{found.upper:+.4f}; allowed: {-epsilon:+.4f}"
     )
-    figures = {"image_auroc": value, "floor": floor, "misses": missed, "false_rejects": rejected}
-    return Rule("floor", value >= floor, text, figures)
+    if found.value < -epsilon and found.upper < 0:
+        return Rule(name, Outcome.FAILED, text, figures)
+    if few := too_few(scores, rules):
+        return Rule(name, Outcome.INCONCLUSIVE, f"{text}; {few}", figures)
+    if found.lower >= -epsilon:
+        return Rule(name, Outcome.PASSED, text, figures)
+    needed = images_to_decide(found, count, epsilon)
+    enough = f"about {needed} are needed" if needed else "the figures are too close to what is allowed for any number"
+    shown = f"{count} test images can show a difference of {found.value - found.lower:.3f}; {enough}"
+    return Rule(name, Outcome.INCONCLUSIVE, f"{text}; {shown}", figures | {"images_needed": needed})
 
 
-def _auroc(scores: pd.DataFrame) -> float | None:
-    return image_auroc(scores["pred_score"].to_numpy(), scores["gt_label"].to_numpy()).value
+def images_to_decide(found: Difference, count: int, epsilon: float) -> int | None:
+    """How many test images would tell the same difference from `-epsilon`: limits narrow as one over the square root
+    of their number. None: more than anybody has."""
+    distance = abs(found.value + epsilon)
+    needed = count * ((found.value - found.lower) / distance) ** 2 if distance else math.inf
+    return math.ceil(needed) if needed <= MOST_IMAGES else None
+
+
+def _defects(challenger: pd.DataFrame, champion: pd.DataFrame, rules: GateRules) -> Rule:
+    """Of each defect type, and of all: images that only the champion finds, and those that only the challenger does."""
+    defective, allowed = champion["gt_label"] == 1, rules.lost_per_defect_type
+    types = champion[defective].groupby("defect_type")
+    changes = {str(kind): _changes(challenger, champion, rows.index, right=1) for kind, rows in types}
+    net = {kind: lost - gained for kind, (lost, gained) in changes.items()}
+    worse = {kind: lost for kind, lost in net.items() if lost > allowed}
+    if len(changes) > 1:
+        lost, gained = changes["all"] = _changes(challenger, champion, champion[defective].index, right=1)
+        if lost - gained > allowed and _shown(lost, gained, rules, tests=len(changes)):
+            worse["all"] = lost - gained
+    shown = [kind for kind in worse if _shown(*changes[kind], rules, tests=len(changes))]
+    text = f"defect types that lose more than {allowed} images: {worse or 'none'}"
+    figures = {"lost": net, "allowed": allowed}
+    if worse and not shown:
+        return Rule("defects", Outcome.INCONCLUSIVE, f"{text}; so few changes could be chance", figures)
+    return Rule("defects", passes_if(not worse), text, figures)
+
+
+def _more_false_rejects(challenger: pd.DataFrame, champion: pd.DataFrame, rules: GateRules) -> Rule:
+    """Whether clearly more good images are rejected than by the champion: a person may want that, for fewer misses."""
+    good = champion[champion["gt_label"] == 0].index
+    more, less = _changes(challenger, champion, good, right=0)
+    share = (more - less) / len(good)
+    text = f"{more} good images are rejected by it alone, {less} by the champion alone, of {len(good)}"
+    figures = {"more": more, "less": less, "good_images": len(good)}
+    if share > rules.epsilon and _shown(more, less, rules):
+        text += "; where that is the price of fewer misses, a person decides"
+        return Rule("more_false_rejects", Outcome.INCONCLUSIVE, text, figures)
+    return Rule("more_false_rejects", Outcome.PASSED, text, figures)
+
+
+def _changes(challenger: pd.DataFrame, champion: pd.DataFrame, rows: pd.Index, *, right: int) -> tuple[int, int]:
+    """How many of these images the champion alone judges rightly, and how many the challenger alone."""
+    before, after = (one.loc[rows, "pred_label"] == right for one in (champion, challenger))
+    return int((before & ~after).sum()), int((after & ~before).sum())
+
+
+def _shown(worse: int, better: int, rules: GateRules, *, tests: int = 1) -> bool:
+    """Whether chance is ruled out; `tests`: how many such questions share the error allowed (Bonferroni)."""
+    return sign_test(worse, better) <= (1 - rules.confidence) / tests
+
+
+def _latency(ratios: Sequence[float], factor: float) -> Rule:
+    """Fails where each turn was slower than allowed: other work on the machine slows some turns, and both models."""
+    if not ratios:
+        return Rule("latency", Outcome.PASSED, "the same architecture and size as the champion's: not measured")
+    text = (
+        f"{median(ratios):.2f} times the champion's time, {min(ratios):.2f} to {max(ratios):.2f} in "
+        f"{len(ratios)} turns; allowed: {factor}"
+    )
+    figures = {"ratio": median(ratios), "lowest": min(ratios), "highest": max(ratios), "factor": factor}
+    return Rule("latency", passes_if(min(ratios) <= factor), text, figures)

@@ -1,37 +1,51 @@
-"""The gate: make a category's model its champion, if it is not worse. Exit code 4: refused, the champion stays.
+"""The gate: make a category's model its champion, where the rules show that it may be. Exit code 4: refused, a rule
+failed; 6: inconclusive, the test images are too few to tell, or a person decides. Either way the champion stays.
 
 Run as: fastflow promote bottle                 what models/bottle and its report are
         fastflow promote bottle --version 7     another version
-Against the rules (never against a damaged artifact): ... --force --reason "new camera, the old model is blind"
+What is inconclusive, a person may take:      ... --accept-inconclusive "looked at the report, all defects are found"
+Against the rules (never a damaged artifact): ... --force --reason "new camera, the old model is blind"
 """
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
-from fastflow.errors import BadData
 from pipelines.core.notify import notify
 from pipelines.core.params import Params
 from pipelines.core.paths import model_folder, model_name, report_folder
-from pipelines.core.percent import choosing
 from pipelines.core.running import training_now
-from pipelines.core.stage import Refused, log
-from pipelines.promotion.candidates import EvaluationSet
-from pipelines.promotion.gate import Measured, Rule, false_rejects, first_rules, rules_against
-from pipelines.registry import aliases, registered, registry, store
+from pipelines.core.stage import Inconclusive, Refused, log
+from pipelines.promotion.measuring import Judged, judge
+from pipelines.promotion.rules import Outcome, of_outcome, sentences
+from pipelines.promotion.thresholds import different_aims
+from pipelines.registry import aliases, store
 from pipelines.registry.aliases import CHALLENGER, CHAMPION
-from pipelines.registry.registry import Opened
 from pipelines.registry.store import Client
-from pipelines.reporting.decision import write_decision
+from pipelines.reporting.decision import ACCEPTED, FORCED, INCONCLUSIVE, PROMOTED, REFUSED, write_decision
 from pipelines.tracking.registration import version_of
 from pipelines.tracking.sync import sync
 
 
-def promote(category: str, params: Params, *, version: str | None = None, reason: str = "") -> None:
-    """`version`: the challenger, by default what models/<category> is. `reason`: given, the rules are only told.
+class Person(NamedTuple):
+    """What a person says beside the rules. `force`, `accept`: the reason to take what failed, what is inconclusive;
+    `ask`: asks a question at the terminal, where there is one, and returns the answer."""
+
+    force: str = ""
+    accept: str = ""
+    ask: Callable[[str], str] | None = None
+
+
+NOBODY = Person()
+
+
+def promote(category: str, params: Params, *, version: str | None = None, person: Person = NOBODY) -> None:
+    """`version`: the challenger, by default what models/<category> is.
 
     Raises:
         Refused: a rule failed; the message names it. Or a rollback took that version from the line, and nobody named
             it since.
+        Inconclusive: no rule failed, and not all could tell.
         ValueError: there is no challenger, or no such version.
         ServerAway: the store does not answer.
         NotSynced: a journal of this category cannot be sent; it may hold a challenger.
@@ -52,13 +66,13 @@ def promote(category: str, params: Params, *, version: str | None = None, reason
                 f"{category}: version {challenger} was rolled back, {_stays(champion)}; to take it all the same: "
                 f"fastflow promote {category} --version {challenger}"
             )
-        _decide(client, category, params, str(challenger), champion, reason)
+        _decide(client, category, params, str(challenger), champion, person)
 
 
 def _waiting(client: Client, category: str) -> str:
     """What to add where the newest evaluated version is another one, and the gate has not refused it."""
     waiting = aliases.alias(client, model_name(category), CHALLENGER)
-    if waiting is None or aliases.get_version(client, category, waiting).tags.get("gate") == "refused":
+    if waiting is None or aliases.get_version(client, category, waiting).tags.get("gate") == REFUSED:
         return ""
     return f"; version {waiting} was evaluated, too: --version {waiting}"
 
@@ -84,119 +98,83 @@ def _challenger(client: Client, category: str) -> str | None:
     )
 
 
-def _decide(client: Client, category: str, params: Params, challenger: str, champion: str | None, reason: str) -> None:
+def _decide(
+    client: Client, category: str, params: Params, challenger: str, champion: str | None, person: Person
+) -> None:
     against = f" beside version {champion}, the champion" if champion else ""
     log.info("%s: trying version %s%s, on the test images", category, challenger, against)
-    opened, rules = _opened(client, category, challenger)
-    images: str | None = None
-    if opened is not None:
-        found, images = _measured(client, category, params, opened, champion, rules)
-        rules += found
-    failed = [rule for rule in rules if not rule.passed]
-    if aim := _other_aim(client, category, challenger, champion):
+    judged = judge(client, category, params, challenger, champion)
+    if aim := different_aims(client, category, challenger, champion):
         log.warning("%s", aim)
-    forced = bool(failed and reason and opened is not None)
-    verdict = "forced" if forced else "refused" if failed else "promoted"
-    decision = {
-        "category": category,
-        "verdict": verdict,
-        "reason": reason,
-        "challenger": challenger,
-        "champion": champion,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "evaluation_set_sha256": images,
-        "limits": params.gate.model_dump(),
-        "rules": [rule._asdict() for rule in rules],
-    }
-    _tell(client, category, decision, failed)
-    for rule in rules:
-        log.info("%s  %-13s %s", "ok    " if rule.passed else "FAILED", rule.name, rule.sentence)
-    if failed and not forced:
-        text = "; ".join(f"{rule.name}: {rule.sentence}" for rule in failed)
-        text += f"; {aim}" * bool(aim)
-        raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {text}")
+    for rule in judged.rules:
+        word = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.INCONCLUSIVE: "unclear"}[rule.outcome]
+        log.info("%-7s  %-18s %s", word, rule.name, rule.sentence)
+    verdict, reason = _verdict(category, judged, challenger, champion, person)
+    _record(client, category, params, judged, {"verdict": verdict, "reason": reason}, challenger, champion)
+    failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
+    added = f"; {aim}" * bool(aim)
+    if verdict == REFUSED:
+        raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {sentences(failed)}{added}")
+    if verdict == INCONCLUSIVE:
+        raise Inconclusive(
+            f"{category}: version {challenger} is inconclusive, {_stays(champion)}: {sentences(unclear)}{added}; to "
+            f'take it all the same: fastflow promote {category} --version {challenger} --accept-inconclusive "why"'
+        )
     aliases.crown(client, category, challenger)
     log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
     log.info("the next report shows it: fastflow report")
-    notify(
-        "promoted", f"{category}: version {challenger} is champion now ({verdict}), before it was {champion or 'none'}"
-    )
+    text = f"version {challenger} is champion now ({verdict}), before it was {champion or 'none'}"
+    notify("promoted", f"{category}: {text}")
 
 
-def _other_aim(client: Client, category: str, challenger: str, champion: str | None) -> str:
-    """What to say where the two thresholds do not aim at the same: a training starts from params.yaml's rate again."""
-    if champion is None:
-        return ""
-    both = [aliases.get_version(client, category, version).tags for version in (challenger, champion)]
-    if not all("threshold_rate" in tags for tags in both):
-        return ""
-    aims = [
-        "the misses of labelled defects"
-        if tags["threshold_method"] == "misses"
-        else f"{100 * float(tags['threshold_rate']):.3g} % of good parts rejected"
-        for tags in both
-    ]
-    if aims[0] == aims[1]:
-        return ""
-    return (
-        f"version {challenger}'s threshold was chosen for {aims[0]}, the champion's for {aims[1]}; "
-        f"to have that, without training: {choosing(category, both[1])}"
-    )
+def _verdict(category: str, judged: Judged, challenger: str, champion: str | None, person: Person) -> tuple[str, str]:
+    """The verdict, and a person's reason where that made it."""
+    failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
+    if failed:
+        forced = person.force and judged.opened
+        return (FORCED, person.force) if forced else (REFUSED, "")
+    if not unclear:
+        return PROMOTED, ""
+    reason = person.accept or person.force
+    if not reason and person.ask:
+        names = ", ".join(rule.name for rule in unclear)
+        place = f"instead of version {champion}" if champion else "as the first champion"
+        reason = person.ask(
+            f"{category}: no rule failed; unclear: {names}. To take version {challenger} {place}, say why; nothing "
+            "leaves all as it is: "
+        )
+    return (ACCEPTED, reason) if reason else (INCONCLUSIVE, "")
 
 
-def _opened(client: Client, category: str, version: str) -> tuple[Opened | None, list[Rule]]:
-    """The challenger downloaded and tried, and the rules on its run and its artifact."""
-    made = aliases.get_version(client, category, version)
-    status = aliases.run_status(client, made)
-    rules = [Rule("finished", status == "FINISHED", f"its run is {status}", {"status": status})]
-    try:
-        opened = registry.open_version(client, category, version)
-    except BadData as error:
-        return None, [*rules, Rule("artifact", False, str(error))]
-    text = "downloaded again: its content has the recorded hash, its example the recorded score"
-    return opened, [*rules, Rule("artifact", True, text, {"sha256": opened.tags[registered.CONTENT]})]
-
-
-def _measured(
+def _record(
     client: Client,
     category: str,
     params: Params,
-    opened: Opened,
+    judged: Judged,
+    verdict: dict[str, str],
+    challenger: str,
     champion: str | None,
-    rules: list[Rule],
-) -> tuple[list[Rule], str]:
-    """The rules on what both models do on the same images, and those images' hash."""
-    images = EvaluationSet(category, params)
-    digest = images.sha256()
-    if opened.tags.get("threshold_method") == "misses":
-        log.warning("its threshold was chosen on the labelled test images: what is measured on them flatters it")
-    if champion is None:
-        (challenger,) = images.measure([opened.detector])
-        if not (rejects := false_rejects(challenger.scores, params.gate.false_reject_rate)).passed:
-            log.warning(
-                "%s for a later model; a first champion is not held to it, as it replaces none", rejects.sentence
-            )
-        return first_rules(challenger, params.gate, category=category), digest
-    try:
-        reigning = registry.open_version(client, category, champion)
-    except BadData as error:
-        return [Rule("champion", False, f"version {champion} cannot be compared with: {error}")], digest
-    both: list[Measured] = images.measure([opened.detector, reigning.detector])
-    unchanged = images.sha256() == digest
-    same = Rule("same_images", unchanged, f"{len(images.index)} test images, sha256 {digest[:12]}", {"sha256": digest})
-    return [same, *rules_against(both[0], both[1], params.gate, category=category)], digest
-
-
-def _tell(client: Client, category: str, decision: dict[str, Any], failed: list[Rule]) -> None:
+) -> None:
     """The decision into the report's folder, the challenger's run, and the version's tags."""
-    path = write_decision(report_folder(category), decision)
-    tags = {
-        "gate": decision["verdict"],
-        "gate_failed": ", ".join(r.name for r in failed),
-        "gate_reason": decision["reason"],
+    decision = {
+        "category": category,
+        **verdict,
+        "challenger": challenger,
+        "champion": champion,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "evaluation_set_sha256": judged.evaluation_set_sha256,
+        "limits": params.gate.of(category).model_dump(),
+        "rules": [rule._asdict() for rule in judged.rules],
     }
-    against = decision["champion"] or "none"
-    aliases.annotate(client, category, decision["challenger"], tags, path, f"gate/against_{against}")
+    path = write_decision(report_folder(category), decision)
+    failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
+    tags = {
+        "gate": verdict["verdict"],
+        "gate_failed": ", ".join(rule.name for rule in failed),
+        "gate_unclear": ", ".join(rule.name for rule in unclear),
+        "gate_reason": verdict["reason"],
+    }
+    aliases.annotate(client, category, challenger, tags, path, f"gate/against_{champion or 'none'}")
 
 
 def _stays(champion: str | None) -> str:

@@ -8,11 +8,14 @@ from typing import Any
 from fastflow.files import write_text
 
 FILE = "gate.json"
+PROMOTED, REFUSED, INCONCLUSIVE = "promoted", "refused", "inconclusive"
+ACCEPTED, FORCED = "accepted", "forced"  # by a person: what was inconclusive, what was refused
 ROLLED_BACK = "rolled back"
+KEPT = (REFUSED, INCONCLUSIVE, ROLLED_BACK)  # verdicts after which the decision's `champion` is champion
 
 
 def write_decision(folder: Path, decision: dict[str, Any]) -> Path:
-    """`decision`: verdict, challenger, champion, reason, and `rules`, each with name, passed, sentence, figures. Of a
+    """`decision`: verdict, challenger, champion, reason, and `rules`, each with name, outcome, sentence, figures. Of a
     rollback, `champion` is the version that is champion again, and `challenger` the one that no longer is."""
     path = folder / FILE
     write_text(path, json.dumps(decision, indent=2) + "\n")
@@ -22,7 +25,11 @@ def write_decision(folder: Path, decision: dict[str, Any]) -> Path:
 def read_decision(folder: Path) -> dict[str, Any]:
     """The last decision on a category; empty where none was made."""
     path = folder / FILE
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    decision = dict(json.loads(path.read_text())) if path.is_file() else {}
+    for rule in decision.get("rules", []):
+        if "passed" in rule:  # as older versions wrote it
+            rule["outcome"] = "passed" if rule.pop("passed") else "failed"
+    return decision
 
 
 def in_words(decision: dict[str, Any]) -> str:

@@ -1,94 +1,207 @@
-"""The gate's rules on planted figures, and its bootstrap against resampling written out."""
+"""The gate's rules on planted figures: floors, comparisons, and what rests on too few images."""
+
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from scipy.stats import binomtest
 
-from fastflow.metrics.paired import auroc_difference
-from pipelines.core.params import Gate, read_params
-from pipelines.promotion.gate import Measured, Rule, first_rules, rules_against
+from fastflow.metrics.bootstrap import pixel_histograms
+from fastflow.metrics.regions import split_images
+from pipelines.core.params import GateRules, read_params
+from pipelines.promotion.floors import floor_rules, images_needed
+from pipelines.promotion.gate import rules_against
+from pipelines.promotion.rules import Measured, Outcome, Rule
 from tests.conftest import ROOT
 
-LIMITS = read_params(ROOT / "params.yaml").gate
+RULES = read_params(ROOT / "params.yaml").gate.of("plates")
+PASSED, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE
 
 
-def measured(*, noise: float = 0.0, seed: int = 1, milliseconds: float = 10.0, aupro: float | None = 0.9) -> Measured:
-    """40 good images around 0, 20 scratches and 20 dents around 4; `noise` blurs the scores; threshold 2."""
-    base = np.random.default_rng(0).normal(0, 0.7, 80)
-    label = np.repeat([0, 1], 40)
-    scores = base + 4 * label + noise * np.random.default_rng(seed).normal(0, 1, 80)
+def measured(*, noise: float = 0.0, seed: int = 1, good: int = 40) -> Measured:
+    """`good` images around 0, 20 scratches and 20 dents around 4; `noise` blurs the scores; threshold 2."""
+    count = good + 40
+    base = np.random.default_rng(0).normal(0, 0.7, count)
+    label = np.repeat([0, 1], [good, 40])
+    scores = base + 4 * label + noise * np.random.default_rng(seed).normal(0, 1, count)
     table = {
-        "image_path": [f"{i}.png" for i in range(80)],
-        "defect_type": ["good"] * 40 + ["scratch"] * 20 + ["dent"] * 20,
+        "image_path": [f"{i}.png" for i in range(count)],
+        "defect_type": ["good"] * good + ["scratch"] * 20 + ["dent"] * 20,
         "gt_label": label,
         "pred_score": scores,
         "pred_label": (scores > 2).astype(int),
     }
-    return Measured(pd.DataFrame(table), aupro, milliseconds)
+    return Measured(pd.DataFrame(table), None, None, "resnet18", 10.0)
 
 
-def failed(challenger: Measured, champion: Measured, limits: Gate = LIMITS) -> list[str]:
-    return [rule.name for rule in rules_against(challenger, champion, limits, category="plates") if not rule.passed]
+def changed(rules: GateRules = RULES, **values: object) -> GateRules:
+    return GateRules.model_validate(rules.model_dump() | values)
+
+
+def outcomes(rules: list[Rule]) -> dict[str, Outcome]:
+    """Of the rules that did not pass."""
+    return {rule.name: rule.outcome for rule in rules if rule.outcome != PASSED}
+
+
+def against(challenger: Measured, champion: Measured, rules: GateRules = RULES) -> dict[str, Outcome]:
+    return outcomes(rules_against(challenger, champion, rules))
 
 
 def test_an_equal_challenger_passes_every_rule() -> None:
-    assert failed(measured(), measured()) == []
+    rules = rules_against(measured(), measured(), RULES)
+    assert outcomes(rules) == {}
+    assert {rule.name for rule in rules} == {
+        "image_auroc", "defects", "more_false_rejects", "latency", "image_auroc_floor", "misses", "false_rejects",
+    }  # fmt: skip
 
 
 def test_a_noisy_challenger_fails_by_name_and_says_figures() -> None:
-    assert {"image_auroc", "defects", "false_rejects"} <= set(failed(measured(noise=4), measured()))
-    rules = {rule.name: rule for rule in rules_against(measured(noise=4), measured(), LIMITS, category="plates")}
-    assert "allowed: -0.0200" in rules["image_auroc"].sentence
-    assert rules["image_auroc"].figures["lower"] < -LIMITS.epsilon
+    found = against(measured(noise=4), measured())
+    assert {found["image_auroc"], found["defects"], found["false_rejects"]} == {FAILED}
+    (rule,) = [r for r in rules_against(measured(noise=4), measured(), RULES) if r.name == "image_auroc"]
+    assert "allowed: -0.0200" in rule.sentence
+    assert rule.figures["value"] < -RULES.epsilon
+    assert rule.figures["upper"] < 0
 
 
-def test_each_rule_alone() -> None:
-    assert failed(measured(milliseconds=12.1), measured()) == ["latency"]
-    assert failed(measured(milliseconds=11.9), measured()) == []
-    assert failed(measured(aupro=0.87), measured()) == ["aupro"]
-    assert failed(measured(), measured(), LIMITS.model_copy(update={"floors": {"plates": 1.1}})) == ["floor"]
-    blind = measured()
-    blind.scores.loc[60:61, "pred_label"] = 0  # two dents are no longer found; their scores rank as before
-    assert failed(blind, measured()) == ["defects"]
-    blind.scores.loc[60, "pred_label"] = 1
-    assert failed(blind, measured()) == []
-    strict = measured()
-    strict.scores.loc[:4, "pred_label"] = 1
-    assert failed(strict, measured()) == ["false_rejects"]
-
-
-def test_without_a_champion_the_floor_alone_decides() -> None:
-    (rule,) = first_rules(measured(), LIMITS, category="plates")
-    assert isinstance(rule, Rule)
-    assert rule.passed
-    (rule,) = first_rules(measured(), LIMITS.model_copy(update={"floor": 1.01}), category="plates")
-    assert (rule.name, rule.passed) == ("floor", False)
-    blind = measured()
+def test_a_blind_model_is_no_first_champion() -> None:
+    """Twelve defects, all missed, though their scores rank above the good ones'."""
+    blind = measured(good=12)
     blind.scores["pred_label"] = 0
-    (rule,) = first_rules(blind, LIMITS, category="plates")
-    assert rule.passed
-    assert "40 of 40 defects are missed, 0 of 40 good parts rejected" in rule.sentence
+    (rule,) = [r for r in floor_rules(blind.scores, RULES, first=True) if r.outcome == FAILED]
+    assert rule.name == "misses"
+    assert rule.sentence.startswith("40 of 40 defective images missed, 100.0%")
+    assert against(blind, measured(good=12))["misses"] == FAILED
+
+
+@pytest.mark.parametrize(("wrong", "total", "allowed", "outcome"), [
+    (0, 29, 0.1, PASSED), (0, 28, 0.1, INCONCLUSIVE), (1, 46, 0.1, PASSED), (1, 45, 0.1, INCONCLUSIVE),
+    (3, 29, 0.1, FAILED), (2, 20, 0.1, INCONCLUSIVE), (20, 20, 1.0, PASSED), (0, 0, 0.5, INCONCLUSIVE),
+])  # fmt: skip
+def test_a_first_champion_must_show_its_false_rejects(wrong: int, total: int, allowed: float, outcome: Outcome) -> None:
+    """The least numbers of images are those of tables of exact binomial limits, 95 % one-sided: 29 and 46 for 10 %."""
+    table = measured(good=total).scores
+    table.loc[table.index[:wrong], "pred_label"] = 1
+    table.loc[table.index[wrong:total], "pred_label"] = 0
+    found = {r.name: r for r in floor_rules(table, changed(false_reject_rate=allowed, image_auroc=0.0), first=True)}
+    rule = found["false_rejects"]
+    assert rule.outcome == outcome
+    later = {r.name: r for r in floor_rules(table, changed(false_reject_rate=allowed), first=False)}["false_rejects"]
+    assert later.outcome == (outcome if outcome == FAILED or not total else PASSED)
+    if "upper" in rule.figures and allowed < 1:
+        limits = binomtest(wrong, total).proportion_ci(confidence_level=0.9)
+        assert rule.figures["upper"] == pytest.approx(limits.high)
+
+
+def test_how_many_images_would_show_it() -> None:
+    for allowed in (0.1, 0.02, 0.3):
+        least = math.ceil(math.log(0.05) / math.log(1 - allowed))  # (1 - allowed)^n <= 5 %
+        assert images_needed(0, 5, allowed, confidence=0.95) == pytest.approx(least, rel=0.02)
+    assert images_needed(1, 10, 0.1, confidence=0.95) is None
+    (rule,) = [r for r in floor_rules(measured(good=20).scores, RULES, first=True) if r.outcome == INCONCLUSIVE]
+    assert rule.name == "false_rejects"
+    assert rule.sentence.endswith("; about 29 good test images would show it")
+
+
+def test_without_defects_nothing_shows_what_is_found() -> None:
+    good = measured().scores.iloc[:40]
+    assert outcomes(floor_rules(good, RULES, first=True)) == {
+        "image_auroc_floor": INCONCLUSIVE, "misses": INCONCLUSIVE,
+    }  # fmt: skip
+    alone = measured()._replace(scores=good)
+    assert against(alone, alone) == {"image_auroc_floor": INCONCLUSIVE, "misses": INCONCLUSIVE}
+    lax = changed(image_auroc=0.0, miss_rate=1.0)  # a person who says that they do not count
+    assert against(alone, alone, lax) == outcomes(floor_rules(good, lax, first=True)) == {}
+
+
+def test_lost_defects_fail_where_chance_is_ruled_out() -> None:
+    def blind_to(count: int) -> Measured:
+        one = measured()
+        one.scores.loc[60 : 59 + count, "pred_label"] = 0  # so many dents; their scores rank as before
+        return one
+
+    assert against(blind_to(1), measured()) == {}
+    assert against(blind_to(2), measured()) == {"defects": INCONCLUSIVE}  # p = 1/4
+    assert against(blind_to(5), measured()) == {"defects": INCONCLUSIVE}  # p = 1/32, of three questions
+    assert against(blind_to(6), measured()) == {"defects": FAILED}  # p = 1/64
+    both = measured()
+    both.scores.loc[[*range(40, 44), *range(60, 64)], "pred_label"] = 0  # four of each type
+    (rule,) = [r for r in rules_against(both, measured(), RULES) if r.outcome == FAILED]
+    assert rule.figures["lost"] == {"dent": 4, "scratch": 4}
+    assert "'all': 8" in rule.sentence
+
+
+def test_clearly_more_false_rejects_are_a_persons_decision() -> None:
+    strict = measured()
+    strict.scores.loc[:3, "pred_label"] = 1
+    assert against(strict, measured()) == {}  # 4 of 40 more: p = 1/16
+    lax = changed(false_reject_rate=1.0)
+    strict.scores.loc[:4, "pred_label"] = 1
+    assert against(strict, measured(), lax) == {"more_false_rejects": INCONCLUSIVE}  # p = 1/32
+    assert against(strict, measured()) == {"more_false_rejects": INCONCLUSIVE, "false_rejects": FAILED}
+    assert against(measured(), strict, lax) == {}
+
+
+def test_what_is_better_in_each_figure_and_not_shown_is_not_refused() -> None:
+    """Six good and six defective images: the challenger is right on one pair more."""
+    table = pd.concat([measured().scores.iloc[:6], measured().scores.iloc[40:46]], ignore_index=True)
+    champion = measured()._replace(scores=table.assign(pred_score=table["gt_label"] * 4.0 + np.tile([0, 1, 2], 4)))
+    champion.scores.loc[6, "pred_score"] = 0.5
+    better = champion._replace(scores=champion.scores.assign(pred_score=table["gt_label"] * 9.0))
+    assert against(better, champion) == {"image_auroc": INCONCLUSIVE}
+    (rule,) = [r for r in rules_against(better, champion, RULES) if r.outcome == INCONCLUSIVE]
+    assert "6 good and 6 defective test images decide nothing; gate.least_images: 10" in rule.sentence
+
+
+def test_inconclusive_says_how_many_images_are_needed() -> None:
+    challenger, champion = measured(noise=1.2, seed=3), measured(noise=1.2, seed=4)
+    (rule,) = [r for r in rules_against(challenger, champion, RULES) if r.name == "image_auroc"]
+    assert rule.outcome == INCONCLUSIVE
+    shown, needed = rule.figures["value"] - rule.figures["lower"], rule.figures["images_needed"]
+    assert f"80 test images can show a difference of {shown:.3f}; about {needed} are needed" in rule.sentence
+    assert needed == math.ceil(80 * (shown / abs(rule.figures["value"] + 0.02)) ** 2)
+
+
+def test_speed_is_judged_by_the_quickest_turn() -> None:
+    def latency(*ratios: float) -> Rule:
+        (rule,) = [r for r in rules_against(measured(), measured(), RULES, speed_ratios=ratios) if r.name == "latency"]
+        return rule
+
+    assert latency().outcome == PASSED
+    assert "not measured" in latency().sentence
+    assert latency(1.19, 3.0, 9.0).outcome == PASSED  # a busy machine
+    assert latency(1.21, 3.0, 9.0).outcome == FAILED
+    assert latency(math.nan, math.nan).outcome == FAILED
+
+
+def test_aupro_is_compared_where_masks_are() -> None:
+    rng = np.random.default_rng(0)
+    masks = [np.zeros((16, 16), bool) for _ in range(80)]
+    for mask in masks[40:]:
+        mask[4:9, 4:9] = True
+
+    def with_maps(blur: float) -> Measured:
+        maps = [mask * 3.0 + rng.normal(0, 1 + blur, mask.shape) for mask in masks]
+        return measured()._replace(aupro=0.9, pixels=pixel_histograms(split_images(maps, masks)))
+
+    sharp = with_maps(0)
+    assert against(sharp, sharp) == {}
+    assert against(with_maps(3), sharp) == {"aupro": FAILED}
+    assert against(sharp, with_maps(3)) == {}
 
 
 def test_other_images_are_no_comparison() -> None:
     other = measured()
     other.scores.loc[0, "image_path"] = "new.png"
     with pytest.raises(ValueError, match="different images"):
-        rules_against(other, measured(), LIMITS, category="plates")
+        rules_against(other, measured(), RULES)
 
 
-def test_the_bootstrap_is_that_of_resampled_aurocs() -> None:
-    first, second = measured().scores, measured(noise=2).scores
-    label = first["gt_label"].to_numpy()
-    a, b = first["pred_score"].to_numpy(), second["pred_score"].to_numpy()
-    found = auroc_difference(a, b, label, confidence=0.95, resamples=4000)
-    assert found.value == pytest.approx(roc_auc_score(label, b) - roc_auc_score(label, a))
-    draw = np.random.default_rng(5)
-    differences = []
-    for _ in range(2000):
-        rows = np.r_[draw.integers(0, 40, 40), draw.integers(40, 80, 40)]
-        differences.append(roc_auc_score(label[rows], b[rows]) - roc_auc_score(label[rows], a[rows]))
-    assert found.lower == pytest.approx(np.quantile(differences, 0.05), abs=0.01)
-    with pytest.raises(ValueError, match="good and defective"):
-        auroc_difference(a[:40], b[:40], label[:40], confidence=0.95, resamples=100)
+def test_a_category_has_rules_of_its_own() -> None:
+    gate = read_params(ROOT / "params.yaml").gate
+    own = type(gate).model_validate(gate.model_dump() | {"categories": {"weave": {"miss_rate": 0.05}}})
+    assert (own.of("weave").miss_rate, own.of("gear").miss_rate) == (0.05, gate.miss_rate)
+    for wrong in ({"miss_rate": 2.0}, {"mis_rate": 0.1}, {"first": "no"}, {"miss_rate": math.nan}):
+        with pytest.raises(ValueError, match=f"weave: {next(iter(wrong))}: "):
+            type(gate).model_validate(gate.model_dump() | {"categories": {"weave": wrong}})

@@ -63,11 +63,11 @@ def decision_of(verdict: str, names: Names = TYPES) -> dict[str, Any]:
     rules = [
         {
             "name": "image_auroc",
-            "passed": True,
+            "outcome": "passed",
             "sentence": "as good",
             "figures": {"challenger": 0.9, "champion": 0.88},
         },
-        {"name": "defects", "passed": False, "sentence": f"loses {names[0]}", "figures": {"lost": {names[0]: 4}}},
+        {"name": "defects", "outcome": "failed", "sentence": f"loses {names[0]}", "figures": {"lost": {names[0]: 4}}},
     ]
     return {"verdict": verdict, "challenger": "3", "champion": "2", "reason": "", "rules": rules}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.reporting.decision import ROLLED_BACK, in_words
+from pipelines.reporting.decision import INCONCLUSIVE, KEPT, REFUSED, ROLLED_BACK, in_words
 from pipelines.reporting.miss_warning import warning
 from pipelines.reporting.pages import charts
 from pipelines.reporting.pages.cases import grouped_cases
@@ -42,21 +42,26 @@ def render(
 ) -> str:
     """The page. `about` is shown at its end; `missing` says why a category has no result, at its top."""
     views = [category_view(result) for result in results]
-    refused = [view for view in views if view["verdict"] == "refused"]
     return page(
         "report.html",
         title=title,
         subtitle=subtitle,
         about=about,
         missing=missing or {},
-        refused=refused,
+        refused=[view for view in views if view["verdict"] == REFUSED],
+        inconclusive=[view for view in views if view["verdict"] == INCONCLUSIVE],
         blind=[view for view in views if view["warning"]],
         metric_names=METRICS,
         verdicts=VERDICTS,
         means=_means(results),
-        categories=sorted(views, key=lambda view: view["verdict"] != "refused"),  # those on top, else as they came
+        categories=sorted(views, key=_urgency),  # what needs a person on top, else as they came
         untrained=[r.category for r in results if r.about.get("weights") == "random"],
     )
+
+
+def _urgency(view: Mapping[str, Any]) -> int:
+    order = (REFUSED, INCONCLUSIVE)
+    return order.index(view["verdict"]) if view["verdict"] in order else len(order)
 
 
 def figures(result: CategoryResult) -> dict[str, Chart]:
@@ -125,7 +130,7 @@ def gate_view(result: CategoryResult) -> dict[str, Any]:
     if version in (None, result.gate["challenger"]):
         standing = verdict
     elif version == result.gate["champion"]:
-        standing = CHAMPION if verdict in ("refused", ROLLED_BACK) else "replaced"
+        standing = CHAMPION if verdict in KEPT else "replaced"
     if version and (version != result.gate["challenger"] or verdict == ROLLED_BACK):
         words += f"; the figures here are version {version}'s"
     return result.gate | {"words": words, "standing": standing}
