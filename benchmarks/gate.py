@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from pipelines.core.params import GateRules, read_params
+from pipelines.core.gate_params import GateRules
+from pipelines.core.params import read_params
 from pipelines.promotion.gate import rules_against
 from pipelines.promotion.rules import Measured, Outcome, of_outcome
 

@@ -18,7 +18,7 @@ TINY = {
     "model": {"preset": "resnet18", "weights": "random"}
     | {"overrides": {"image_size": [SIZE, SIZE], "layers": [1, 2], "flow_steps": 2}},
 }
-LAX = {"first": "promote", "image_auroc": 0.6, "miss_rate": 1.0, "false_reject_rate": 1.0, "least_images": 1}
+LAX = {"first": "promote", "image_auroc": 0.6, "miss_rate": 0.95, "false_reject_rate": 1.0, "least_images": 1}
 """What a gate asks of categories that have four good and four defective test images."""
 STAGE_NAMES = ("prepare", "train", "evaluate")
 WORK: dict[str, Callable[[str, Params], None]] = {
@@ -27,6 +27,11 @@ WORK: dict[str, Callable[[str, Params], None]] = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
 }
+
+
+def shipped_gate() -> dict[str, object]:
+    """Section `gate` of params.yaml, as people get it."""
+    return dict(yaml.safe_load((ROOT / "params.yaml").read_text())["gate"])
 
 
 def write_tiny_params(folder: Path, **train: object) -> None:

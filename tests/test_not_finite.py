@@ -152,9 +152,9 @@ def test_a_registry_tag_that_is_no_number_is_refused(text: str) -> None:
 @pytest.mark.parametrize("word", [".nan", ".inf", "-.inf"])
 def test_params_hold_finite_numbers(tmp_path: Path, word: str) -> None:
     text = (ROOT / "params.yaml").read_text()
-    assert "floor: 0.6 " in text
-    (tmp_path / "params.yaml").write_text(text.replace("floor: 0.6 ", f"floor: {word} "))
-    with pytest.raises(BadParams, match="floor"):
+    assert "image_auroc: 0.7 " in text
+    (tmp_path / "params.yaml").write_text(text.replace("image_auroc: 0.7 ", f"image_auroc: {word} "))
+    with pytest.raises(BadParams, match=r"gate\.image_auroc"):
         read_params(tmp_path / "params.yaml")
 
 

@@ -155,7 +155,6 @@ def promote(
     Exit code 4: refused; 6: inconclusive, at a terminal you are asked. The champion stays.
 
     \b
-    fastflow promote bottle
     fastflow promote bottle --accept-inconclusive "looked at the report"
     fastflow promote bottle --force --reason "new camera, the old model is blind"
     """

@@ -1,25 +1,18 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipelines.core.gate_params import Gate
+from pipelines.core.sections import Category, Count, Section
+
 PARAMS_FILE = Path("params.yaml")
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Policy = Literal["refuse", "quarantine", "report"]
 PolicyWithoutImage = Literal["refuse", "report"]  # for findings about no single image that could be left out
-CATEGORY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-Category = Annotated[str, Field(pattern=CATEGORY_NAME)]
-
-
-class Section(BaseModel):
-    """Frozen, no unknown keys, no coercion: '3' is refused where a number is expected, and so are NaN and infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -44,13 +37,13 @@ class OwnFolder(Section):
     """How `fastflow init` reads a user's folder: those of its options that were given."""
 
     folder: str
-    good: list[str] = []
-    test_good: list[str] = []
-    defects: list[str] = []
-    masks: list[str] = []
-    ignore: list[str] = []
+    good: list[str] = Field(default_factory=list)
+    test_good: list[str] = Field(default_factory=list)
+    defects: list[str] = Field(default_factory=list)
+    masks: list[str] = Field(default_factory=list)
+    ignore: list[str] = Field(default_factory=list)
     masks_inverted: bool = False
-    mask_values: list[str] = []
+    mask_values: list[str] = Field(default_factory=list)
     ignore_value: str | None = None
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
@@ -132,38 +125,6 @@ class Evaluate(Section):
     original_size: bool
 
 
-class GateRules(Section):
-    first: Literal["ask", "promote"]
-    image_auroc: Share
-    miss_rate: Share
-    false_reject_rate: Share
-    epsilon: Annotated[float, Field(ge=0, lt=1)]
-    lost_per_defect_type: Annotated[int, Field(ge=0)]
-    latency_factor: Annotated[float, Field(gt=0)]
-    least_images: Count
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    resamples: Annotated[int, Field(ge=100)]
-
-
-class Gate(GateRules):
-    categories: dict[Category, dict[str, Any]]
-
-    @model_validator(mode="after")
-    def _check_categories(self) -> Self:
-        for category in self.categories:
-            self.of(category)
-        return self
-
-    def of(self, category: str) -> GateRules:
-        """The rules of a category: its own before those of all."""
-        common = self.model_dump(exclude={"categories"})
-        try:
-            return GateRules.model_validate(common | self.categories.get(category, {}))
-        except ValidationError as error:
-            why = "; ".join(f"{detail['loc'][0]}: {detail['msg']}" for detail in error.errors())
-            raise ValueError(f"{category}: {why}") from error
-
-
 class Drift(Section):
     recent: Annotated[str, Field(pattern=r"\{category\}")] | None
     last: Count
@@ -186,7 +147,7 @@ class Params(Section):
     data: Data
     download: Download
     sources: dict[Category, OwnFolder]
-    pixels: dict[Category, Pixels] = {}
+    pixels: dict[Category, Pixels] = Field(default_factory=dict)
     findings: Findings
     demo: Demo
     model: Model

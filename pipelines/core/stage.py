@@ -63,6 +63,8 @@ def exit_code(work: Callable[[], None]) -> int:
         return _report_error(error, USAGE)
     except Refused as error:
         return _report_error(error, REFUSED)
+    except Inconclusive as error:
+        return _report_error(error, INCONCLUSIVE)
     except (ServerAway, OSError) as error:
         if isinstance(error, BrokenPipeError) and _reader_closed_stdout():
             return PIPE_CLOSED

@@ -15,10 +15,11 @@ from fastflow.decode import AS_MEANT
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from pipelines.core.names import counted, nearest, unknown
-from pipelines.core.params import CATEGORY_NAME, read_params
+from pipelines.core.params import read_params
 from pipelines.core.params_edit import write_values
 from pipelines.core.paths import DEMO, OWN, STATE
 from pipelines.core.pixel_rule import as_pixels, stated_rule
+from pipelines.core.sections import CATEGORY_NAME
 from pipelines.core.stage import log
 from pipelines.data.checks.policy import POLICIES, check_and_decide, listing, to_json
 from pipelines.data.data_sets import DATA_SETS

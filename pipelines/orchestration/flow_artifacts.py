@@ -101,17 +101,17 @@ def show_category(category: str) -> None:
 
 def table_of(results: list[Result]) -> list[dict[str, Any]]:
     """One row a category, failures on top: what came of it, the gate's verdict and why, metrics, seconds."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for result in sorted(results, key=lambda r: r.outcome != "failed"):
         metrics = read_metrics(result.category) if result.outcome != "failed" else {}
-        row = {"category": result.category, "outcome": result.outcome} | _decided(result.decision)
+        row: dict[str, Any] = {"category": result.category, "outcome": result.outcome} | _decided(result.decision)
         row |= {name: None if metrics.get(name) is None else round(metrics[name], 4) for name in SHOWN}
         seconds = None if result.seconds is None else round(result.seconds, 1)
         rows.append(row | {"seconds": seconds, "reason": result.reason})
     return rows
 
 
-def _decided(decision: Mapping[str, Any]) -> dict[str, str]:
+def _decided(decision: Mapping[str, Any]) -> dict[str, Any]:
     """Verdict, champion before and after, misses and false rejects with their upper limits; empty where not decided."""
     if not decision:
         return dict.fromkeys(("verdict", "champion", "misses", "false_rejects"), "")

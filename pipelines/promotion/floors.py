@@ -9,7 +9,7 @@ import pandas as pd
 from fastflow.metrics.image import image_auroc
 from fastflow.metrics.paired import auroc_lower_limit
 from fastflow.metrics.rates import mistakes, upper_limit
-from pipelines.core.params import GateRules
+from pipelines.core.gate_params import GateRules
 from pipelines.promotion.rules import Outcome, Rule
 
 MOST_IMAGES = 100_000  # asked for; beyond, a figure is too close to its floor

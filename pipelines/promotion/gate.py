@@ -14,7 +14,7 @@ import pandas as pd
 from fastflow.metrics.image import image_auroc
 from fastflow.metrics.paired import Difference, aupro_difference, auroc_difference
 from fastflow.metrics.rates import sign_test
-from pipelines.core.params import GateRules
+from pipelines.core.gate_params import GateRules
 from pipelines.promotion.floors import MOST_IMAGES, floor_rules, too_few
 from pipelines.promotion.rules import Measured, Outcome, Rule, passes_if
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from pipelines.core.params import CATEGORY_NAME
 from pipelines.core.paths import model_name
 from pipelines.core.percent import choosing
+from pipelines.core.sections import CATEGORY_NAME
 from pipelines.registry import aliases, store
 from pipelines.registry.registered import WEIGHTS_TAG
 

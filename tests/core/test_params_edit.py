@@ -41,7 +41,7 @@ def test_what_is_not_asked_for_keeps_every_character(file: Path) -> None:
         ("train.learning_rate", 0.00025),
         ("train.epochs", None),
         ("model.overrides", {"image_size": [64, 64], "flow_steps": 2}),
-        ("gate.floors", {"weave": 0.9}),
+        ("gate.categories", {"weave": {"miss_rate": 0.1}}),
         ("download.visa.mirrors", ["https://one.example/a", "https://two.example/b"]),
         ("drift.recent", "{category}/new"),
         ("model.weights", "on"),

@@ -16,7 +16,7 @@ from pipelines.core.dvc import StageFailed, run_command
 from pipelines.core.lock import LockHeld
 from pipelines.core.params import BadParams, read_params, read_yaml
 from pipelines.core.params_edit import write_epochs
-from pipelines.core.stage import FAILED, REFUSED, SERVER_AWAY, Failed
+from pipelines.core.stage import FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, Failed
 from pipelines.orchestration import flow_tasks, flows
 from pipelines.orchestration.flow_artifacts import Result, summary_of, table_of
 from pipelines.orchestration.flow_tasks import Slots, category_task, gate_task, is_temporary
@@ -67,7 +67,19 @@ def test_failures_stand_on_top_of_the_table(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_summary_names_each_outcome_failures_first() -> None:
     results = [Result("a", "trained", "", 1), Result("b", "failed", "no masks", 1), Result("c", "up to date", "", 0)]
-    assert summary_of(results) == "b failed (no masks), a trained, c up to date"
+    assert summary_of(results) == "b failed (no masks); a trained; c up to date"
+
+
+def test_a_night_shows_the_verdict_and_what_it_rests_on() -> None:
+    counted = {"count": 1, "defective_images": 24, "rate": 1 / 24, "upper": 0.183, "allowed": 0.3}
+    decision = {"verdict": "inconclusive", "champion": "3", "challenger": "4"}
+    decision["rules"] = [{"name": "misses", "outcome": "passed", "sentence": "", "figures": counted}]  # type: ignore[assignment]
+    (row,) = table_of([Result("a", "trained", "aupro: unclear", 1, decision)])
+    assert (row["verdict"], row["champion"], row["false_rejects"]) == ("inconclusive", "3", "")
+    assert row["misses"] == "1 of 24, at most 18.3%"
+    promoted = Result("b", "trained", "", 1, decision | {"verdict": "promoted"})
+    assert table_of([promoted])[0]["champion"] == "3 → 4"
+    assert summary_of([promoted]) == "b trained, promoted"
 
 
 def test_each_category_at_work_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +129,9 @@ def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.
     assert (night("ran", promote=False), asked, pending_categories()) == ("", [], set())
     assert (night("ran", SERVER_AWAY), pending_categories()) == ("why; the next retraining asks the gate again", {"a"})
     assert (night("unchanged", promote=False), asked, pending_categories()) == ("", [], {"a"})
+    assert (night("ran", INCONCLUSIVE), pending_categories()) == ("why", set())
+    assert (night("unchanged", SERVER_AWAY), asked, pending_categories()) == ("", [], set())
+    assert (night("ran", SERVER_AWAY), pending_categories()) == ("why; the next retraining asks the gate again", {"a"})
     assert (night("unchanged", REFUSED), asked, pending_categories()) == ("why", ["gate@a"], set())
     assert (night("unchanged"), asked, pending_categories()) == ("", [], set())
     assert (night("killed"), asked, pending_categories()) == ("it raised", [], {"a"})

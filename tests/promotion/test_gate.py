@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 
 from fastflow.metrics.bootstrap import pixel_histograms
 from fastflow.metrics.regions import split_images
-from pipelines.core.params import GateRules, read_params
+from pipelines.core.gate_params import GateRules
+from pipelines.core.params import read_params
 from pipelines.promotion.floors import floor_rules, images_needed
 from pipelines.promotion.gate import rules_against
 from pipelines.promotion.rules import Measured, Outcome, Rule
