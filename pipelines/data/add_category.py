@@ -26,6 +26,7 @@ from pipelines.data.data_sets import DATA_SETS
 from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.stored import as_source, how_of, same_place
 from pipelines.data.own_folder import import_folder
+from pipelines.demo.generate import CATEGORIES
 
 ALL = "all"  # categories of a public data set
 
@@ -148,7 +149,11 @@ def write_categories(
         demo = Path(params.data.root) == DEMO and params.model.weights == "random"
         weights = "imagenet" if demo else params.model.weights
     if params.download.categories and "download.categories" not in more:  # a plain dvc repro would fetch them
-        more = {"download.categories": []}
+        more = {**more, "download.categories": []}
+    if root != DEMO and params.demo.categories:  # it would draw them, and a clone's dvc pull miss them
+        more = {**more, "demo.categories": []}
+    elif drawn := [name for name in names if root == DEMO and name in CATEGORIES]:
+        more = {**more, "demo.categories": list(dict.fromkeys([*params.demo.categories, *drawn]))}
     categories = list(dict.fromkeys([*others, *names]))
     values = {"data.root": root.as_posix(), "data.categories": categories, "model.weights": weights, **more}
     write_values(values)

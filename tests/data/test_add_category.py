@@ -16,10 +16,12 @@ from fastflow.errors import BadData
 from fastflow.index import list_category
 from pipelines.core.params import read_params
 from pipelines.core.params_edit import write_values
+from pipelines.core.paths import DEMO
 from pipelines.data.add_category import add_category, init
 from pipelines.data.data_sets import DATA_SETS
 from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
+from pipelines.demo.generate import write_category
 from tests.conftest import ROOT, as_shipped, fastflow, hashed_index, write_plates
 
 
@@ -152,10 +154,11 @@ def test_the_command_has_params_yaml_name_the_category_and_keeps_its_comments(he
     assert (params.data.root, params.data.categories) == ("data/own", ["part", "other"])
     assert params.model.weights == "random"
     assert read_params().sources.keys() == {"part", "other"}
+    assert params.demo.categories == []  # a clone's dvc pull would miss them, a plain dvc repro draw them
     write_values({"sources": {}})
     after = (here / "params.yaml").read_text()
     changed = [(a, b) for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
-    assert len(changed) == 3  # root, categories, weights
+    assert len(changed) == 4  # root, categories, weights, and no demo
     assert all(a.partition("#")[2] == b.partition("#")[2] for a, b in changed)
     assert all(a.index("#") == b.index("#") for a, b in changed if "#" in a)
 
@@ -198,6 +201,14 @@ def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, ca
     assert (read_params().data.root, read_params().data.categories) == ("data/own", ["part"])
     assert read_params().download.categories == []  # a plain dvc repro would fetch them
     assert read_params().model.weights == "random"
+    assert read_params().sources.keys() == {"part"}
+
+
+def test_the_demo_comes_back_with_its_drawings(here: Path) -> None:
+    init(by_class(here / "mine"), "part", weights="random")
+    write_category("weave", DEMO, seed=0, image_size=64, num_train=3, num_good=2, num_per_defect=1)
+    assert fastflow("init", "data/demo/weave", "--name", "weave", "--root", "data/demo") == 0
+    assert (read_params().data.root, read_params().demo.categories) == ("data/demo", ["weave"])
 
 
 def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_reported(here: Path) -> None:
