@@ -8,6 +8,7 @@ import base64
 import io
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -20,12 +21,14 @@ from fastflow.index import read_index, verify_images
 from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
+from pipelines.core.experiment import REGISTER, experiment
+from pipelines.core.experiment import tags as experiment_tags
 from pipelines.core.params import Params
 from pipelines.core.paths import index_file, model_folder, model_name, report_folder
 from pipelines.core.provenance import data_hash, provenance
 from pipelines.core.run import run_category_stage
 from pipelines.core.stage import log
-from pipelines.core.training_files import run_key_of
+from pipelines.core.training_files import experiment_of, run_key_of
 from pipelines.data.dataset_card import FILE as DATASET
 from pipelines.data.dataset_card import dataset_card
 from pipelines.registry.model_card import model_card
@@ -42,15 +45,30 @@ def evaluate(category: str, params: Params) -> None:
     key = run_key_of(folder)
     origin = provenance(category) | {"category": category, "seed": str(read_config(folder)["seed"])}
     # opened first: the process that uploads the run starts while images are scored
-    with runs.continued_run(key, f"{category} evaluated", tags=origin) as run:
-        text = score_and_report(category, params, run, key=key, origin=origin)
-    name, version = model_name(category), str(run.result["version"]) if run.result else ""
-    registered = f"{name} version {version}" if version else f"{name}, not sent to MLflow yet"
-    write_about(category, params, run_key=key, registered=registered, version=version)
+    with run_of(category, key, tags=origin) as run:
+        text = score_and_report(category, params, run, origin=origin)
+    version = str(run.result.get("version", "")) if run.result else ""
+    registered = registered_as(category, version)
+    write_about(category, params, run_key=run.key, registered=registered, version=version)
     log.info("%s: %s, registered as %s", category, text, registered)
 
 
-def score_and_report(category: str, params: Params, run: TrackedRun, *, key: str, origin: Mapping[str, str]) -> str:
+def run_of(category: str, key: str, *, tags: Mapping[str, str]) -> AbstractContextManager[TrackedRun]:
+    """The training's run again; a new one where an experiment evaluates what was not trained in it."""
+    name = f"{category} evaluated"
+    if experiment() not in ("", experiment_of(model_folder(category))):
+        return runs.new_run(name, tags=tags)
+    return runs.continued_run(key, name, tags=tags)
+
+
+def registered_as(category: str, version: str) -> str:
+    """What the report and the log say; an experiment's model is no version."""
+    if name := experiment():
+        return f"nothing, as it is the experiment {name}; to register it, once applied: {REGISTER} {category}"
+    return f"{model_name(category)} version {version}" if version else f"{model_name(category)}, not sent to MLflow yet"
+
+
+def score_and_report(category: str, params: Params, run: TrackedRun, *, origin: Mapping[str, str]) -> str:
     """Writes the category's report and logs it to the run; returns the metrics as text."""
     device = choose_device(params.device)
     detector = TrainedDetector.load(model_folder(category)).to(device)
@@ -66,7 +84,7 @@ def score_and_report(category: str, params: Params, run: TrackedRun, *, key: str
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=detector.model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
     write_cases(folder, index, scored, root, threshold=threshold, rule=detector.frame.rule)
-    track(category, params, run, numbers, key=key, origin=origin)
+    track(category, params, run, numbers, origin=origin)
     values = {name: found.metrics[name].value for name in TYPE_METRICS}  # metrics.json has all
     known = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
     return known or f"without {', '.join(values)}: the test images do not allow them"
@@ -94,10 +112,9 @@ def track(
     run: TrackedRun,
     found: Mapping[str, float | None],
     *,
-    key: str,
     origin: Mapping[str, str],
 ) -> None:
-    """Adds metrics and report to the training's run, and has its model registered."""
+    """Adds metrics and report to the training's run, and has its model registered, where it is no experiment's."""
     folder = model_folder(category)
     numbers = {name: value for name, value in found.items() if value is not None}
     card = write_cards(category, params, numbers, origin)
@@ -106,9 +123,11 @@ def track(
     rows = int(numbers["num_good"] + numbers["num_defective"])
     source = (Path(params.data.root) / category).as_posix()
     run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
-    write_about(category, params, run_key=key, registered="see the model registry")
+    write_about(category, params, run_key=run.key, registered="see the model registry")
     run.log_files(report_folder(category), under="report")
     log_page(category, run)
+    if experiment():
+        return
     example, score = example_of(category, params)
     tags = {name: f"{value:.6g}" for name, value in numbers.items()} | dict(origin) | model_tags(folder)
     tags |= {"example_pred_score": repr(score)}
@@ -167,7 +186,7 @@ def write_about(category: str, params: Params, *, run_key: str, registered: str,
         "registered as": registered,
         "MLflow run_key": run_key,
     }
-    about |= {"version": version} if version else {}
+    about |= ({"version": version} if version else {}) | experiment_tags()
     write_text(report_folder(category) / "about.json", json.dumps(about | provenance(category), indent=2) + "\n")
 
 

@@ -27,6 +27,7 @@ from fastflow.resume import training_key
 from fastflow.sizes import config_for
 from fastflow.train import Epoch
 from fastflow.weights import IMAGENET, PRETRAINED
+from pipelines.core import experiment
 from pipelines.core.device import choose_device, peak_memory
 from pipelines.core.epoch_lines import EpochLine, write_epoch
 from pipelines.core.params import PARAMS_FILE, Params
@@ -168,7 +169,7 @@ def write_outputs(
     """Writes the checkpoint, its training curve and the key of its run; logs them."""
     folder, report = model_folder(category), report_folder(category)
     table = json.dumps(scores.to_dict("list")) + "\n"
-    files = {NORMAL_SCORES: table.encode(), RUN: json.dumps({"run_key": run.key}).encode()}
+    files = {NORMAL_SCORES: table.encode(), RUN: json.dumps({"run_key": run.key, **experiment.tags()}).encode()}
     hashes = save_checkpoint(model, folder, files=files, **about)
     run.set_tags({f"sha256.{file}": digest for file, digest in hashes.items()})
     run.log_metrics({"train_seconds": float(str(about["train_seconds"]))})

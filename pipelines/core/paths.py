@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipelines.core.experiment import experiment_root
+
 DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT = Path("report.html")
-STORE = Path(".mlflow")  # MLflow's data base and artifacts, where no server is named, and the journal
+# MLflow's data base and artifacts, where no server is named, and the journal: of the project, also while a stage runs
+# in the folder of `dvc exp run --temp`, which DVC deletes
+STORE = experiment_root() / ".mlflow"
 STATE = Path(".state")  # of work in progress: no stage's output, so DVC leaves it alone
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it

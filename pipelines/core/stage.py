@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastflow.errors import BadData, NonFiniteLoss
+from pipelines.core.proxies import direct
 from pipelines.core.terminal import escape_controls, escaping_stdout, set_up_log
 
 FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INCONCLUSIVE = 1, 2, 3, 4, 5, 6
@@ -51,6 +52,7 @@ def exit_code(work: Callable[[], None]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a file's name need not be UTF-8
     set_up_log(sys.stdout)
+    os.environ |= direct(os.environ)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Image size|Corrupt EXIF")  # Pillow's own; decode.py reports what matters
@@ -97,5 +99,5 @@ def _report_error(error: object, code: int, *, kind: str = "error") -> int:
 
 def without_secrets(uri: str) -> str:
     """An address without its user and password."""
-    scheme, separator, rest = uri.partition("://")
+    scheme, separator, rest = uri.rpartition("://")  # one without a scheme may hold a password, too
     return scheme + separator + rest.rpartition("@")[2]

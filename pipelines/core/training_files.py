@@ -11,6 +11,7 @@ from pipelines.core.paths import NORMAL_SCORES, RUN
 
 class _Run(BaseModel, strict=True):
     run_key: Annotated[str, Field(pattern="^[0-9A-Za-z_.-]{1,200}$")]
+    dvc_experiment: str = ""
 
 
 class _Scores(BaseModel, strict=True, extra="allow"):
@@ -33,6 +34,11 @@ class _Scores(BaseModel, strict=True, extra="allow"):
 def run_key_of(folder: Path) -> str:
     """The key of the run that made a model. Raises BadCheckpoint."""
     return str(_read(folder, RUN, _Run)["run_key"])
+
+
+def experiment_of(folder: Path) -> str:
+    """The experiment of DVC's that trained a model; empty where it was none. Raises BadCheckpoint."""
+    return _Run.model_validate(_read(folder, RUN, _Run)).dvc_experiment
 
 
 def normal_table(folder: Path) -> dict[str, list[Any]]:

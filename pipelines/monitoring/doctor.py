@@ -14,8 +14,10 @@ from pipelines.core.names import counted
 from pipelines.core.params import BadParams, Params, read_params
 from pipelines.core.paths import STORE, model_folder, model_name
 from pipelines.core.stage import Failed, ServerAway
+from pipelines.core.tracking_uri import VARIABLE
 from pipelines.monitoring import diagnosis
 from pipelines.monitoring.diagnosis import Remark
+from pipelines.monitoring.surroundings import surroundings
 from pipelines.registry import aliases, store
 from pipelines.tracking.registration import version_of
 
@@ -30,8 +32,8 @@ def examine() -> Iterator[Remark]:
         return
     yield Remark("ok", "params", "params.yaml")
     for found in (
-        diagnosis.disk(params), diagnosis.weights(params), diagnosis.locks(), remotes(), diagnosis.cache(),
-        diagnosis.outputs(params), diagnosis.remnants(),
+        surroundings(params), diagnosis.disk(params), diagnosis.weights(params), diagnosis.locks(), remotes(),
+        diagnosis.cache(), diagnosis.outputs(params), diagnosis.remnants(),
     ):  # fmt: skip
         yield from found
     store_remarks = list(diagnosis.store())
@@ -56,12 +58,15 @@ def remotes() -> Iterator[Remark]:
     elif _dvc("status", "--cloud", "--json", "--quiet").returncode in (0, 1):
         yield Remark("ok", "DVC remote", name)
     else:
-        yield Remark("fail", "DVC remote", f"{name} does not answer", "dvc remote list; check that it is reachable")
+        asked = _dvc("status", "--cloud", "--json")
+        first = asked.stderr.strip().partition("\n")[0].removeprefix("ERROR: ")[-300:]
+        message = f"{name}: {first or 'does not answer'}"
+        yield Remark("fail", "DVC remote", message, "dvc remote list; check that it is reachable")
 
 
 def registry(params: Params) -> Iterator[Remark]:
     """Which version is champion, and which one models/<category> is."""
-    if "MLFLOW_TRACKING_URI" not in os.environ and not (STORE / "mlflow.db").is_file():
+    if not os.environ.get(VARIABLE) and not (STORE / "mlflow.db").is_file():
         return
     try:
         client = store.connect()
@@ -73,8 +78,8 @@ def registry(params: Params) -> Iterator[Remark]:
                 message = f"{category}: " + (f"version {champion} is champion" if champion else "no champion")
                 message += f", {folder} is version {here}" if here else f", {folder} is none of {len(known)} versions"
                 yield Remark("ok", "registry", message)
-    except ServerAway as error:
-        yield Remark("fail", "registry", str(error), "start the server, or unset MLFLOW_TRACKING_URI")
+    except (ServerAway, ValueError) as error:
+        yield Remark("fail", "registry", str(error), f"start the server, or correct or unset {VARIABLE}")
 
 
 def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,5 @@
 """What a retraining shows in Prefect's pages while it runs and when it is done."""
 
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from prefect.artifacts import (
 from pipelines.core.epoch_lines import EpochLine
 from pipelines.core.paths import model_folder, read_metrics, report_folder
 from pipelines.core.stage import without_secrets
+from pipelines.core.tracking_uri import tracking_uri
 from pipelines.core.training_files import run_key_of
 from pipelines.reporting.decision import KEPT
 from pipelines.tracking import journal
@@ -86,7 +86,7 @@ def show_category(category: str) -> None:
     metrics = read_metrics(category)
     sent = journal.result_of(run_key_of(model_folder(category)))
     numbers = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if metrics.get(name) is not None)
-    server = without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"))
+    server = without_secrets((tracking_uri() or "").rstrip("/"))
     if not (server.startswith("http") and sent):
         text = f"**{category}**: {numbers or 'no metric is defined'}. Pictures: `{report_folder(category)}/pictures`"
         create_markdown_artifact(text, key=f"metrics-{slug(category)}")

@@ -1,5 +1,6 @@
 """The tasks of the flows: DVC's stages and our commands, each a process of its own, its output in the task's log."""
 
+import json
 import os
 import queue
 import subprocess
@@ -26,6 +27,7 @@ from pipelines.core.dvc import (
     stale_stages,
 )
 from pipelines.core.epoch_lines import LINES, read_epoch
+from pipelines.core.experiment import TAG
 from pipelines.core.params import Params, read_params
 from pipelines.core.paths import CHAMPION_MODEL, report_folder
 from pipelines.core.stage import BAD_DATA, FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, USAGE
@@ -147,7 +149,7 @@ def run_stages(
     limits = read_params().retrain
     staged = stage_task.with_options(retries=limits.retries)
     try:
-        return {
+        outcomes = {
             stage: staged(
                 stage,
                 force=force and stage.startswith("train@"),
@@ -157,9 +159,19 @@ def run_stages(
             )
             for stage in stages_of(category)
         }
+        if of_experiment(category):  # DVC knew the result from there; it is registered only by an evaluation
+            stage = f"evaluate@{category}"
+            outcomes[stage] = staged(stage, force=True, environment=environment, minutes=limits.minutes)
+        return outcomes
     except StageFailed:
         restore_model(category)
         raise
+
+
+def of_experiment(category: str) -> bool:
+    """Whether the category's evaluation is one of `dvc exp run`."""
+    about = report_folder(category) / "about.json"
+    return about.is_file() and TAG in json.loads(about.read_text())
 
 
 @task(task_run_name="{what}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=BACK_OFF_SECONDS)

@@ -21,8 +21,8 @@ def serve_deployments() -> None:
     Raises:
         Failed: there is no Prefect server.
     """
-    if ENVIRONMENT.is_file():
-        os.environ |= read_environment()
+    if ENVIRONMENT.is_file() and (services := read_environment()).get("FASTFLOW_PROJECT") == str(Path.cwd()):
+        os.environ |= services
     if "PREFECT_API_URL" not in os.environ:
         raise Failed("there is no Prefect server: run make up, or set PREFECT_API_URL")
     from prefect import serve  # reads the environment at import

@@ -29,13 +29,15 @@ from pipelines.orchestration.service_settings import (
     write_environment,
 )
 from pipelines.registry.comparison_view import LINK
+from pipelines.registry.place import correct_place
 
 RECORD, LOGS = STATE / "services.json", STATE / "services"
 STARTING_SECONDS, ENDING_SECONDS = 180, 20
 
 
 class Service(NamedTuple):
-    """A process that `up` started: identified by its pid and start time, as pids are reused."""
+    """A process that `up` started: identified by its pid and start time, as pids are reused, and by its folder, as a
+    copy of a project has a copy of this record."""
 
     name: str
     pid: int
@@ -44,8 +46,9 @@ class Service(NamedTuple):
     def alive(self) -> bool:
         try:
             process = psutil.Process(self.pid)
-            return process.create_time() == self.born and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+            here = Path(process.cwd()) == Path.cwd()
+            return here and process.create_time() == self.born and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 
 
@@ -58,6 +61,8 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
     LOGS.mkdir(mode=0o700, parents=True, exist_ok=True)
     running = {service.name: service for service in recorded() if service.alive()}
     environment = settings(prefect_port, mlflow_port) if not running else read_environment()
+    if (before := environment["FASTFLOW_PROJECT"]) != str(Path.cwd()):
+        raise Failed(f"what runs was started when this folder was {before}; run: make down, then make up")
     write_environment(environment)
     for name, (command, port) in commands(environment).items():
         if name in running:
@@ -166,6 +171,7 @@ def status() -> None:
 def start(name: str, command: list[str], environment: dict[str, str]) -> Service:
     """In a session of its own, so that Ctrl-C in this terminal is not for it."""
     Path(".mlflow").mkdir(mode=0o700, exist_ok=True)
+    correct_place()
     log_file = LOGS / f"{name}.log"
     log_file.unlink(missing_ok=True)  # a link would lead to another file, and others may read an older one
     with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pipelines.core.experiment import REGISTER
 from pipelines.core.notify import notify
 from pipelines.core.params import Params
-from pipelines.core.paths import model_folder, model_name, report_folder
+from pipelines.core.paths import RUN, model_folder, model_name, report_folder
 from pipelines.core.running import training_now
 from pipelines.core.stage import Inconclusive, Refused, log
+from pipelines.core.training_files import experiment_of
 from pipelines.promotion.measuring import Judged, judge
 from pipelines.promotion.rules import Outcome, of_outcome, sentences
 from pipelines.promotion.thresholds import different_aims
@@ -86,12 +88,17 @@ def _challenger(client: Client, category: str) -> str | None:
     """
     name, folder = model_name(category), model_folder(category)
     known = aliases.versions(client, name)
+    if known and not folder.is_dir():
+        return aliases.alias(client, name, CHALLENGER)
+    if found := version_of(known, folder) if known else None:
+        return found
+    if tried := experiment_of(folder) if (folder / RUN).is_file() else "":
+        raise ValueError(
+            f"{folder} is of the experiment {tried}, which is no release; to make it one: {REGISTER} {category}, then "
+            f"fastflow promote {category}"
+        )
     if not known:
         raise ValueError(f"{name} has no version yet; run: dvc repro evaluate@{category}")
-    if not folder.is_dir():
-        return aliases.alias(client, name, CHALLENGER)
-    if found := version_of(known, folder):
-        return found
     raise ValueError(
         f"{folder} is no version of {name} as it is now{training_now(category) or '; run: fastflow report'}; "
         "or name a version: --version N"

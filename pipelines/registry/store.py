@@ -20,11 +20,12 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.core.lock import store_lock
 from pipelines.core.paths import STORE
-from pipelines.core.stage import ServerAway, without_secrets
-from pipelines.registry import comparison_view
+from pipelines.core.stage import ServerAway, log, without_secrets
+from pipelines.core.tracking_uri import tracking_uri
+from pipelines.registry import comparison_view, place
 
 Client = mlflow.MlflowClient  # for the annotations of rooms that do not import MLflow
-EXPERIMENT = "fastflow"
+EXPERIMENT = place.EXPERIMENT
 KEY = "run_key"
 
 
@@ -34,18 +35,21 @@ def connect() -> mlflow.MlflowClient:
 
     Raises:
         ServerAway: the server of MLFLOW_TRACKING_URI does not answer.
+        ValueError: that variable holds no address.
     """
     STORE.mkdir(mode=0o700, exist_ok=True)
-    local = f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
-    uri = os.environ.get("MLFLOW_TRACKING_URI", local)
+    own = place.database_uri()
+    uri = tracking_uri() or own
     mlflow.set_tracking_uri(uri)
     with store_lock("init"):
+        if uri == own and (before := place.correct_place()):
+            log.info("MLflow's store came from %s: it now names this project's folder", before)
         try:
             client = mlflow.MlflowClient()  # this alone creates the tables of a fresh store
             if (experiment := client.get_experiment_by_name(EXPERIMENT)) is None:
-                place = (STORE / "artifacts").resolve().as_uri() if uri == local else None
+                location = place.artifacts_uri() if uri == own else None
                 client.create_experiment(
-                    EXPERIMENT, artifact_location=place, tags={comparison_view.TAG: comparison_view.SAVED}
+                    EXPERIMENT, artifact_location=location, tags={comparison_view.TAG: comparison_view.SAVED}
                 )
             elif comparison_view.TAG not in experiment.tags:  # an older store; a view of the user's own stays
                 client.set_experiment_tag(experiment.experiment_id, comparison_view.TAG, comparison_view.SAVED)

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipelines.core import experiment
 from pipelines.core.paths import RUN
 from pipelines.core.stage import TERMINATED, Terminated, log
+from pipelines.core.tracking_uri import is_on_this_disk, tracking_uri
 from pipelines.tracking import journal
 
 PARENT = "FASTFLOW_PARENT_RUN"  # key and name of the retraining that a stage belongs to
@@ -88,8 +90,10 @@ def continued_run(key: str, name: str, *, tags: Mapping[str, str]) -> Iterator[T
 
 @contextmanager
 def _recorded_run(key: str, name: str, tags: Mapping[str, str], *, live: bool, **header: Any) -> Iterator[TrackedRun]:
+    tracking_uri()  # a wrong one is reported now, not when a training has ended
     start = time.monotonic()
-    written = journal.Journal(name, key=key, name=name, tags=dict(tags), time=journal.milliseconds(), **header)
+    told = dict(tags) | experiment.tags()
+    written = journal.Journal(name, key=key, name=name, tags=told, time=journal.milliseconds(), **header)
     later = os.environ.get("FASTFLOW_SYNC") == "later"
     uploader = _start_uploader(written.folder) if live and not later else None
     run, status = TrackedRun(key, name, written), "FAILED"
@@ -145,9 +149,7 @@ def _start_uploader(folder: Path) -> subprocess.Popen[bytes]:
 def _wait_until_sent(folder: Path, uploader: subprocess.Popen[bytes] | None, *, spent: float) -> None:
     """Waits, within bounds, until the store has the journal; logs a warning where it has not."""
     uploader = uploader or _start_uploader(folder)
-    local = "://" not in os.environ.get("MLFLOW_TRACKING_URI", "") or os.environ["MLFLOW_TRACKING_URI"].startswith(
-        ("sqlite:", "file:")
-    )
+    local = is_on_this_disk(tracking_uri())
     timeout = LOCAL_SECONDS if local else max(SERVER_SECONDS, SERVER_SHARE * spent)
     try:
         _wait(uploader, lambda: (folder / "talking").exists() or not folder.exists(), STARTING_SECONDS)

@@ -108,16 +108,31 @@ def test_what_is_safe_is_cured_and_the_rest_is_left(sound: Path, capsys: pytest.
 
 
 def test_what_is_not_yet_safe_or_not_yet_there_is_a_warning(sound: Path) -> None:
-    assert {r.about for r in remarks("warn")} == {"data", "DVC remote"}
+    assert {r.about for r in remarks("warn")} == {"data", "DVC remote", "git", "demo"}
     Path("images/plates.dvc").touch()
     shutil.rmtree("models/plates")
     _edit("weights: random", "weights: imagenet")
     assert {r.about: r.remedy for r in remarks("warn")} == {
+        "demo": "set demo.categories to [] there, so that dvc pull works elsewhere",
+        "git": "git clone the project instead; or: git init && git add . && git commit -m start",
         "model": "fastflow train plates",
         "DVC remote": "dvc remote add --default NAME ADDRESS, then dvc push: docs/data.md",
     }
     (weights,) = [r for r in remarks("ok") if r.about == "weights"]
     assert "downloaded by the first training" in weights.message
+
+
+def test_a_folder_that_git_refuses_or_does_not_know_is_named(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".dvc/config").write_text("")
+    assert [r.remedy for r in remarks("fail") if r.about == "git"] == [
+        "git clone the project instead; or: git init && git add . && git commit -m start"
+    ]
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert [r.message for r in remarks("warn") if r.about == "git"] == ["there is no commit yet: runs record none"]
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, for its tests of this refusal
+    (found,) = [r for r in remarks("fail") if r.about == "git"]
+    assert "belongs to another user" in found.message
+    assert found.remedy == f"git config --global --add safe.directory '{sound}'"
 
 
 def test_runs_that_wait_for_a_server_are_reported(sound: Path) -> None:
