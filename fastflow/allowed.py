@@ -1,15 +1,15 @@
-"""What a field of a file that is read back may hold: declared once, beside the field, and checked at load."""
+"""Allowed values of fields in files that are read back: declared once, beside the field, and checked at load."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-LONGEST_SIDE = 8192  # of a model's frame, in pixels
+MAX_SIDE_PIXELS = 8192  # of a model's frame
 
 
 class Allowed(NamedTuple):
-    """A description for a person, and whether a value keeps to it. Nothing is converted: '3' is no number."""
+    """A description for messages, and a predicate for values. Nothing is converted: '3' is no number."""
 
     text: str
     holds: Callable[[Any], bool]
@@ -86,7 +86,7 @@ def check(where: str, name: str, value: object, allowed: Allowed) -> None:
 
 
 def check_keys(where: str, values: object, allowed: Mapping[str, Allowed]) -> dict[str, Any]:
-    """A mapping whose keys these are, and others that are nobody's business. Raises ValueError."""
+    """A mapping with these keys; others are not checked. Raises ValueError."""
     if not isinstance(values, Mapping):
         raise ValueError(f"{where} is {shown(values)}; allowed: a mapping with {', '.join(allowed)}")
     for name, one in allowed.items():

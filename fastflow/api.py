@@ -9,8 +9,8 @@
     evaluate(detector, "bottle")["image_auroc"]
     detector.save("bottle.model")
 
-The same training, score and threshold as the pipeline's, without its resuming, tracking and registry. Whoever wants the
-tensors takes `detector.model`, a `fastflow.model.FastFlow`.
+The same training, score and threshold as the pipeline's, without its resuming, tracking and registry. For the
+tensors, take `detector.model`, a `fastflow.model.FastFlow`.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ from fastflow.weights import IMAGENET
 Images = str | Path | Sequence[str | Path]
 Globs = str | Sequence[str]
 BATCH_SIZE = 16  # of inference: it changes no result
-LEARNING: dict[str, Any] = {  # as params.yaml has it
+TRAINING_DEFAULTS: dict[str, Any] = {  # as params.yaml has it
     "batch_size": 8,
     "learning_rate": 0.004,
     "weight_decay": 0.0,
@@ -114,7 +114,7 @@ def fit(
     on_epoch: Callable[[Epoch, int], None] = lambda epoch, fold: None,
     **config: Any,
 ) -> TrainedDetector:
-    """Learns what good parts look like (FastFlow, section 3).
+    """Learns the appearance of good parts (FastFlow, section 3).
 
     `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`); `config`: image_size and
     image_area (`fastflow.sizes.config_for`; by default the images' own shape), value_range (black and white of files
@@ -142,8 +142,8 @@ def fit(
         inference_batch=BATCH_SIZE,
         contents=[file_sha256(path) for path in paths],
         hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
-        epochs=epochs or epochs_for(len(paths), batch_size=LEARNING["batch_size"]),
-        **LEARNING,
+        epochs=epochs or epochs_for(len(paths), batch_size=TRAINING_DEFAULTS["batch_size"]),
+        **TRAINING_DEFAULTS,
     )
     point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)
     return TrainedDetector(model=model, threshold=point)
@@ -153,7 +153,7 @@ def load(folder: str | Path, *, sha256: str = "") -> Detector:
     """A checkpoint, or an export, as it was saved. `sha256`: of its config.json or export.json, where that is known.
 
     Raises:
-        BadCheckpoint, BadExport: its files are not those that were written, or known.
+        BadCheckpoint, BadExport: its files are not those that were written, or differ from `sha256`.
         ValueError: `sha256` is none.
     """
     path = Path(folder)

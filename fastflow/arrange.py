@@ -23,12 +23,12 @@ from fastflow.index import GOOD, mask_path
 from fastflow.marks import MaskRule, at_size, read_marks, united, upright_size
 from fastflow.sources import plain
 
-LONGEST_STEM = 200  # bytes: what is made of an image is called after it, and a name holds 255
+MAX_STEM_BYTES = 200  # files made of an image have its name, and a name may have 255
 BY_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "MPO": ".jpg"}
 
 
 class Drawing(Protocol):
-    """A mask that is no file: polygons and the like."""
+    """A mask that is not a file: polygons and the like."""
 
     def drawn(self, width: int, height: int) -> NDArray[np.bool_]: ...
 
@@ -108,7 +108,7 @@ def _file_name(path: Path, name: str) -> str:
     try:
         with Image.open(path) as image:
             suffix = BY_FORMAT.get(image.format or "", "")
-    except Exception:  # what is unreadable is copied as it is, for the check
+    except Exception:  # an unreadable file is copied as it is, for the check
         suffix = ""
     return _shortened(Path(name).stem + suffix if suffix else name, path.as_posix())
 
@@ -120,10 +120,10 @@ def _plain_name(name: str) -> str:
 
 def _shortened(name: str, of: str, *, always: bool = False) -> str:
     stem, suffix = Path(name).stem, Path(name).suffix
-    if len(stem.encode()) <= LONGEST_STEM and not always:
+    if len(stem.encode()) <= MAX_STEM_BYTES and not always:
         return name
     mark = hashlib.sha256(of.encode(errors="backslashreplace")).hexdigest()[:8]
-    kept = stem.encode()[: LONGEST_STEM - 9].decode(errors="ignore")
+    kept = stem.encode()[: MAX_STEM_BYTES - 9].decode(errors="ignore")
     return f"{kept}-{mark}{suffix}"
 
 

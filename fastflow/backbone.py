@@ -111,13 +111,13 @@ def _unfit(name: str, image_size: tuple[int, int], error: Exception) -> ValueErr
 
 
 def _sized(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
-    """What a model whose positions or windows are of one size is told at its making; timm resamples its weights."""
+    """Arguments for models with positions or windows of a fixed size; timm resamples their weights."""
     cfg = timm.get_pretrained_cfg(name)
     return {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
 
 
 def _source(name: str) -> dict[str, Any]:
-    """How timm is told to fetch pretrained weights: the hub's .safetensors file, never its pickle."""
+    """Arguments by which timm fetches pretrained weights: the hub's .safetensors file, never its pickle."""
     cfg = timm.get_pretrained_cfg(name)
     if cfg is None or not cfg.hf_hub_id:
         raise ValueError(f"backbone {name}: timm offers its weights as a pickle alone, and none is ever read")
@@ -157,7 +157,7 @@ def _plain_transformer(name: str, image_size: tuple[int, int], options: dict[str
 
 
 def _patch_multiple(name: str, image_size: tuple[int, int]) -> bool:
-    """Whether the size is a multiple of the patch that the model's name tells; True where it tells none."""
+    """Whether the size is a multiple of the patch in the model's name; True where there is none."""
     patch = next((int(part[5:]) for part in name.split("_") if part[:5] == "patch" and part[5:].isdigit()), 1)
     return not any(side % patch for side in image_size)
 
@@ -179,7 +179,7 @@ def size_multiple(name: str, *, layers: Sequence[int]) -> int:
     native: tuple[int, int] = tuple(cfg.input_size[1:]) if cfg is not None else (224, 224)  # type: ignore[assignment]
     with torch.random.fork_rng(devices=[]):
         try:
-            with torch.device("meta"):  # no memory, no drawing of numbers
+            with torch.device("meta"):  # no memory, no random numbers
                 body, _ = create_body(name, layers=layers, image_size=native)
         except (NotImplementedError, RuntimeError):
             body, _ = create_body(name, layers=layers, image_size=native)

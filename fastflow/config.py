@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from fastflow.allowed import (
-    LONGEST_SIDE,
+    MAX_SIDE_PIXELS,
     RANGE,
     TRUTH,
     above,
@@ -38,7 +38,7 @@ class FastFlowConfig:
     """timm name with tag."""
     layers: tuple[int, ...] = field(series(whole(0, 200), 1, 16))
     """Stages (CNN) or blocks (transformer), counted from 0; one flow each."""
-    image_size: tuple[int, int] = field(series(whole(1, LONGEST_SIDE), 2, 2))
+    image_size: tuple[int, int] = field(series(whole(1, MAX_SIDE_PIXELS), 2, 2))
     """(height, width) in pixels that the backbone sees."""
     letterbox: bool = field(TRUTH, False)
     """True: a picture of another shape is padded to image_size; False: it is stretched, as older models do."""

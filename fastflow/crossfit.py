@@ -17,7 +17,7 @@ from torch import Tensor
 from fastflow.features import features_of
 from fastflow.model import FastFlow
 
-PIXEL_STRIDE = 4  # maps are smooth: one pixel in 16 tells their distribution
+MAP_STRIDE_PIXELS = 4  # pixels; maps are smooth: one pixel in 16 gives their distribution
 Fit = Callable[[FastFlow, Tensor, int], object]
 
 
@@ -92,5 +92,5 @@ def score_normal(
     rows = torch.arange(len(features[0])) if rows is None else rows
     device = model.mean.device
     made = [model.score(features_of(features, part, device=device)) for part in rows.split(batch_size)]
-    maps = [p.anomaly_map[:, 0, ::PIXEL_STRIDE, ::PIXEL_STRIDE].flatten(1).cpu() for p in made]
+    maps = [p.anomaly_map[:, 0, ::MAP_STRIDE_PIXELS, ::MAP_STRIDE_PIXELS].flatten(1).cpu() for p in made]
     return NormalScores(torch.cat([p.pred_score for p in made]).cpu(), torch.cat(maps), torch.zeros_like(rows), 0)

@@ -1,4 +1,4 @@
-"""From an image file to pixels, written once: every reader of images goes through here.
+"""From an image file to pixels: every reader of images uses this module.
 
 `fastflow.pixels.meaning` says what values mean as 8-bit RGB. EXIF rotation is applied. The file's content decides its
 format, not its name. A damaged file is refused, never filled up. Of several pages `PixelRule.page` is read.
@@ -20,21 +20,21 @@ from scipy import ndimage
 from fastflow.errors import BadImage
 from fastflow.files import walk
 from fastflow.pixels.meaning import NUMBERS, PLAIN, PixelRule, to_rgb
-from fastflow.pixels.samples import load_lower_bytes, samples_of, unread_tiff
+from fastflow.pixels.samples import load_lower_bytes, samples_of, unsupported_tiff
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000
-TOO_MANY = f", more than {MAX_PIXELS:,} allowed; save it smaller, or in parts"
+TOO_MANY_PIXELS = f", more than {MAX_PIXELS:,} allowed; save it smaller, or in parts"
 IGNORED, DEFECT = 128, 255  # of a mask that leaves pixels out
-LOSSY_DEFECT = 128  # the lowest defective level of a mask in a lossy file
+LOSSY_DEFECT_LEVEL = 128  # the lowest defective level of a mask in a lossy file
 READ_TIFF = "integers of 8 or 16 bits, or floats of 32"
-AS_MEANT = PixelRule()  # where nobody has said more
+AS_MEANT = PixelRule()  # the default
 Source = Path | IO[bytes]
 
 
-class Sent(io.BytesIO):
-    """The bytes of an image file, by a name that error messages can use."""
+class NamedBytes(io.BytesIO):
+    """The bytes of an image file, with a name for error messages."""
 
     def __init__(self, content: bytes = b"", name: str = "the image") -> None:
         super().__init__(content)
@@ -142,7 +142,7 @@ def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) ->
         with Image.open(path, formats=FORMATS) as image:
             turn_to(image, rule, name)
             if image.width * image.height > MAX_PIXELS:
-                raise BadImage(f"{name}: {image.width}x{image.height} pixels{TOO_MANY}")
+                raise BadImage(f"{name}: {image.width}x{image.height} pixels{TOO_MANY_PIXELS}")
             samples = samples_of(image)
             image.load()
             upright = ImageOps.exif_transpose(image)
@@ -153,13 +153,13 @@ def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) ->
     except BadImage:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, above ours
-        raise BadImage(f"{name}: too many pixels{TOO_MANY}") from error
+        raise BadImage(f"{name}: too many pixels{TOO_MANY_PIXELS}") from error
     except UnidentifiedImageError as error:
-        found = _unread(path)
+        found = _unsupported_tiff(path)
         if found:
             raise BadImage(f"{name}: {found}, which is not read; save it as {READ_TIFF}") from error
         raise BadImage(f"{name}: not an image of the formats {', '.join(FORMATS)}") from error
-    except Exception as error:  # on damaged bytes, decoders raise whatever comes: struct.error, KeyError, EOFError
+    except Exception as error:  # on damaged bytes, decoders raise anything: struct.error, KeyError, EOFError
         raise BadImage(f"{name}: cannot be read ({error}); restore the file or remove it") from error
 
 
@@ -189,12 +189,12 @@ def _lower_bytes(path: Source, rule: PixelRule, name: object) -> Image.Image:
         return load_lower_bytes(image)
 
 
-def _unread(source: Source) -> str:
+def _unsupported_tiff(source: Source) -> str:
     """What a TIFF holds that is not read; empty for any other file."""
     try:
         content = io.BytesIO(source.read_bytes()) if isinstance(source, Path) else source
         content.seek(0)
-        return unread_tiff(content.read(8), content)
+        return unsupported_tiff(content.read(8), content)
     except Exception:  # damaged, and so no TIFF either
         return ""
 
@@ -217,7 +217,7 @@ def mask_levels(image: Image.Image, name: object) -> NDArray[Any]:
 
 def is_defect(image: Image.Image, levels: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a decoded mask with these levels marks a defect."""
-    defect = np.asarray(levels >= LOSSY_DEFECT if image.info["lossy"] else levels > 0)
+    defect = np.asarray(levels >= LOSSY_DEFECT_LEVEL if image.info["lossy"] else levels > 0)
     ignored = is_ignored(image, levels)
     return defect & ~ignored if ignored.any() else defect
 

@@ -1,7 +1,7 @@
 """What scores images: one interface to a trained model, a checkpoint, an export and a registered version.
 
-`fastflow.trained.TrainedDetector` has the model itself, `fastflow.export.runner.ExportedDetector` a runtime's; whoever
-scores takes either. No PyTorch is imported here.
+`fastflow.trained.TrainedDetector` has the model itself, `fastflow.export.runner.ExportedDetector` a runtime's; callers
+accept either. No PyTorch is imported here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Scores(NamedTuple):
 
 
 class NotFinite(BadData):
-    """A score that is NaN or infinite: no verdict follows from it."""
+    """A score that is NaN or infinite, so that there is no verdict."""
 
 
 def not_finite(name: object, score: float) -> NotFinite:
@@ -39,7 +39,7 @@ def not_finite(name: object, score: float) -> NotFinite:
 
 
 def require_finite_scores(names: Sequence[object], pred_score: NDArray[np.float32]) -> None:
-    """Raises NotFinite at the first image whose score is none."""
+    """Raises NotFinite at the first image whose score is not finite."""
     for name, score in zip(names, pred_score, strict=True):
         if not np.isfinite(score):
             raise not_finite(name, float(score))
@@ -57,15 +57,15 @@ class Detector(Protocol):
 
     @property
     def category(self) -> str:
-        """What it was trained on; empty where nobody has said."""
+        """The category it was trained on; empty where that is unknown."""
 
     @property
     def version(self) -> str:
-        """What its scores are signed with: of equal weights, equal."""
+        """The model's name in score files: equal for equal weights."""
 
     @property
     def frame(self) -> Frame:
-        """What pictures are laid into before it sees them."""
+        """The frame that pictures are placed in."""
 
     @property
     def threshold(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Errors that a person caused and can cure. Each message says where, what was got, what is allowed, what to do."""
+"""Errors that a user can correct. Each message says where, what was got, what is allowed, what to do."""
 
 from collections.abc import Sequence
 

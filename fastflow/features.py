@@ -1,6 +1,6 @@
 """Features, computed once: the backbone is frozen, so an image's never change while no augmentation is chosen.
 
-They live in this process alone, in memory or in a file without a name; nothing is left to be taken for another's.
+They live in this process alone, in memory or in a file without a name; nothing is left for other trainings.
 """
 
 import math
@@ -19,8 +19,8 @@ from fastflow.model import FastFlow
 from fastflow.padding import padding_of
 
 
-class Room(NamedTuple):
-    """How features are kept: in `dtype`, in at most `memory_bytes` (None: no limit); what is more lies in a file
+class FeatureStorage(NamedTuple):
+    """Where features are stored: in `dtype`, in at most `memory_bytes` (None: no limit); what is more lies in a file
     without a name in `folder`, memory-mapped. On a GPU they stay where half of its free memory holds them."""
 
     dtype: torch.dtype = torch.float32
@@ -35,7 +35,12 @@ def batches(count: int, batch_size: int) -> Iterator[slice]:
 
 @torch.no_grad()
 def extract_features(
-    model: FastFlow, paths: Sequence[Path], *, batch_size: int, device: torch.device, room: Room | None = None
+    model: FastFlow,
+    paths: Sequence[Path],
+    *,
+    batch_size: int,
+    device: torch.device,
+    storage: FeatureStorage | None = None,
 ) -> list[Tensor]:
     """Normalised features of all images: one tensor (N, C_s, h_s, w_s) per scale, padding marked. `features_of` reads
     them.
@@ -50,7 +55,7 @@ def extract_features(
         inside = padding_of(pictures.sizes, model.config.image_size)
         features = model.extract(pictures.images.to(device), inside if inside is None else inside.to(device))
         if not store:
-            store = _make_room([(len(paths), *f.shape[1:]) for f in features], room or Room(), device)
+            store = _allocate([(len(paths), *f.shape[1:]) for f in features], storage or FeatureStorage(), device)
         for whole, piece in zip(store, features, strict=True):
             whole[part] = piece
     return store
@@ -62,22 +67,22 @@ def features_of(features: list[Tensor], rows: Tensor | slice, *, device: torch.d
     return [f[rows].to(device, torch.float32) for f in features]
 
 
-def _make_room(shapes: list[tuple[int, ...]], room: Room, device: torch.device) -> list[Tensor]:
-    needed = sum(map(math.prod, shapes)) * room.dtype.itemsize
+def _allocate(shapes: list[tuple[int, ...]], storage: FeatureStorage, device: torch.device) -> list[Tensor]:
+    needed = sum(map(math.prod, shapes)) * storage.dtype.itemsize
     if device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2:
-        return [torch.empty(shape, dtype=room.dtype, device=device) for shape in shapes]
-    if room.memory_bytes is None or needed <= room.memory_bytes:
-        return [torch.empty(shape, dtype=room.dtype) for shape in shapes]
-    return [_mapped(shape, room) for shape in shapes]
+        return [torch.empty(shape, dtype=storage.dtype, device=device) for shape in shapes]
+    if storage.memory_bytes is None or needed <= storage.memory_bytes:
+        return [torch.empty(shape, dtype=storage.dtype) for shape in shapes]
+    return [_mapped(shape, storage) for shape in shapes]
 
 
-def _mapped(shape: tuple[int, ...], room: Room) -> Tensor:
-    """A tensor in a file that has lost its name: the disk gives the space back however this process ends."""
+def _mapped(shape: tuple[int, ...], storage: FeatureStorage) -> Tensor:
+    """A tensor in an unlinked file: its space is freed however this process ends."""
     count = math.prod(shape)
-    needed = count * room.dtype.itemsize
-    with tempfile.NamedTemporaryFile(prefix=".features-", dir=room.folder) as file:
+    needed = count * storage.dtype.itemsize
+    with tempfile.NamedTemporaryFile(prefix=".features-", dir=storage.folder) as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, needed)  # a full disk is told now, and not by SIGBUS
+            os.posix_fallocate(file.fileno(), 0, needed)  # a full disk raises here, not by SIGBUS later
         except OSError as error:
             raise with_space_needed(error, Path(file.name), needed) from error
-        return torch.from_file(file.name, shared=True, size=count, dtype=room.dtype).view(shape)
+        return torch.from_file(file.name, shared=True, size=count, dtype=storage.dtype).view(shape)

@@ -1,4 +1,4 @@
-"""Files, whole or not at all."""
+"""Files, written completely or not at all."""
 
 import errno
 import hashlib
@@ -73,7 +73,7 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Has the disk know of renames in a folder."""
+    """Flushes renames in a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -82,7 +82,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def with_space_needed(error: OSError, path: Path, needed: int) -> OSError:
-    """The error with the megabytes that are needed and free, where it is for want of space."""
+    """The error, with the megabytes needed and free where it is about disk space."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return error
     return no_space(path.parent, needed, f"{path} cannot be written: {os.strerror(error.errno)}")

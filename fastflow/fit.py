@@ -130,7 +130,7 @@ class _Fitting:
         self.exceedances: list[list[float]] = []  # of each fold's model, by scale
 
     def train_fold(self, model: FastFlow, rows: Tensor, number: int) -> None:
-        """One fold's training; how its model takes the images that it has not seen is kept."""
+        """One fold's training; stores the exceedance of its model on the images that it has not seen."""
         self.train(model, rows, number)
         unseen = torch.ones(len(self.features[0]), dtype=torch.bool)
         unseen[rows] = False

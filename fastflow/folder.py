@@ -1,4 +1,4 @@
-"""A person's own folder, read as globs say, into MVTec AD's layout."""
+"""A user's own folder, read by globs, into MVTec AD's layout."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,23 +11,23 @@ from fastflow.marks import MaskRule, check_rule, read_marks
 from fastflow.pairing import pair
 from fastflow.sources import Sources, assign
 
-NAMELESS = "defect"  # the kind of defects that lie in the folder itself
+DEFAULT_KIND = "defect"  # the kind of defects that lie in the folder itself
 NAMES_SHOWN = 3  # names that a message lists
 
 
 def read_sources(
     folder: Path, sources: Sources, rule: MaskRule, *, test_fraction: float, page: int | None = None
 ) -> list[Item]:
-    """Each image of a folder as the globs say; a defect's kind is the folder it lies in. `page`: that of the images.
+    """Each image of a folder by the globs; a defect's kind is the folder it lies in. `page`: that of the images.
 
     Raises:
-        BadData: an image or a mask of which nothing is said, a mask that could be of several images or marks a good
+        BadData: an image or a mask that no glob names, a mask that could be of several images or marks a good
             one, no good image.
     """
     files = image_files(folder)
     roles = assign(files, folder, sources)
-    if unsaid := [path for path in files if path not in roles]:
-        raise BadData(f"{folder}: no glob names {_some(unsaid, folder)}; good, defects, masks, or ignore?")
+    if unnamed := [path for path in files if path not in roles]:
+        raise BadData(f"{folder}: no glob names {_some(unnamed, folder)}; good, defects, masks, or ignore?")
     images = [path for path in files if roles[path] in ("good", "test_good", "defects")]
     masks = [path for path in files if roles[path] == "masks"]
     pairs = pair(images, masks, folder, likely=lambda path: roles[path] == "defects")
@@ -43,7 +43,9 @@ def read_sources(
         raise BadData(f"{folder}: no image is good; looked for {', '.join(SUFFIXES)}")
     trained = [Item(path, "train", GOOD) for path in good] if held else split_good(good, test_fraction)
     bad = [
-        Item(path, "test", NAMELESS if path.parent == folder else path.parent.name, tuple(pairs.masks.get(path, ())))
+        Item(
+            path, "test", DEFAULT_KIND if path.parent == folder else path.parent.name, tuple(pairs.masks.get(path, ()))
+        )
         for path in images
         if roles[path] == "defects"
     ]

@@ -1,4 +1,4 @@
-"""The frame of pixels that a model looks at, and how a picture of any shape is laid into it: whole, and not squeezed.
+"""The frame of pixels that a model takes, and how a picture of any shape is placed in it: complete, and not squeezed.
 
 A picture lies in the frame's upper left corner, as large as it fits; what is left over is padding, which
 `fastflow.padding` keeps out of training, calibration and scores.
@@ -21,10 +21,10 @@ from fastflow.pixels.depth import common_range
 from fastflow.pixels.meaning import NUMBERS, Depth, PixelRule, ValueRange, depth_of
 from fastflow.pixels.samples import is_turned, samples_of
 
-TOLERANCE = 0.035
-"""Aspect ratios that differ by less than this share count as equal: a picture is stretched so much, and not padded."""
+ASPECT_TOLERANCE_FRACTION = 0.035
+"""Aspect ratios that differ by less than this fraction count as equal: a picture is stretched by it, not padded."""
 _AREA_WEIGHT = 0.25  # of a deviation from the area, against one from the aspect ratio
-_SLIMMEST = 16.0  # aspect ratio of a frame; slimmer pictures are padded
+_MAX_ASPECT_RATIO = 16.0  # aspect ratio of a frame; slimmer pictures are padded
 
 Size = tuple[int, int]
 
@@ -41,7 +41,10 @@ class Frame(NamedTuple):
 
     def place(self, shape: Size) -> Size:
         """(height, width) that a picture of that shape has in the frame."""
-        if self.grid is None or abs(math.log(shape[0] * self.width / (shape[1] * self.height))) <= TOLERANCE:
+        if (
+            self.grid is None
+            or abs(math.log(shape[0] * self.width / (shape[1] * self.height))) <= ASPECT_TOLERANCE_FRACTION
+        ):
             return self.height, self.width
         scale = min(self.height / shape[0], self.width / shape[1])
         height, width = (max(self.grid, round(side * scale / self.grid) * self.grid) for side in shape)
@@ -101,7 +104,7 @@ def depth_of_file(path: Path, rule: PixelRule) -> Depth | None:
 
 
 def _is_deep(path: Path) -> bool:
-    """By its header; what cannot be read counts, and says so where it is decoded."""
+    """By its header; an unreadable file counts, and fails where it is decoded."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             samples = samples_of(image)
@@ -114,7 +117,7 @@ def fitting_size(shapes: Sequence[Size], *, area: int, multiple: int) -> Size:
     """(height, width) of a frame for pictures of these shapes: their median aspect ratio, about `area` pixels, both
     multiples of `multiple`. A right aspect ratio counts more than a right area."""
     aspect = float(np.median([height / width for height, width in shapes]))
-    aspect = min(max(aspect, 1 / _SLIMMEST), _SLIMMEST)
+    aspect = min(max(aspect, 1 / _MAX_ASPECT_RATIO), _MAX_ASPECT_RATIO)
 
     def cost(size: Size) -> float:
         height, width = size

@@ -3,7 +3,7 @@
 <category>/train/good/000.png          <category>/test/good/000.png
 <category>/test/<defect>/000.png       <category>/ground_truth/<defect>/000_mask.png
 
-A link to a file is as good as the file: DVC may check out so. A link to a folder is not followed, and is a fault.
+A link to a file counts as the file: DVC may check out links. A link to a folder is not followed, and is a fault.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from fastflow.errors import BadData
 from fastflow.files import file_sha256, printable, visible, write_text
 
 GOOD = "good"
-GOOD_NAMES = ("good", "ok", "normal")  # what people call it; in a category's folder it is `good`, and no other
+GOOD_NAMES = ("good", "ok", "normal")  # usual names; in a category's folder only `good` is allowed
 MASK_SUFFIX = "_mask"
 PLACES = ("train", "test", "ground_truth")
 COLUMNS = ["image_path", "split", "defect_type", "gt_label", "mask_path", "sha256"]
@@ -109,7 +109,7 @@ def read_index(path: Path, *, split: str) -> pd.DataFrame:
         BadData: the file is absent or not what `write_index` wrote, or its columns are not those of `list_category`.
     """
     if not path.is_file() or not seal_of(path).is_file():
-        raise BadData(f"prepared index {path} does not exist, or not whole; run the prepare stage first")
+        raise BadData(f"prepared index {path} does not exist, or is incomplete; run the prepare stage first")
     if file_sha256(path) != seal_of(path).read_text().strip():
         raise BadData(f"prepared index {path} is damaged or was edited; restore it, or run the prepare stage again")
     index = pd.read_csv(path, dtype=str, keep_default_na=False)

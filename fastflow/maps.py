@@ -24,7 +24,7 @@ def resize_map(anomaly_map: Map, size: Size) -> Map:
 
 
 class OwnMaps(Sequence[Map]):
-    """Maps in their pictures' own pixels, each resized when it is asked for: all of them at once may be large."""
+    """Maps in their pictures' own pixels, each resized on access: all of them at once may be large."""
 
     def __init__(self, maps: Sequence[Map], shapes: Sequence[Size]) -> None:
         self._maps, self._shapes = maps, shapes

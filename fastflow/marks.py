@@ -1,4 +1,4 @@
-"""Masks as people draw and export them, to one form: 0 good, 255 defect, 128 left out of the evaluation.
+"""Masks as users draw and export them, to one form: 0 good, 255 defect, 128 left out of the evaluation.
 
 What marks a defect, in this order: transparency that differs from pixel to pixel (a brush on an empty layer); of a
 palette or of label numbers, any index but 0; of greys and colours, any level above 0, but in a lossy file from 128, and
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from fastflow.decode import DEFECT, IGNORED, LOSSY_DEFECT, open_image
+from fastflow.decode import DEFECT, IGNORED, LOSSY_DEFECT_LEVEL, open_image
 from fastflow.pixels.meaning import NUMBERS, to_rgb
 from fastflow.pixels.samples import is_turned
 
-SOFT_WIDTH = 5  # pixels: an edge's greys lie within so much of both its sides
-SOFT_SHARE = 0.95
+SOFT_WIDTH_PIXELS = 5  # an edge's greys lie within this distance of both its sides
+SOFT_FRACTION = 0.95
 VALUE = re.compile(r"\d{1,5}|#[0-9a-f]{6}", re.IGNORECASE)
 Marks = NDArray[np.uint8]
 
@@ -57,7 +57,8 @@ def read_marks(path: Path, rule: MaskRule) -> Marks:
 
 
 def united(several: list[Marks]) -> Marks:
-    """One mask of several of one image: a defect of any is a defect; what one leaves out and none marks is left out."""
+    """One mask of several of an image: a defect in any is a defect; pixels left out in one and marked in none are left
+    out."""
     found = np.where(np.any([m == IGNORED for m in several], axis=0), IGNORED, 0).astype(np.uint8)
     found[np.any([m == DEFECT for m in several], axis=0)] = DEFECT
     return found
@@ -92,7 +93,7 @@ def _opened(path: Path) -> Image.Image:
 def _usual(image: Image.Image, path: Path) -> NDArray[np.bool_]:
     alpha = _alpha(image)
     if alpha is not None and alpha.min() < alpha.max():
-        return np.asarray(alpha >= LOSSY_DEFECT)
+        return np.asarray(alpha >= LOSSY_DEFECT_LEVEL)
     if image.mode in NUMBERS:
         return np.asarray(np.asarray(image) > 0)
     by_colour = _levelled(np.asarray(to_rgb(image, path)).max(axis=2), lossy=image.info["lossy"])
@@ -104,12 +105,14 @@ def _usual(image: Image.Image, path: Path) -> NDArray[np.bool_]:
 
 def _levelled(levels: NDArray[np.uint8], *, lossy: bool) -> NDArray[np.bool_]:
     if lossy:
-        return np.asarray(levels >= LOSSY_DEFECT)
+        return np.asarray(levels >= LOSSY_DEFECT_LEVEL)
     top = levels.max()
     between = (levels > 0) & (levels < top)
     if top > 1 and between.any():
-        near = (ndimage.minimum_filter(levels, SOFT_WIDTH) == 0) & (ndimage.maximum_filter(levels, SOFT_WIDTH) == top)
-        if near[between].mean() >= SOFT_SHARE:
+        near = (ndimage.minimum_filter(levels, SOFT_WIDTH_PIXELS) == 0) & (
+            ndimage.maximum_filter(levels, SOFT_WIDTH_PIXELS) == top
+        )
+        if near[between].mean() >= SOFT_FRACTION:
             return np.asarray(levels >= (int(top) + 1) // 2)
     return np.asarray(levels > 0)
 

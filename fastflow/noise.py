@@ -2,7 +2,7 @@
 
 Gaussian noise on the normalised features makes a flow learn the density at the noise's scale (Webb, Training with
 noise is equivalent to Tikhonov regularization, Neural Computation 1995, is the same idea for regression). A little
-costs nothing; a flow that fits its training images too closely needs more. How closely it does, the folds tell: of
+costs nothing; a flow that fits its training images too closely needs more. How closely it does, the folds show: of
 the positions of images that a model has not seen, 1 % should lie above what 99 % of its training positions stay below.
 """
 
@@ -15,10 +15,10 @@ from fastflow.model import FastFlow
 from fastflow.train import raw_scores
 
 AUTO = "auto"
-LEVELS = (0.1, 0.2, 0.5)
+NOISE_LEVELS_SD = (0.1, 0.2, 0.5)
 """Standard deviations to choose from; normalised features have one of 1."""
-TOLERATED = 0.035
-"""The share of unseen positions above the training 99 % for which the lowest level is enough."""
+TOLERATED_FRACTION = 0.035
+"""The fraction of unseen positions above the training 99 % for which the lowest level is enough."""
 
 
 @torch.no_grad()
@@ -39,5 +39,9 @@ def noise_levels(shares: Sequence[float]) -> tuple[float, ...]:
     if not all(0 <= share <= 1 for share in shares):  # NaN fails this, too
         raise ValueError(f"shares of unseen positions must lie between 0 and 1, got {list(shares)}")
     return tuple(
-        next((level for level in LEVELS if share <= TOLERATED * level / LEVELS[0]), LEVELS[-1]) for share in shares
+        next(
+            (level for level in NOISE_LEVELS_SD if share <= TOLERATED_FRACTION * level / NOISE_LEVELS_SD[0]),
+            NOISE_LEVELS_SD[-1],
+        )
+        for share in shares
     )

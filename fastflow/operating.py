@@ -13,7 +13,7 @@ PIXEL_QUANTILE = 0.999
 def operating_point(
     normal: NormalScores, *, false_reject_rate: float, bounds: tuple[float, float] | None
 ) -> dict[str, Any]:
-    """JSON-able thresholds from the scores of good images; no label and no test image has a say.
+    """JSON-able thresholds from the scores of good images alone, without labels or test images.
 
     `image` is the threshold of pred_score for the rate, `pixel` the 99.9 % quantile of the anomaly maps, `low` their
     median (where colours begin); `method`, `num_normal`, `folds` and `guarantee` say what the image threshold is
@@ -37,7 +37,7 @@ def operating_point(
 
 
 def guarantee(found: Threshold, folds: int) -> str:
-    """What a threshold promises: `found` tells what it would with scores of exactly the model that it is for."""
+    """The guarantee of a threshold: `found` has the one for scores of exactly the model that it is for."""
     if not folds:
         return "none: it comes from images that the model was trained on, so more good parts may be rejected"
     if found.method == "tail":

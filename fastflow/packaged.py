@@ -1,6 +1,6 @@
-"""ImageNet weights that a package of the registry brings along: no network is needed once it is installed.
+"""ImageNet weights that an installed Python package contains: no network is needed.
 
-The file is a pickle of tensors. It is opened only where it is, byte for byte, the one that was looked at, by PyTorch's
+The file is a pickle of tensors. It is opened only if it is, byte for byte, the one that was inspected, by PyTorch's
 reader of tensors alone; the package's own code is never run.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class Packaged(NamedTuple):
-    """Where weights lie: a distribution's name, the file in it, and the file's sha256."""
+    """The location of weights: a distribution's name, the file in it, and the file's sha256."""
 
     distribution: str
     file: str
@@ -60,7 +60,7 @@ def packaged_weights(name: str, *, stages: list[int]) -> dict[str, Tensor] | Non
     if (digest := hashlib.sha256(content).hexdigest()) != packaged.sha256:
         raise ValueError(
             f"{path} is not the file that package {packaged.distribution} was published with (sha256 {digest}, "
-            f"expected {packaged.sha256}); install the package anew"
+            f"expected {packaged.sha256}); install the package again"
         )
     return timm_names(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), stages=stages)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 PADDED = -torch.inf
-HALF = 0.499  # a half, whatever rounding made of it
+HALF = 0.499  # a half, with a margin for rounding
 
 
 def inside_pixels(sizes: Tensor, image_size: tuple[int, int]) -> Tensor:

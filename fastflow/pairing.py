@@ -1,8 +1,8 @@
 """Which mask belongs to which image: by stem, whatever suffix or folder.
 
-A mask is called as its image, or with a word before or behind (000_mask, 000-gt, 000_mask_1, mask_000, 000.jpg), or
-lies in a folder of its image's name (MVTec LOCO). Of several images of one name it belongs to the one whose folders are
-most like its own: test/scratch/000 for ground_truth/scratch/000.
+A mask has the name of its image, also with a word before or after (000_mask, 000-gt, mask_000, 000.jpg), or lies in a
+folder of its image's name (MVTec LOCO). Of several images of one name it belongs to the one whose folders are most like
+its own: test/scratch/000 for ground_truth/scratch/000.
 """
 
 import re

@@ -30,7 +30,7 @@ _CAIT: dict[str, Any] = _VIT | {"backbone": "cait_m48_448.fb_dist_in1k", "layers
 _PAPER: dict[str, Any] = {"hidden_ratio": 0.167, "couplings": 2}
 _REPRODUCTION: dict[str, Any] = {"hidden_ratio": 0.16, "couplings": 1}
 
-# As published in every respect: images become squares, no bound on what a coupling sees, no log-determinant in the
+# As published: images become squares, no bound on a coupling's input, no log-determinant in the
 # score, its maximum.
 _PUBLISHED: dict[str, Any] = {"score": "paper", "conditioner_clip": None, "letterbox": False}
 

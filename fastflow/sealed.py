@@ -1,8 +1,8 @@
-"""What a model folder says of itself, and whether it is still what was written: no PyTorch is needed to know.
+"""The description of a model folder, and the check that it is unchanged since it was written; without PyTorch.
 
-Every model folder has one JSON file that lists the sha256 of all files that are read, and its own. That keeps damage
-and careless edits out; whoever can write every file can seal anew, and is kept out by the sha256 of that one file, kept
-elsewhere (`sha256=` of whatever opens a model).
+Every model folder has one JSON file that lists the sha256 of all files that are read, and its own. That detects
+damage and careless edits. Someone who can write every file can also write new hashes; against that helps the sha256 of
+the JSON file, stored in another place (`sha256=` of the functions that open a model).
 """
 
 import hashlib
@@ -23,8 +23,8 @@ class BadCheckpoint(BadData):
 
 
 class Kind(NamedTuple):
-    """A kind of model folder: the JSON `file` that seals it, the `error` of what is wrong with it, how a person gets
-    one (`make`) or another one (`cure`)."""
+    """A kind of model folder: the JSON `file` that seals it, the `error` of what is wrong with it, how to make
+    one (`make`) or to replace it (`cure`)."""
 
     name: str
     file: str
@@ -33,10 +33,10 @@ class Kind(NamedTuple):
     cure: str
 
     def read(self, folder: Path, *, sha256: str = "") -> dict[str, Any]:
-        """The JSON as it was written. `sha256`: what the file is known to have; empty where nobody knows.
+        """The JSON as it was written. `sha256`: the expected one; empty where it is not known.
 
         Raises:
-            BadData: of this kind, the file is absent, not such a folder's, or another than was written or is known.
+            BadData: of this kind, the file is absent, not such a folder's, not what was written or not as expected.
             ValueError: `sha256` is none.
         """
         path = folder / self.file
@@ -56,7 +56,7 @@ class Kind(NamedTuple):
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self.error(f"{path} is damaged ({error!r}); {self.cure}") from error
         if seal is None:
-            raise self.error(f"{path} has no seal, so what it says may be anything; {self.cure}")
+            raise self.error(f"{path} has no seal, so its content cannot be trusted; {self.cure}")
         if seal != _seal(about):
             raise self.error(f"{path} is damaged: its content is not what was written; {self.cure}")
         if not hashes:
@@ -74,7 +74,7 @@ class Kind(NamedTuple):
             raise self.error(f"{path} is damaged: its sha256 is {got}, recorded was {expected}; {self.cure}")
 
     def threshold(self, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-        """The threshold that it says. Raises an error of this kind where there is none, or a number is not finite."""
+        """The threshold in it. Raises an error of this kind where there is none, or a number is not finite."""
         try:
             return check_threshold(str(folder / self.file), about.get("threshold"))
         except ValueError as error:
@@ -100,7 +100,7 @@ def read_config(folder: Path, *, sha256: str = "") -> dict[str, Any]:
     """A checkpoint's config.json. Raises BadCheckpoint, ValueError: as `Kind.read`."""
     config = CHECKPOINT.read(folder, sha256=sha256)
     if "model" not in config or FLOW not in config["sha256"]:
-        raise BadCheckpoint(f"{folder / CONFIG} is damaged: it says nothing of a model; {CHECKPOINT.cure}")
+        raise BadCheckpoint(f"{folder / CONFIG} is damaged: it does not describe a model; {CHECKPOINT.cure}")
     if "threshold" in config:
         CHECKPOINT.threshold(folder, config)
     return config

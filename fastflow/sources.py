@@ -1,4 +1,4 @@
-"""What each file of a folder is, where a person says it: globs for good images, defective ones, their masks.
+"""What each file of a folder is, as the user states it: globs for good images, defective ones, their masks.
 
 A glob is one of .gitignore's kind: `*` and `?` stay within a name, `**` goes across folders, a name without a slash is
 meant at any depth, and a folder means all that lies in it. Upper and lower case are one, and so are the Unicode forms.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fastflow.errors import BadData
 
-FIRST = ("ignore", "masks", "test_good")  # these win over `good` and `defects`, which exclude another
+PRECEDENCE = ("ignore", "masks", "test_good")  # these win over `good` and `defects`, which exclude another
 
 
 class Sources(NamedTuple):
@@ -41,9 +41,9 @@ def assign(files: Iterable[Path], folder: Path, sources: Sources) -> dict[Path, 
                 raise BadData(f"--{role.replace('_', '-')} {glob!r} names none of the {len(names)} files in {folder}")
             named[role] |= found
     decided: dict[Path, str] = {}
-    for role in (*FIRST, "good", "defects"):
+    for role in (*PRECEDENCE, "good", "defects"):
         decided = dict.fromkeys(named[role], role) | decided
-    if both := sorted(named["good"] & named["defects"] - {p for role in FIRST for p in named[role]}):
+    if both := sorted(named["good"] & named["defects"] - {p for role in PRECEDENCE for p in named[role]}):
         raise BadData(
             f"{both[0]} is named by --good and by --defects, with {len(both) - 1} more; it can be one of them"
         )

@@ -14,7 +14,7 @@ from fastflow.precision import in_bfloat16
 # What a micro-batch may take where no size is given. On CPUs, larger ones are also slower: their tensors exceed what
 # the C library's allocator keeps (32 MiB), and are given back and cleared at each use.
 ACTIVATION_BYTES = 2**30
-GPU_SHARE = 4
+GPU_MEMORY_DIVISOR = 4
 _KEPT_PER_COUPLING = 4  # tensors as large as its features that a coupling keeps for the backward pass, about
 Gradients = Callable[[list[Tensor], float], float]
 log = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class OptimizerStep:
                 if not _out_of_memory(error) or self.micro_batch == 1:
                     raise
                 self.micro_batch = max(1, min(self.micro_batch, len(features[0])) // 2)
-                log.warning("out of memory: going on with %d images at once", self.micro_batch)
-        if math.isfinite(loss):  # else the weights stay as they were, to tell which images it came from
+                log.warning("out of memory: continuing with %d images at once", self.micro_batch)
+        if math.isfinite(loss):  # else the weights stay as they were, to find the images it came from
             self.update()
         return loss
 
@@ -106,10 +106,10 @@ def fitting_micro_batch(model: FastFlow) -> int:
     values = sum(channels * height * width for channels, (height, width) in sizes)
     kept = 4 * values * _KEPT_PER_COUPLING * model.config.flow_steps * model.config.couplings
     device = model.mean.device
-    gpu = torch.cuda.get_device_properties(device).total_memory // GPU_SHARE if device.type == "cuda" else 0
+    gpu = torch.cuda.get_device_properties(device).total_memory // GPU_MEMORY_DIVISOR if device.type == "cuda" else 0
     return max(1, max(ACTIVATION_BYTES, gpu) // kept)
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Of the GPU, or of the host: PyTorch's allocator for CPUs says so in words alone."""
+    """Of the GPU, or of the host: PyTorch's allocator for CPUs has only a message for it."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

@@ -1,7 +1,7 @@
 """Thresholds from scores of normal images alone.
 
 A threshold for a false-reject rate r is a quantile of such scores. By rank alone it needs (n + 1) r >= 1, so n >= 99
-images for 1 %; below that the tail is extrapolated. What it is worth depends on whose scores they are: the promise of
+images for 1 %; below that the tail is extrapolated. Its guarantee depends on whose scores they are:
 `guarantee` holds for images that the scoring model was not trained on.
 """
 
@@ -14,13 +14,13 @@ from scipy.special import expit, logit
 
 Method = Literal["rank", "tail"]
 Scores = NDArray[np.float64]
-_TAIL_SHARE = 0.2  # of the scores, at least _TAIL_LEAST: what the tail is fitted to
-_TAIL_LEAST = 10
-_EDGE = 1e-7  # of the bounds' distance: float32 rounds closer scores to the bound itself
+_TAIL_FRACTION = 0.2  # of the scores, at least _MIN_TAIL_SCORES: what the tail is fitted to
+_MIN_TAIL_SCORES = 10
+_EDGE_FRACTION = 1e-7  # of the bounds' distance: float32 rounds closer scores to the bound itself
 
 
 class Threshold(NamedTuple):
-    """A score is anomalous above `value`; how it came about, and what may be expected of it."""
+    """A score is anomalous above `value`; how it was determined, and its guarantee."""
 
     value: float
     false_reject_rate: float
@@ -32,9 +32,9 @@ class Threshold(NamedTuple):
 def threshold_for(
     pred_score: ArrayLike, *, false_reject_rate: float, bounds: tuple[float, float] | None = None
 ) -> Threshold:
-    """The threshold that normal scores (n,), from models that did not see their images, give for a target rate.
+    """The threshold for a target rate from normal scores (n,), of models that did not see their images.
 
-    `bounds`: what no score can leave (`ScoreRule.bounds`). A tail is then extrapolated on the log-odds of the score's
+    `bounds`: the range of scores (`ScoreRule.bounds`). A tail is then extrapolated on the log-odds of the score's
     place between them, so that the threshold stays inside.
 
     Raises:
@@ -66,7 +66,7 @@ def _bounded_tail(ordered: Scores, rate: float, bounds: tuple[float, float] | No
     if bounds is None:
         return _tail_quantile(ordered, rate)
     low, high = bounds
-    place = ((ordered - low) / (high - low)).clip(_EDGE, 1 - _EDGE)
+    place = ((ordered - low) / (high - low)).clip(_EDGE_FRACTION, 1 - _EDGE_FRACTION)
     return low + (high - low) * float(expit(_tail_quantile(logit(place), rate)))
 
 
@@ -76,7 +76,7 @@ def _tail_quantile(ordered: Scores, rate: float) -> float:
     The excess over a high level is taken as exponential: the generalised Pareto tail with shape 0, the only one
     that a handful of points can bear (peaks over threshold; Coles 2001, section 4.2).
     """
-    count = min(len(ordered) - 1, max(_TAIL_LEAST, math.ceil(_TAIL_SHARE * len(ordered))))
+    count = min(len(ordered) - 1, max(_MIN_TAIL_SCORES, math.ceil(_TAIL_FRACTION * len(ordered))))
     level = ordered[-count - 1]
     scale = float((ordered[-count:] - level).mean())
     return float(level + scale * math.log(count / len(ordered) / rate))

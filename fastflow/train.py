@@ -20,7 +20,7 @@ from fastflow.score import raw_score
 from fastflow.step import OptimizerStep, adam, set_rate
 
 WARMUP_STEPS = 10
-LEAST_EPOCHS, LEAST_STEPS = 12, 120
+MIN_EPOCHS, MIN_STEPS = 12, 120
 
 
 class Epoch(NamedTuple):
@@ -32,7 +32,7 @@ class Epoch(NamedTuple):
 
 
 class Training:
-    """A training under way: `run` goes on with it, `state` is all that decides its course, `restore` takes that back.
+    """A training in progress: `run` continues it, `state` is all that determines it, `restore` sets that again.
 
     Adam; the learning rate warms up, then falls along a cosine to 0, so that the last weights are settled ones and
     the last epoch needs no choosing. Images come in an order drawn from `seed`; only those of `rows` (indices) are
@@ -110,13 +110,13 @@ class Training:
             raise NonFiniteLoss(
                 f"the loss is {loss} in epoch {len(self.done) + 1}; lower train.learning_rate "
                 f"(now {self.learning_rate})",
-                rows=self._culprits(features, chosen),
+                rows=self._non_finite_rows(features, chosen),
             )
         self.step += 1
         self.total += loss * len(chosen)
 
     @torch.no_grad()
-    def _culprits(self, features: list[Tensor], chosen: Tensor) -> list[int]:
+    def _non_finite_rows(self, features: list[Tensor], chosen: Tensor) -> list[int]:
         """The images of a batch whose own loss is not finite, or all of them where the weights are broken."""
         alone = [self.model.loss([f[i : i + 1] for f in features]).item() for i in range(len(chosen))]
         found = [row for row, loss in zip(chosen.tolist(), alone, strict=True) if not math.isfinite(loss)]
@@ -135,7 +135,7 @@ class Training:
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on where `state` was taken, with equal settings: from there on every bit is the same."""
+        """Continues where `state` was taken, with equal settings: from there on every bit is the same."""
         (step, self.total, _), *done = state["numbers"].tolist()
         self.done = [Epoch(int(epoch), loss, seconds) for epoch, loss, seconds in done]
         self.step, self.order = int(step), state["order"]
@@ -157,9 +157,9 @@ class Training:
         return state[name]
 
 
-def epochs_for(num_images: int, *, batch_size: int, min_steps: int = LEAST_STEPS) -> int:
-    """Epochs of a training that names none: at least `LEAST_EPOCHS`, and `min_steps` batches."""
-    return max(LEAST_EPOCHS, math.ceil(min_steps / math.ceil(num_images / batch_size)))
+def epochs_for(num_images: int, *, batch_size: int, min_steps: int = MIN_STEPS) -> int:
+    """Epochs of a training that names none: at least `MIN_EPOCHS`, and `min_steps` batches."""
+    return max(MIN_EPOCHS, math.ceil(min_steps / math.ceil(num_images / batch_size)))
 
 
 def rate_factor(step: int, *, total: int) -> float:

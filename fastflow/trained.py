@@ -1,4 +1,4 @@
-"""A detector by the trained model itself: what training makes and a checkpoint holds."""
+"""A detector with the trained model itself: the result of a training, and what a checkpoint contains."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from fastflow.backbone import Backbone, create_body, tagged
 from fastflow.packaged import PACKAGED, packaged_weights
 
 RANDOM, IMAGENET = "random", "imagenet"
-PRETRAINED = "pretrained"  # what `imagenet` was called; still read as that
+PRETRAINED = "pretrained"  # the former name of `imagenet`; still accepted
 _POSITIONS = "pos_embed"
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def load_weights(backbone: Backbone, weights: str) -> None:
         ValueError: the file is absent, is not safetensors or does not fit; or there are no such weights here.
     """
     if weights == PRETRAINED:
-        log.warning("weights: pretrained is called imagenet now, and read as that; write imagenet")
+        log.warning("weights: pretrained is now called imagenet; write imagenet")
     if weights in (IMAGENET, PRETRAINED):
         _load_imagenet(backbone)
     elif weights != RANDOM:
@@ -49,7 +49,7 @@ def _load_imagenet(backbone: Backbone) -> None:
 def _load_from_timm(backbone: Backbone) -> None:
     hub = logging.getLogger("huggingface_hub")
     level = hub.level
-    hub.setLevel(logging.ERROR)  # it has two lines for each of five retries
+    hub.setLevel(logging.ERROR)  # it logs two lines for each of five retries
     try:
         body, _ = create_body(backbone.name, layers=backbone.layers, image_size=backbone.image_size, pretrained=True)
     except (OSError, RuntimeError) as error:
@@ -69,7 +69,7 @@ def _cure(name: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what all the rest came from."""
+    """The first line of the original error."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return (str(error).strip() or type(error).__name__).splitlines()[0]

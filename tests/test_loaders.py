@@ -19,7 +19,7 @@ from fastflow.errors import BadData
 from fastflow.export.about import ABOUT, FILES, write_about
 from fastflow.frame import Frame
 from fastflow.model import FastFlow
-from fastflow.resume import Saved
+from fastflow.resume import SavedStates
 from fastflow.sealed import BACKBONE, CONFIG, FLOW, sealed
 from fastflow.weights import load_weights
 from pipelines.core.paths import NORMAL_SCORES
@@ -210,7 +210,7 @@ def test_a_forged_state_of_a_training_is_passed_over(watched: Path, kind: str) -
     path = Path("state", f"00000001.{hashlib.sha256(content).hexdigest()}.safetensors")
     path.parent.mkdir()
     path.write_bytes(content)
-    assert Saved(Path("state"), "key").load() is None
+    assert SavedStates(Path("state"), "key").load() is None
 
 
 def test_python_says_when_something_is_unpickled(folder: Path) -> None:

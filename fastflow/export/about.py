@@ -1,11 +1,11 @@
-"""What an export folder says of itself in export.json: its format, the model it was made from, its files' sha256."""
+"""export.json, the description of an export folder: its format, the model it was made from, its files' sha256."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastflow.allowed import (
-    LONGEST_SIDE,
+    MAX_SIDE_PIXELS,
     RANGE,
     check,
     check_keys,
@@ -28,11 +28,11 @@ NO_TORCH = "the format torch is no longer read: PyTorch opens its files by unpic
 _FIELDS = {
     "format": one_of(FILES),
     "precision": text(20),
-    "image_size": series(whole(1, LONGEST_SIDE), 2, 2),
+    "image_size": series(whole(1, MAX_SIDE_PIXELS), 2, 2),
     "category": text(200),
     "model": text(200),
 }
-_GRID = {"grid": or_null(whole(1, LONGEST_SIDE))}
+_GRID = {"grid": or_null(whole(1, MAX_SIDE_PIXELS))}
 _PIXELS = {"value_range": or_null(RANGE), "page": or_null(whole(1, 1_000_000)), "version": one_of((1, 2))}
 
 
@@ -56,8 +56,8 @@ def write_about(
     threshold: Mapping[str, Any],
     **more: Any,
 ) -> str:
-    """Seals the files that are in `folder`, and returns the sha256 of export.json, to which the folder can be held.
-    `model`: the version it was made from; `frame`: what it takes.
+    """Seals the files in `folder`, and returns the sha256 of export.json, which identifies the folder. `model`: the
+    version it was made from; `frame`: that of its images.
 
     Raises:
         ValueError: a threshold that is not finite.
@@ -79,10 +79,10 @@ def write_about(
 
 
 def read_about(folder: Path, *, sha256: str = "") -> dict[str, Any]:
-    """export.json. `sha256`: what it is known to have; empty where nobody knows.
+    """export.json. `sha256`: the expected one; empty where it is not known.
 
     Raises:
-        BadExport: it is absent, not an export's, not what was written or not what is known.
+        BadExport: it is absent, not an export's, not what was written or not the expected one.
         ValueError: `sha256` is none.
     """
     about = EXPORT.read(folder, sha256=sha256)

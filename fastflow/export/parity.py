@@ -1,4 +1,4 @@
-"""Whether an exported model says what the trained one says, image by image."""
+"""Whether an exported model scores as the trained one does, image by image."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ import pandas as pd
 from fastflow.detector import Images, Run, Sizes
 from fastflow.errors import BadData
 
-LEAST_IMAGES = 20
+MIN_IMAGES = 20
 
 
 class Tolerance(NamedTuple):
-    """What an export may differ by: of a score, relative to it; of an image's verdicts, as a share of the images."""
+    """Allowed differences of an export: of a score, relative to it; of verdicts, as a fraction of the images."""
 
     relative: float
     flipped: float
@@ -26,15 +26,15 @@ TOLERANCES = {
 
 
 class ParityError(BadData):
-    """An export that scores otherwise than the model it was made of."""
+    """An export that scores differently from the model it was made of."""
 
 
 def compare(
     reference: Run, exported: Run, images: Images, sizes: Sizes | None = None, *, batch_size: int = 8
 ) -> pd.DataFrame:
     """A row for each image (N, 3, H, W), uint8, with pictures of `sizes` (N, 2): pred_score and pred_label of the
-    checkpoint and of the export, and the relative difference of scores; the export is asked alone and in batches, and
-    the worse answer counts."""
+    checkpoint and of the export, and the relative difference of scores; the export scores images alone and in
+    batches, and the larger difference counts."""
     of_checkpoint = _in_batches(reference, images, sizes, batch_size)
     alone, together = (_in_batches(exported, images, sizes, count) for count in (1, batch_size))
     scale = np.maximum(np.abs(of_checkpoint["pred_score"]), np.finfo(np.float32).tiny)
@@ -55,10 +55,8 @@ def compare(
 def require_parity(table: pd.DataFrame, *, precision: str) -> None:
     """Raises ParityError where a table of `compare` is beyond the tolerance of its precision, or has too few images."""
     tolerance = TOLERANCES[precision]
-    if len(table) < LEAST_IMAGES:
-        raise ParityError(
-            f"{len(table)} images are too few to compare an export on; at least {LEAST_IMAGES} are needed"
-        )
+    if len(table) < MIN_IMAGES:
+        raise ParityError(f"{len(table)} images are too few to compare an export on; at least {MIN_IMAGES} are needed")
     largest, flipped = float(table["relative_difference"].max(skipna=False)), int(table["flipped"].sum())
     if not largest <= tolerance.relative:
         raise ParityError(

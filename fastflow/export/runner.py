@@ -56,7 +56,7 @@ def open_export(folder: Path, *, threads: int | None = None, sha256: str = "") -
     `sha256`: of its export.json, where that is known.
 
     Raises:
-        BadExport: a file is absent or not what was written, or the folder is not the one that is known.
+        BadExport: a file is absent or not what was written, or the folder is not the expected one.
     """
     about = read_about(folder, sha256=sha256)
     verify(folder, about)
@@ -73,7 +73,7 @@ def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None
     path, threads = folder / FILES[runtime][0], threads or os.cpu_count() or 1
     try:
         return _open_onnx(path, threads) if runtime == "onnx" else _open_openvino(path, precision, threads)
-    except Exception as error:  # a runtime raises what it likes at bytes that are no model
+    except Exception as error:  # a runtime raises any exception for a file that is no model
         raise BadExport(f"{path} is no model that {package} opens ({error}); export the model again") from error
 
 
@@ -100,7 +100,7 @@ def _open_openvino(path: Path, precision: str, threads: int) -> Run:
     import openvino
 
     core = openvino.Core()
-    hint = {"bf16": "bf16"}.get(precision, "f32")  # by default OpenVINO takes bf16 where it can: other scores, unsaid
+    hint = {"bf16": "bf16"}.get(precision, "f32")  # by default OpenVINO uses bf16 where it can, which changes scores
     settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(path, "CPU", settings)
     request, names = compiled.create_infer_request(), [one.any_name for one in compiled.inputs]

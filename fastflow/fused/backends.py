@@ -29,7 +29,7 @@ def _backend(device_type: str) -> ModuleType | None:
         from fastflow.fused import gpu
 
         gpu.try_out()
-    except Exception as error:  # Triton builds a small C module once, and says in many ways that it cannot
+    except Exception as error:  # Triton builds a small C module once, and raises many kinds of errors where it cannot
         log.warning("the flow runs without its fused kernels, more slowly: Triton failed (%s)", error)
         return None
     return gpu

@@ -15,7 +15,7 @@ from fastflow.fused.rows import Limits, empty_images, rows_of
 
 
 def subnet(net: nn.Sequential, seen: Tensor) -> tuple[Tensor, None]:
-    """What the subnet gives; there is no bias left to add."""
+    """The subnet's output; there is no bias left to add."""
     return net(seen), None
 
 

@@ -1,5 +1,5 @@
-"""A coupling's elementwise parts on a GPU: tensors to `fastflow.fused.gpu_kernels`. What is called is as in
-`fastflow.fused.cpu`, which says what it takes.
+"""A coupling's elementwise parts on a GPU: tensors to `fastflow.fused.gpu_kernels`. The functions are as in
+`fastflow.fused.cpu`, which documents them.
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ class _BiasReLU(torch.autograd.Function):
 
 
 def subnet(net: nn.Sequential, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """What the subnet gives before its last bias, and that bias."""
+    """The subnet's output before its last bias, and that bias."""
     first, _, last = net
     assert isinstance(first, nn.Conv2d)
     assert isinstance(last, nn.Conv2d)
@@ -100,7 +100,7 @@ def try_out() -> None:
 
 
 def _numbers(x: Tensor, a: Tensor, limits: Limits, work: dict[str, int]) -> dict[str, int]:
-    """What a kernel is compiled for."""
+    """The constants that a kernel is compiled for."""
     padded = triton.next_power_of_2(x.shape[1])
     return {
         "CHANNELS": x.shape[1],

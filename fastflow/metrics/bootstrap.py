@@ -1,11 +1,11 @@
-"""95 % intervals of the metrics: what another draw of as many test images might have given.
+"""95 % intervals of the metrics: the range over other samples of as many test images.
 
 Whole images are drawn again with replacement, good and defective ones apart, as in a test set of the same make-up;
 the limits are the 2.5 % and 97.5 % quantiles of the metric over the draws (Efron and Tibshirani, An Introduction to
 the Bootstrap, 1993, section 13.3). A drawn image is a weight, so a draw needs only sums of histograms: exact for image
 metrics, and for pixels up to bins that hold at most 0.2 % of the background.
 
-An interval speaks of the images' sampling alone, not of another training's seed; where a metric is 1 on every draw
+An interval covers the sampling of images alone, not another training's seed; where a metric is 1 on every draw
 it has no width, which does not mean certainty.
 """
 
@@ -20,9 +20,9 @@ from fastflow.metrics.regions import ImagePixels, Masks, split_images
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
-DRAWS = 1000
-_BINS = 512  # evenly over the background, and as many again on a log scale towards its highest scores
-_BACKGROUND = 2**21  # pixels that the bins are laid by
+NUM_DRAWS = 1000
+_NUM_BINS = 512  # evenly over the background, and as many again on a log scale towards its highest scores
+_MAX_BACKGROUND_PIXELS = 2**21  # that the bins are laid by
 
 
 class Histograms(NamedTuple):
@@ -77,7 +77,7 @@ def mean_interval(values: ArrayLike, *, seed: int = 0) -> Interval | None:
     found = np.asarray(values, np.float64)
     if len(found) < 2:
         return None
-    return _limits(np.random.default_rng(seed).choice(found, (DRAWS, len(found))).mean(axis=1))
+    return _limits(np.random.default_rng(seed).choice(found, (NUM_DRAWS, len(found))).mean(axis=1))
 
 
 def pixel_histograms(images: Sequence[ImagePixels]) -> Histograms:
@@ -95,9 +95,9 @@ def pixel_histograms(images: Sequence[ImagePixels]) -> Histograms:
 
 def _edges(images: Sequence[ImagePixels]) -> Array:
     total = sum(image.part.scores.size for image in images)
-    step = max(1, total // _BACKGROUND)
+    step = max(1, total // _MAX_BACKGROUND_PIXELS)
     background = np.concatenate([image.part.background()[::step] for image in images])
-    levels = np.r_[np.linspace(0, 1, _BINS), 1 - np.logspace(-6, 0, _BINS)]
+    levels = np.r_[np.linspace(0, 1, _NUM_BINS), 1 - np.logspace(-6, 0, _NUM_BINS)]
     return np.unique(np.quantile(background, np.sort(levels))) if len(background) else np.zeros(0)
 
 
@@ -111,7 +111,7 @@ def _intervals(
     return {name: _limits(metric(sums)) for name, metric in names.items()}
 
 
-def draws(labels: NDArray[np.int64], seed: int, count: int = DRAWS) -> Array:
+def draws(labels: NDArray[np.int64], seed: int, count: int = NUM_DRAWS) -> Array:
     """(count, N): how often each image is drawn, those of a label among themselves."""
     rng = np.random.default_rng(seed)
     weights = np.zeros((count, len(labels)))

@@ -80,7 +80,7 @@ def count_above(parts: Sequence[Part], values: Scores, *, workers: int | None = 
 
 
 def _buffers(chunks: Sequence[Sequence[Part]], workers: int) -> SimpleQueue[Scores]:
-    """Room for one chunk per thread, in one array: what each thread allocates itself is not given back."""
+    """Memory for one chunk per thread, in one array: memory that threads allocate themselves is not freed."""
     longest = max((sum(part.scores.size for part in chunk) for chunk in chunks), default=0)
     dtypes = {part.scores.dtype for chunk in chunks for part in chunk}
     buffers: SimpleQueue[Scores] = SimpleQueue()

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab "}
-SAME = 2  # grey levels: a profile that changes no colour by more is sRGB's own
+SAME_GREY_LEVELS = 2  # a profile that changes no colour by more is sRGB's own
 EXACT, PRECISE = ImageCms.Flags.NOOPTIMIZE, ImageCms.Flags.HIGHRESPRECALC  # a table of LAB is off by up to 10 levels
-STEPS = 6  # of each channel, in the colours that show it
+STEPS_PER_CHANNEL = 6  # of each channel, in the test colours
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -47,7 +47,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    steps = np.linspace(0, 255, STEPS).round().astype(np.uint8)
-    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(STEPS, -1, 3)
+    steps = np.linspace(0, 255, STEPS_PER_CHANNEL).round().astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(STEPS_PER_CHANNEL, -1, 3)
     seen = ImageCms.applyTransform(Image.fromarray(colours), transform)
-    return bool(np.abs(np.asarray(seen).astype(int) - colours).max() <= SAME)
+    return bool(np.abs(np.asarray(seen).astype(int) - colours).max() <= SAME_GREY_LEVELS)

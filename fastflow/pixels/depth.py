@@ -1,8 +1,8 @@
-"""How many bits the images of a category really use: 12 in files of 16 are common, and would come out nearly black."""
+"""How many bits the images of a category use: 12 in files of 16 are common, and would be nearly black."""
 
 from collections.abc import Iterable
 
-from fastflow.pixels.meaning import OF_FLOATS, Depth, ValueRange
+from fastflow.pixels.meaning import WHITE_OF_FLOATS, Depth, ValueRange
 
 BITS = (8, 10, 12, 14, 16, 24, 32)  # of sensors, and of files
 
@@ -20,10 +20,10 @@ def white_of(depth: Depth) -> float:
 def common_range(depths: Iterable[Depth]) -> ValueRange | None:
     """Black and white for all these images, the same for each; None where each file's own white is right.
 
-    It is what the deepest of them needs. Negative numbers and floats have no such range: somebody must say it.
+    It is what the deepest of them needs. Negative numbers and floats have no such range: it must be stated.
     """
     found = list(depths)
-    if not found or any(depth.lowest < 0 or depth.white == OF_FLOATS for depth in found):
+    if not found or any(depth.lowest < 0 or depth.white == WHITE_OF_FLOATS for depth in found):
         return None
     white = max(map(white_of, found))
     return None if all(depth.white == white for depth in found if not depth.known) else (0.0, white)

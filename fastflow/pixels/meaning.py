@@ -1,4 +1,4 @@
-"""What the values of a decoded image mean, as 8-bit RGB: the one place where it is said.
+"""What the values of a decoded image mean, as 8-bit RGB: defined here alone.
 
 1, L, P, RGB as they are; LA, PA, RGBA over black, but an alpha that is the same everywhere was never set, and counts
 for nothing. Colours come to sRGB by the profile that the file carries; without one, CMYK by its definition, LAB by the
@@ -19,16 +19,16 @@ from fastflow.errors import BadImage
 from fastflow.pixels.colour import to_srgb
 from fastflow.pixels.samples import Samples
 
-NUMBERS = ("I;16", "I;16B", "I;16L", "I", "F")  # modes without a white of their own
-PALE = ("1", "L", "P", "RGB")  # modes in which one value may stand for transparency
-OF_FLOATS = 1.0  # what is white, where nothing is said
-ROWS = 256  # scaled at once
-SAY_RANGE = "say what is black and white: --value-range LOW HIGH of fastflow init, or pixels in params.yaml"
+NUMBERS = ("I;16", "I;16B", "I;16L", "I", "F")  # modes that define no white
+KEYED_MODES = ("1", "L", "P", "RGB")  # modes in which one value may stand for transparency
+WHITE_OF_FLOATS = 1.0  # white of floats, by default
+ROWS_PER_BLOCK = 256  # scaled per block
+RANGE_REMEDY = "state what is black and white: --value-range LOW HIGH of fastflow init, or pixels in params.yaml"
 ValueRange = tuple[float, float]
 
 
 class PixelRule(NamedTuple):
-    """How files of a category are read, which its model then keeps.
+    """How files of a category are read; stored in its model.
 
     `value_range`: the numbers that are black and white, of files deeper than 8 bits; None: as each file declares.
     `page`: the one that is read, from 1, of files that hold several; None: such files are refused. `version` 1 reads as
@@ -105,7 +105,7 @@ def alpha_of(image: Image.Image) -> Image.Image | None:
     """Alpha (mode L); None where the image has none."""
     if image.mode in ("LA", "PA", "RGBA"):
         return image.getchannel("A")
-    return image.convert("RGBA").getchannel("A") if "transparency" in image.info and image.mode in PALE else None
+    return image.convert("RGBA").getchannel("A") if "transparency" in image.info and image.mode in KEYED_MODES else None
 
 
 def is_unset(alpha: Image.Image) -> bool:
@@ -127,12 +127,14 @@ def levels(numbers: NDArray[Any], value_range: ValueRange, name: object, *, clip
     if not clip and not (lowest >= low and highest <= high):
         kind = "floats" if numbers.dtype.kind == "f" else "integers"
         found = f"{kind} from {lowest:.12g} to {highest:.12g}, outside {low:.12g}..{high:.12g}"
-        raise BadImage(f"{name}: {found}; {SAY_RANGE}")
+        raise BadImage(f"{name}: {found}; {RANGE_REMEDY}")
     if numbers.dtype == np.uint16:
         return np.asarray(_grey(np.arange(65536), low, high)[numbers])
     grey = np.empty(numbers.shape, np.uint8)
-    for start in range(0, len(numbers), ROWS):  # in double precision an image of many pixels would fill the memory
-        grey[start : start + ROWS] = _grey(numbers[start : start + ROWS], low, high)
+    for start in range(
+        0, len(numbers), ROWS_PER_BLOCK
+    ):  # in double precision an image of many pixels would fill the memory
+        grey[start : start + ROWS_PER_BLOCK] = _grey(numbers[start : start + ROWS_PER_BLOCK], low, high)
     return grey
 
 
@@ -145,7 +147,7 @@ def _white(image: Image.Image, rule: PixelRule) -> float:
     """What a file itself declares as white."""
     samples: Samples = image.info.get("samples", Samples(16))
     if image.mode == "F":
-        return OF_FLOATS
+        return WHITE_OF_FLOATS
     if rule.version == 1 or samples.bits > 16:
         return 65535
     return float(2 ** (samples.bits - samples.signed) - 1)

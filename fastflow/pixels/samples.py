@@ -64,7 +64,7 @@ def _raw_mode(image: Any) -> str:
     return str(args if isinstance(args, str) else args[0] if args else "")
 
 
-def unread_tiff(start: bytes, content: Any) -> str:
+def unsupported_tiff(start: bytes, content: Any) -> str:
     """What a TIFF holds that Pillow does not read, such as `a TIFF of 64-bit floats`; empty where it is none.
 
     `start` are its first 8 bytes, `content` is the file, open for reading.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fastflow.decode import Sent
+from fastflow.decode import NamedBytes
 from fastflow.frame import Frame, Framed, read_framed
 
 
@@ -41,7 +41,7 @@ def read_photograph(path: Path, frame: Frame) -> Photograph:
         BadImage, OSError: it cannot be read.
     """
     content = path.read_bytes()
-    found = read_framed(Sent(content, str(path)), frame)
+    found = read_framed(NamedBytes(content, str(path)), frame)
     height, width = found.size
     looks = Appearance(found.shape[1], found.shape[0], *levels_of(found.pixels[:height, :width]))
     return Photograph(found, looks, hashlib.sha256(content).hexdigest())

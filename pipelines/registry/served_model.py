@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import Sent
+from fastflow.decode import NamedBytes
 from fastflow.detector import Detector, require_finite_scores
 from fastflow.frame import Framed, read_framed
 from fastflow.trained import TrainedDetector
@@ -52,7 +52,7 @@ def _source(value: object) -> Path | io.BytesIO:
     """The image file: a path, or a stream of its bytes, given as such or in base64."""
     match value:
         case bytes():
-            return Sent(value)
+            return NamedBytes(value)
         case np.ndarray():
             return _as_file(value)
         case Path():
@@ -66,7 +66,7 @@ def _as_file(pixels: NDArray[np.uint8]) -> io.BytesIO:
     """As a PNG, lossless, so that arrays are resized as files are."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"an image array is uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
-    file = Sent()
+    file = NamedBytes()
     Image.fromarray(pixels).save(file, "PNG", compress_level=0)
     file.seek(0)
     return file
@@ -77,7 +77,7 @@ def _of_text(value: str) -> Path | io.BytesIO:
         here = os.environ.get(IN_SERVER) != "true"  # a client must not read files of the server
         if here and len(value) <= MAX_PATH_CHARACTERS and Path(value).is_file():
             return Path(value)
-        return Sent(base64.b64decode(value, validate=True))
+        return NamedBytes(base64.b64decode(value, validate=True))
     except (OSError, ValueError) as error:  # binascii.Error is a ValueError
         raise ValueError(f"image {value[:60]!r} is neither an existing file nor base64") from error
 

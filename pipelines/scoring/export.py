@@ -21,7 +21,7 @@ from fastflow.data import Pictures, read_pictures
 from fastflow.detector import Images, Run, Scores, Sizes
 from fastflow.export.about import NO_TORCH, PRECISIONS, write_about
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.parity import LEAST_IMAGES, TOLERANCES, compare, require_parity
+from fastflow.export.parity import MIN_IMAGES, TOLERANCES, compare, require_parity
 from fastflow.export.runner import open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino
 from fastflow.frame import Frame
@@ -185,7 +185,7 @@ def comparison_images(category: str, params: Params, frame: Frame) -> tuple[pd.D
     """The category's test images, and training images where those are too few: rows of the index, and pictures."""
     tested = read_index(index_file(category), split="test").assign(split="test")
     more = read_index(index_file(category), split="train").assign(split="train")
-    rows = pd.concat([tested, more.head(max(0, LEAST_IMAGES - len(tested)))], ignore_index=True)
+    rows = pd.concat([tested, more.head(max(0, MIN_IMAGES - len(tested)))], ignore_index=True)
     return rows[["image_path", "split", "gt_label"]], pictures_of(category, params, rows["image_path"], frame)
 
 

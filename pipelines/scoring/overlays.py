@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fastflow.decode import Sent, read_image
+from fastflow.decode import NamedBytes, read_image
 from fastflow.detector import Detector
 from fastflow.errors import BadData
 from fastflow.files import printable
@@ -39,7 +39,7 @@ def write_overlay(detector: Detector, folder: Path, path: str, seen: Photograph,
     content = Path(path).read_bytes()
     if hashlib.sha256(content).hexdigest() != seen.sha256:
         raise BadData(f"{path}: overwritten since it was scored")
-    pixels = read_image(Sent(content, path), rule=detector.frame.rule)
+    pixels = read_image(NamedBytes(content, path), rule=detector.frame.rule)
     colours = heat_colours(
         resize_map(anomaly_map, pixels.shape[:2]), low=detector.threshold["low"], threshold=detector.threshold["pixel"]
     )

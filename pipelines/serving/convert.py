@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastflow.decode import Sent
+from fastflow.decode import NamedBytes
 from fastflow.detector import Images, Sizes
 from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
@@ -53,7 +53,7 @@ def example(checkpoint: Path, frame: Frame) -> NDArray[np.uint8]:
     """The image (H, W, 3) registered with a model, which lies beside the checkpoint's folder; else noise."""
     for folder in list(checkpoint.parents)[:2]:
         if (folder / EXAMPLE).is_file():
-            return read_framed(Sent(example_file(folder)), frame).pixels
+            return read_framed(NamedBytes(example_file(folder)), frame).pixels
     return np.random.default_rng(0).integers(0, 256, (frame.height, frame.width, 3), dtype=np.uint8)
 
 

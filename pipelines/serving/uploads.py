@@ -5,7 +5,7 @@ import io
 from fastapi import HTTPException, Request
 from PIL import Image, UnidentifiedImageError
 
-from fastflow.decode import FORMATS, Sent
+from fastflow.decode import FORMATS, NamedBytes
 from fastflow.errors import BadData
 from fastflow.frame import Frame, Framed, read_framed
 
@@ -44,6 +44,6 @@ def decode(content: bytes, frame: Frame, max_pixels: int) -> Framed:
     if width * height > max_pixels:
         raise HTTPException(413, f"the image has {width}x{height} pixels; at most {max_pixels:,} are allowed")
     try:
-        return read_framed(Sent(content), frame)
+        return read_framed(NamedBytes(content), frame)
     except BadData as error:
         raise HTTPException(400, str(error)) from error

@@ -15,11 +15,11 @@ from torch import Tensor
 import fastflow
 from fastflow.augment import Augmented, augmented_features
 from fastflow.data import read_pictures
-from fastflow.features import Room, extract_features
+from fastflow.features import FeatureStorage, extract_features
 from fastflow.files import file_sha256
 from fastflow.fit import FINAL, Hooks, Progress
 from fastflow.model import FastFlow
-from fastflow.resume import KEPT, Saved
+from fastflow.resume import STATES_KEPT, SavedStates
 from fastflow.train import Training, epochs_for
 from pipelines.core.params import Params
 from pipelines.core.stage import log
@@ -54,8 +54,8 @@ def embed(
     file in `folder`), and the function that computes those of augmented images, where augmentation is chosen."""
     train, size = params.train, params.evaluate.batch_size
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[train.features]
-    room = Room(dtype, memory_bytes=int(train.features_gib * 2**30), folder=folder)
-    features = extract_features(model, images, batch_size=size, device=model.mean.device, room=room)
+    storage = FeatureStorage(dtype, memory_bytes=int(train.features_gib * 2**30), folder=folder)
+    features = extract_features(model, images, batch_size=size, device=model.mean.device, storage=storage)
     if not train.augment:
         return features, None
     return features, augmented_features(model, read_pictures(images, model.frame), train.augment, batch_size=size)
@@ -72,7 +72,9 @@ class ResumableFit:
         """Bytes that states and checkpoint need on the disk, features aside."""
         flows = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
         trainings = 1 + 2 * (folds or 0)  # folds may be trained twice: fastflow/fit.py
-        return flows * _COPIES_PER_STATE * (KEPT + 1) * trainings + sum(p.numel() * 4 for p in model.parameters())
+        return flows * _COPIES_PER_STATE * (STATES_KEPT + 1) * trainings + sum(
+            p.numel() * 4 for p in model.parameters()
+        )
 
     def hooks(self, *, on_epoch: Callable[[Progress], None], check: Callable[[], None]) -> Hooks:
         """`check` is called between two steps, and raises where the process was asked to stop; the state is saved
@@ -100,9 +102,9 @@ class ResumableFit:
         self._states(fold).save(training.state(), step=training.step)
         self.saved = time.monotonic()
 
-    def _states(self, fold: int) -> Saved:
-        return Saved(self.folder / ("model" if fold == FINAL else f"fold-{fold}"), self.key)
+    def _states(self, fold: int) -> SavedStates:
+        return SavedStates(self.folder / ("model" if fold == FINAL else f"fold-{fold}"), self.key)
 
     def forget(self) -> None:
         """Deletes the states: the checkpoint is written, nothing is to be resumed."""
-        Saved(self.folder, self.key).forget()
+        SavedStates(self.folder, self.key).forget()

@@ -171,11 +171,11 @@ TURNED: dict[str, Draw] = {  # the ramp's upper half, to be turned by 90 degrees
 REFUSED: dict[str, tuple[Draw, str]] = {  # with what is to be said
     "f32_255.tif": (
         lambda: tiff((FRACTION * 255).astype("<f4"), bits=32, form=3),
-        r"floats from 0 to 255, outside 0\.\.1; say what is black and white: --value-range LOW HIGH",
+        r"floats from 0 to 255, outside 0\.\.1; state what is black and white: --value-range LOW HIGH",
     ),
     "s16_neg.tif": (
         lambda: tiff((SIGNED - 32768).astype("<i2"), bits=16, form=2),
-        r"integers from -32768 to 32767, outside 0\.\.32767; say what is black and white: --value-range LOW HIGH",
+        r"integers from -32768 to 32767, outside 0\.\.32767; state what is black and white: --value-range LOW HIGH",
     ),
     "f16_1.tif": (lambda: tiff(FRACTION.astype("<f2"), bits=16, form=3), r"a TIFF of 16-bit floats, .+; save it as"),
     "f64_1.tif": (lambda: tiff(FRACTION.astype("<f8"), bits=64, form=3), r"a TIFF of 64-bit floats, .+; save it as"),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fastflow.api import LEARNING, evaluate, fit, load, predict
+from fastflow.api import TRAINING_DEFAULTS, evaluate, fit, load, predict
 from fastflow.errors import BadData
 from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
@@ -68,7 +68,7 @@ def test_a_saved_detector_is_the_same(plates: Path) -> None:
 
 def test_it_is_the_pipelines_own_training(plates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTFLOW_SYNC", "later")
-    write_tiny_params(Path(), epochs=2, batch_size=LEARNING["batch_size"])
+    write_tiny_params(Path(), epochs=2, batch_size=TRAINING_DEFAULTS["batch_size"])
     params = read_params()
     prepare.prepare("plates", params)
     train.train("plates", params)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastflow.crossfit import PIXEL_STRIDE, assign_folds, held_out_scores, score_normal
+from fastflow.crossfit import MAP_STRIDE_PIXELS, assign_folds, held_out_scores, score_normal
 from fastflow.model import FastFlow
 from fastflow.operating import operating_point
 from fastflow.train import Training, calibrate
@@ -46,7 +46,7 @@ def test_no_image_is_scored_by_a_model_that_was_trained_on_it(tiny_model: FastFl
             tiny_model.normal_center.fill_(float(found.fold[image] + 1))
             alone = tiny_model.score([f[image : image + 1] for f in features])
         torch.testing.assert_close(found.pred_score[image], alone.pred_score[0], rtol=1e-4, atol=1e-5)
-        pixels = alone.anomaly_map[0, 0, ::PIXEL_STRIDE, ::PIXEL_STRIDE].flatten()
+        pixels = alone.anomaly_map[0, 0, ::MAP_STRIDE_PIXELS, ::MAP_STRIDE_PIXELS].flatten()
         torch.testing.assert_close(found.pixels[image], pixels, rtol=1e-4, atol=1e-5)
     tiny_model.normal_center.zero_()
     assert all(torch.equal(before[key], value) for key, value in tiny_model.state_dict().items())

@@ -113,13 +113,15 @@ def test_sixteen_bits_score_as_eight_and_a_turned_image_as_upright(tmp_path: Pat
 @pytest.mark.parametrize("values", [[-1, 0], [0, 65536]])
 def test_integers_beyond_sixteen_bits_are_refused_not_clipped(values: list[int]) -> None:
     image = Image.fromarray(np.array([values], np.int32))
-    with pytest.raises(BadImage, match=r"integers from .+, outside 0\.\.65535; say what is black and white: --value-r"):
+    with pytest.raises(
+        BadImage, match=r"integers from .+, outside 0\.\.65535; state what is black and white: --value-r"
+    ):
         read_image(stream(image, "tiff"))
 
 
 @pytest.mark.parametrize("values", [[0.0, 1.5], [-0.1, 1.0], [np.nan, 0.5]])
 def test_floats_beyond_the_unit_interval_are_refused_not_clipped(values: list[float]) -> None:
-    sentence = "holds NaN; fill it" if np.isnan(values[0]) else r"floats from .+, outside 0\.\.1; say what is black"
+    sentence = "holds NaN; fill it" if np.isnan(values[0]) else r"floats from .+, outside 0\.\.1; state what is black"
     with pytest.raises(BadImage, match=sentence):
         read_image(stream(Image.fromarray(np.array([values], np.float32)), "tiff"))
 

@@ -13,7 +13,7 @@ import torch
 
 from fastflow.augment import augment, augmented_features
 from fastflow.data import Pictures, read_pictures
-from fastflow.features import Room, extract_features, features_of
+from fastflow.features import FeatureStorage, extract_features, features_of
 from fastflow.model import FastFlow
 from tests.conftest import ROOT, tiny_config
 
@@ -31,8 +31,8 @@ def test_kept_features_are_those_of_each_image_alone(
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    room = Room(dtype, memory_bytes=0 if mapped else None, folder=scratch)
-    kept = extract_features(tiny_model, paths_of(plates), batch_size=3, device=CPU, room=room)
+    storage = FeatureStorage(dtype, memory_bytes=0 if mapped else None, folder=scratch)
+    kept = extract_features(tiny_model, paths_of(plates), batch_size=3, device=CPU, storage=storage)
     assert all(f.dtype == dtype for f in kept)
     assert not list(scratch.iterdir()), "the file has no name: nobody else can take it for theirs"
     for i, path in enumerate(paths_of(plates)):
@@ -45,27 +45,28 @@ def test_kept_features_are_those_of_each_image_alone(
 
 def test_a_second_use_with_other_weights_size_or_images_shares_nothing(plates: Path, tmp_path: Path) -> None:
     """All four use one scratch folder while the others' features are still alive."""
-    room = Room(memory_bytes=0, folder=tmp_path)
+    storage = FeatureStorage(memory_bytes=0, folder=tmp_path)
     paths = paths_of(plates)
     torch.manual_seed(1)
     first = FastFlow(tiny_config())
     torch.manual_seed(2)
     others = [FastFlow(tiny_config()), FastFlow(tiny_config(backbone="resnet10t")), first]
-    kept = extract_features(first, paths, batch_size=4, device=CPU, room=room)
+    kept = extract_features(first, paths, batch_size=4, device=CPU, storage=storage)
     before = [f.clone() for f in kept]
     for model, images in zip(others, (paths, paths, paths[::-1]), strict=True):
-        other = extract_features(model, images, batch_size=4, device=CPU, room=room)
+        other = extract_features(model, images, batch_size=4, device=CPU, storage=storage)
         assert not torch.allclose(other[0], kept[0], atol=1e-3)
     assert all(torch.equal(a, b) for a, b in zip(before, kept, strict=True))
 
 
 def test_a_killed_training_leaves_no_features_behind(plates: Path, tmp_path: Path) -> None:
     script = (
-        "import sys, time, torch; from pathlib import Path; from fastflow.features import Room, extract_features\n"
+        "import sys, time, torch; from pathlib import Path\n"
+        "from fastflow.features import FeatureStorage, extract_features\n"
         "from fastflow.model import FastFlow; from tests.conftest import tiny_config\n"
         "paths = sorted(Path(sys.argv[1]).iterdir())\n"
         "kept = extract_features(FastFlow(tiny_config()), paths, batch_size=2, device=torch.device('cpu'),\n"
-        "    room=Room(memory_bytes=0, folder=Path(sys.argv[2])))\n"
+        "    storage=FeatureStorage(memory_bytes=0, folder=Path(sys.argv[2])))\n"
         "print('kept', flush=True); time.sleep(60)\n"
     )
     scratch = tmp_path / "scratch"
@@ -90,9 +91,9 @@ def test_a_full_disk_is_an_error_and_not_a_crash(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    room = Room(memory_bytes=0, folder=tmp_path / "plates")
+    storage = FeatureStorage(memory_bytes=0, folder=tmp_path / "plates")
     with pytest.raises(OSError, match=r"No space left on device; 1 MB are needed"):
-        extract_features(tiny_model, paths_of(plates), batch_size=3, device=CPU, room=room)
+        extract_features(tiny_model, paths_of(plates), batch_size=3, device=CPU, storage=storage)
 
 
 def test_augmented_images_are_flips_and_turns_and_all_come_up() -> None:

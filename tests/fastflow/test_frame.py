@@ -11,7 +11,7 @@ from PIL import Image
 from fastflow.config import FastFlowConfig
 from fastflow.data import read_masks
 from fastflow.errors import BadImage
-from fastflow.frame import TOLERANCE, Frame, fitting_size, framed, picture_shape
+from fastflow.frame import ASPECT_TOLERANCE_FRACTION, Frame, fitting_size, framed, picture_shape
 from fastflow.maps import OwnMaps
 from fastflow.presets import PRESETS, preset
 from fastflow.sizes import config_for
@@ -31,7 +31,7 @@ def test_a_picture_lies_in_its_frame_with_its_own_aspect_ratio(height: int, widt
     error = max(abs(a - b * scale) for a, b in zip(size, (height, width), strict=True))
     assert error <= 2 or size == frame[:2] or min(size) == 4, "to the nearest multiple of the grid"
     if size == frame[:2]:
-        assert abs(np.log(height / width / (192 / 320))) <= TOLERANCE + 2 / 192 + 1e-9
+        assert abs(np.log(height / width / (192 / 320))) <= ASPECT_TOLERANCE_FRACTION + 2 / 192 + 1e-9
 
 
 @given(height=SIDES, width=SIDES, multiple=st.sampled_from([8, 14, 16]))

@@ -72,7 +72,7 @@ def test_an_edited_or_damaged_index_is_refused(plates: Path, tmp_path: Path) -> 
     path.write_bytes(whole)
     assert len(read_index(path, split="train")) == 8
     seal_of(path).unlink()
-    with pytest.raises(BadData, match="not whole"):
+    with pytest.raises(BadData, match="is incomplete"):
         read_index(path, split="train")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastflow.fit import FINAL, Hooks, Progress, fit
 from fastflow.model import FastFlow
-from fastflow.noise import LEVELS, exceedance, noise_levels
+from fastflow.noise import NOISE_LEVELS_SD, exceedance, noise_levels
 from fastflow.train import Training, calibrate
 from tests.conftest import tiny_config
 
@@ -22,7 +22,7 @@ SETTINGS = {"epochs": 2, "batch_size": 4, "learning_rate": 0.004, "weight_decay"
     [(0.0, 0.1), (0.01, 0.1), (0.035, 0.1), (0.036, 0.2), (0.07, 0.2), (0.071, 0.5), (0.9, 0.5), (1.0, 0.5)],
 )
 def test_the_level_grows_with_the_share_of_unseen_positions(share: float, level: float) -> None:
-    assert noise_levels([share, 0.0]) == (level, LEVELS[0])
+    assert noise_levels([share, 0.0]) == (level, NOISE_LEVELS_SD[0])
 
 
 @pytest.mark.parametrize("share", [math.nan, -0.01, 1.01, math.inf])

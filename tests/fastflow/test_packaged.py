@@ -69,7 +69,7 @@ def test_another_file_in_its_place_is_never_opened(tmp_path: Path, monkeypatch: 
     other.write_bytes(b"something else")
     monkeypatch.setattr(packaged, "_installed", lambda _: other)
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("opened"))
-    with pytest.raises(ValueError, match=r"weights\.pth is not the file that .* was published with.*install .* anew"):
+    with pytest.raises(ValueError, match=r"weights\.pth is not the file that .* was published with.*install .* again"):
         packaged_weights(NAME, stages=[1])
 
 

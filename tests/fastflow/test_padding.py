@@ -14,7 +14,7 @@ from fastflow.augment import augmented_features
 from fastflow.crossfit import score_normal
 from fastflow.data import read_pictures
 from fastflow.evaluation import measure, score_images
-from fastflow.features import Room, extract_features, features_of
+from fastflow.features import FeatureStorage, extract_features, features_of
 from fastflow.flow import Flow
 from fastflow.index import list_category
 from fastflow.model import FastFlow
@@ -155,8 +155,8 @@ def test_maps_and_metrics_are_of_the_pictures(tmp_path: Path, model: FastFlow) -
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_kept_features_remember_their_padding(tmp_path: Path, model: FastFlow, dtype: torch.dtype) -> None:
     paths = sorted((mixed_category(tmp_path) / "train/good").iterdir())
-    room = Room(dtype, memory_bytes=0, folder=tmp_path)
-    kept = extract_features(model, paths, batch_size=3, device=CPU, room=room)
+    room = FeatureStorage(dtype, memory_bytes=0, folder=tmp_path)
+    kept = extract_features(model, paths, batch_size=3, device=CPU, storage=room)
     rows = torch.tensor([5, 0])
     for f in features_of(kept, rows, device=CPU):
         assert inside_of(f).sum(dim=(1, 2, 3)).tolist() == [f[0, 0].numel() / 2, f[0, 0].numel()]

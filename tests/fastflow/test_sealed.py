@@ -109,7 +109,7 @@ def test_each_file_that_is_read_must_be_listed_there_and_as_it_was(model: tuple[
     hashes = json.loads(file.read_text())["sha256"]
     for name in hashes:
         edit(file, anew=True, sha256={key: value for key, value in hashes.items() if key != name})
-        with pytest.raises(BadData, match=rf"{name} is not among the files|it says nothing of a model"):
+        with pytest.raises(BadData, match=rf"{name} is not among the files|it does not describe a model"):
             opened(folder)
         edit(file, anew=True, sha256=hashes)
         content = (folder / name).read_bytes()

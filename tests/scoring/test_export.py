@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastflow.checkpoint import save_checkpoint
 from fastflow.detector import Scores, Sizes
 from fastflow.export.about import ABOUT, FILES, PRECISIONS
-from fastflow.export.parity import LEAST_IMAGES, ParityError, compare, require_parity
+from fastflow.export.parity import MIN_IMAGES, ParityError, compare, require_parity
 from fastflow.export.runner import open_export, open_file
 from fastflow.trained import TrainedDetector
 from pipelines import prepare
@@ -31,7 +31,7 @@ def test_every_format_scores_as_the_checkpoint_alone_and_in_batches(
     tmp_path: Path, runtime: str, precision: str
 ) -> None:
     model = model_of(letterbox=True)
-    pixels, sizes = images(LEAST_IMAGES), sizes_of(LEAST_IMAGES, model)
+    pixels, sizes = images(MIN_IMAGES), sizes_of(MIN_IMAGES, model)
     threshold = float(np.sort(scores_of(model, 0, pixels, sizes).pred_score)[[9, 10]].mean())  # half are anomalous
     calibration = images(16) if precision == "int8" else None
     detector = TrainedDetector(model=model, threshold=THRESHOLD | {"image": threshold})
@@ -41,7 +41,7 @@ def test_every_format_scores_as_the_checkpoint_alone_and_in_batches(
     table = compare(lambda batch, part=None: scores_of(model, threshold, batch, part), run, pixels, sizes)
     if precision == "fp32":
         require_parity(table, precision=precision)
-        assert table["export_label"].sum() == LEAST_IMAGES / 2
+        assert table["export_label"].sum() == MIN_IMAGES / 2
     else:
         assert table["relative_difference"].max() < 0.1
     maps = run(pixels[:5], sizes[:5]).anomaly_map
@@ -51,7 +51,7 @@ def test_every_format_scores_as_the_checkpoint_alone_and_in_batches(
 
 
 def test_an_export_that_scores_otherwise_is_refused() -> None:
-    model, pixels = model_of(), images(LEAST_IMAGES)
+    model, pixels = model_of(), images(MIN_IMAGES)
     reference = scores_of(model, 0.5, pixels)
 
     def rows_of(batch: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -106,7 +106,7 @@ def test_the_command_writes_what_scores_equally_and_nothing_else(
     assert "comparing: 100% 60/60" in caplog.text  # 20 images: the checkpoint, and the export in two ways
     made = Path("exports/plates/onnx-fp32")
     opened = open_export(made)
-    assert (opened.about["category"], opened.about["parity"]["num_images"]) == ("plates", LEAST_IMAGES)
+    assert (opened.about["category"], opened.about["parity"]["num_images"]) == ("plates", MIN_IMAGES)
     table = pd.read_csv(made / "parity.csv")
     assert table["split"].value_counts().to_dict() == {"train": 12, "test": 8}
     assert (table["export_score"] > 0).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastflow.frame import TOLERANCE
+from fastflow.frame import ASPECT_TOLERANCE_FRACTION
 from fastflow.index import GOOD
 from pipelines.data.checks.finding import Finding, finding
 from pipelines.data.checks.pictures import ImageFacts
@@ -40,7 +40,7 @@ def _odd(index: pd.DataFrame, looks: Sequence[ImageFacts]) -> Iterator[Finding]:
     aspect = sizes[:, 0] / sizes[:, 1]
     trained = (index["split"] == "train").to_numpy()
     usual_aspect = float(np.median(aspect[trained] if trained.any() else aspect))
-    padded = np.abs(np.log(aspect / usual_aspect)) > TOLERANCE
+    padded = np.abs(np.log(aspect / usual_aspect)) > ASPECT_TOLERANCE_FRACTION
     for path, mode, size, far, pads in zip(index["image_path"], modes, sizes, ratio, padded, strict=True):
         if mode != usual:
             yield finding("odd_mode", path, f"mode {mode}, most images have {usual}", image=path)
