@@ -4,6 +4,8 @@ Columns: image_path, relative to the table or absolute; gt_label (0, 1, or words
 wanted, mask_path and split (train, test).
 """
 
+import io
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -67,14 +69,28 @@ def load(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path).astype(str)
         else:
-            encoding = next((e for start, e in ENCODINGS.items() if path.read_bytes()[:3].startswith(start)), "utf-8")
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, sep=None, engine="python", encoding=encoding)
+            text = io.StringIO(text_of(path.read_bytes()), newline=None)
+            table = pd.read_csv(text, dtype=str, keep_default_na=False, sep=None, engine="python")
     except (ValueError, ImportError, pd.errors.ParserError) as error:
         raise BadData(f"{path} is no table that can be read: {error}") from error
     table = table.rename(columns=str)
     columns = {column.strip().casefold(): column for column in table.columns}
     found = {name: columns[known] for name, all_known in NAMES.items() if (known := _first(all_known, columns))}
     return table.rename(columns={column: name for name, column in found.items()})
+
+
+def text_of(content: bytes) -> str:
+    """A table as programs save it: Unicode with or without its mark, or Windows' own code page for Western Europe. A
+    wrong guess names files that are not there, and those are refused. Raises ValueError where it is none of these."""
+    start = content[:3]
+    if encoding := next((encoding for mark, encoding in ENCODINGS.items() if start.startswith(mark)), None):
+        return content.decode(encoding)
+    if b"\0" in content:
+        return content.decode("utf-16-be" if start.startswith(b"\0") else "utf-16-le")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("cp1252")
 
 
 def _first(names: tuple[str, ...], columns: dict[str, str]) -> str | None:
@@ -88,10 +104,14 @@ def read_table(path: Path, how: ReadingOptions) -> Reading:
         raise BadData(
             f"{path} has the columns {', '.join(map(str, table))}; needed are image_path and gt_label or defect_type"
         )
-    by_name: dict[str, list[Path]] = {}
+    known: dict[str, list[Path]] = {}
     for file in walk(path.parent):
-        by_name.setdefault(file.name, []).append(file)
-    rows = [row._replace(image=_there(row.image, by_name)) for row in _rows(table, path)]
+        for name in {_composed(file), _composed(file.name)}:
+            known.setdefault(name, []).append(file)
+    rows = [
+        row._replace(image=_there(row.image, known), mask=row.mask and _there(row.mask, known))
+        for row in _rows(table, path)
+    ]
     return reading_of(rows, f"table {path.name}", path.parent, how)
 
 
@@ -108,11 +128,19 @@ def _rows(table: pd.DataFrame, path: Path) -> Iterator[Row]:
         yield Row(image, kind, split, path.parent / mask.replace("\\", "/") if has_mask else None)
 
 
-def _there(path: Path, by_name: dict[str, list[Path]]) -> Path:
-    """The file, or the only one of its name below the table's folder."""
-    if path.is_file() or len(by_name.get(path.name, [])) != 1:
+def _there(path: Path, known: dict[str, list[Path]]) -> Path:
+    """The file, also where the table has its name in another Unicode form; or the only one of its name below the
+    table's folder."""
+    if path.is_file():
         return path
-    return by_name[path.name][0]
+    for name in (_composed(path), _composed(path.name)):
+        if len(found := known.get(name, [])) == 1:
+            return found[0]
+    return path
+
+
+def _composed(path: Path | str) -> str:
+    return unicodedata.normalize("NFC", str(path))
 
 
 def _kind(label: str, defect_type: str, where: str) -> str:
