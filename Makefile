@@ -55,7 +55,7 @@ down: setup  ## end exactly what `make up` started
 deploy: setup  ## apply prefect.yaml after a change of it
 	python -m pipelines.cli.operations deploy
 
-worker: setup  ## on another machine: train what the coordinator hands out; docs/machines.md
+worker: setup  ## on another machine: train categories for the coordinator; docs/machines.md
 	FASTFLOW_PROJECT="$(CURDIR)" prefect worker start --pool machines --type process --limit 1
 
 serve-schedule: setup  ## the deployments of prefect.yaml by this terminal's process, without work pool and worker

@@ -19,7 +19,7 @@ from dvc.repo import Repo  # type: ignore[import-untyped]
 from pipelines.core.dvc import stage_environment
 
 ROOT = Path(__file__).resolve().parent.parent
-TRAIN_IMAGES, TEST_IMAGES, BYTES = 240, 110, 1000
+TRAIN_IMAGES, TEST_IMAGES, BYTES_PER_IMAGE = 240, 110, 1000
 
 
 def dvc(folder: Path, *arguments: str) -> float:
@@ -42,12 +42,12 @@ def make_project(folder: Path, categories: list[str]) -> None:
     for category in categories:
         for part, count in (("train/good", TRAIN_IMAGES), ("test/good", TEST_IMAGES)):
             for number in range(count):
-                write(folder / "images" / category / part / f"{number:03}.png", BYTES)
+                write(folder / "images" / category / part / f"{number:03}.png", BYTES_PER_IMAGE)
     for stage in Repo(str(folder)).index.stages:
         for out in stage.outs:
             path = Path(str(out.fs_path))
             path = path if path.suffix else path / "file"
-            write(path, BYTES)
+            write(path, BYTES_PER_IMAGE)
             if path.suffix == ".json":
                 path.write_text("{}")
     dvc(folder, "commit", "--force")

@@ -24,7 +24,7 @@ from pipelines.monitoring.drift_rules import judge
 from pipelines.registry.detectors import open_detector
 
 Pixels = NDArray[np.uint8]
-POOL, SAMPLES, SAMPLE, SEED = 100, 200, 60, 1_000_003
+POOL_IMAGES, NUM_SAMPLES, SAMPLE_IMAGES, SEED = 100, 200, 60, 1_000_003
 
 
 def light(pixels: Pixels, level: float) -> Pixels:
@@ -58,7 +58,7 @@ LADDER: dict[str, tuple[Callable[[Pixels, float], Pixels], tuple[float, ...]]] =
     "noise, grey levels": (noise, (2.0, 8.0)),
     "closer, share cut at each side": (zoom, (0.01, 0.03, 0.1)),
 }
-SHARES = (0.02, 0.05, 0.1, 0.2, 0.4)
+DEFECTIVE_FRACTIONS = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 def scored(detector: Detector, photographs: Iterator[Pixels], *, size: int) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def scored(detector: Detector, photographs: Iterator[Pixels], *, size: int) -> p
 
 def defective(category: str, size: int) -> Iterator[Pixels]:
     types = PARTS[category][1]
-    for number in range(POOL):
+    for number in range(POOL_IMAGES):
         kind = types[number % len(types)]
         yield draw_defect(category, f"test/{kind}", number, seed=SEED, size=size)[0]
 
@@ -84,36 +84,36 @@ def main() -> None:
     args = parser.parse_args()
     limits, then, detector = read_params().drift, reference_of(args.category), open_detector(args.category)
     size = detector.frame.height
-    good = [draw_good(args.category, "test/good", number, seed=SEED, size=size) for number in range(2 * POOL)]
+    good = [draw_good(args.category, "test/good", number, seed=SEED, size=size) for number in range(2 * POOL_IMAGES)]
     plain, bad = scored(detector, iter(good), size=size), scored(detector, defective(args.category, size), size=size)
     found: dict[str, dict[str, float]] = {}
 
-    def told(name: str, draw: Callable[[np.random.Generator], pd.DataFrame]) -> None:
+    def report(name: str, draw: Callable[[np.random.Generator], pd.DataFrame]) -> None:
         kinds = [
             judge(
                 draw(np.random.default_rng(number)), then.table,
                 threshold=then.threshold, usual_rejects=limits.usual_rejects, least=limits.least,
             ).kind
-            for number in range(SAMPLES)
+            for number in range(NUM_SAMPLES)
         ]  # fmt: skip
-        found[name] = {kind: kinds.count(kind) / SAMPLES for kind in ("camera", "scores", "defects")}
+        found[name] = {kind: kinds.count(kind) / NUM_SAMPLES for kind in ("camera", "scores", "defects")}
         print(f"{name:38} " + "  ".join(f"{kind} {share:6.1%}" for kind, share in found[name].items()), flush=True)
 
     def some(table: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
-        return table.iloc[draw.permutation(len(table))[:SAMPLE]]
+        return table.iloc[draw.permutation(len(table))[:SAMPLE_IMAGES]]
 
     def mixed(share: float, draw: np.random.Generator) -> pd.DataFrame:
-        count = int(draw.binomial(SAMPLE, share))
+        count = int(draw.binomial(SAMPLE_IMAGES, share))
         return pd.concat([some(bad, draw)[:count], some(plain, draw)[count:]])
 
-    print(f"{args.category}: {SAMPLES} samples of {SAMPLE} photographs, each; alarms by kind")
-    told("good, unchanged", partial(some, plain))
+    print(f"{args.category}: {NUM_SAMPLES} samples of {SAMPLE_IMAGES} photographs, each; alarms by kind")
+    report("good, unchanged", partial(some, plain))
     for name, (change, levels) in LADDER.items():
         for level in levels:
-            changed = scored(detector, (change(pixels, level) for pixels in good[:POOL]), size=size)
-            told(f"{name} {level:g}", partial(some, changed))
-    for share in SHARES:
-        told(f"defective, share {share:g}", partial(mixed, share))
+            changed = scored(detector, (change(pixels, level) for pixels in good[:POOL_IMAGES]), size=size)
+            report(f"{name} {level:g}", partial(some, changed))
+    for share in DEFECTIVE_FRACTIONS:
+        report(f"defective, share {share:g}", partial(mixed, share))
     if args.json:
         args.json.write_text(json.dumps({"category": args.category, "alarms": found}, indent=2) + "\n")
 

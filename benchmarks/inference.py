@@ -33,7 +33,7 @@ from fastflow.trained import TrainedDetector
 from pipelines.scoring.score import decoded
 
 Run = Callable[[Images], object]
-FILE_SIZE, NUM_FILES, LARGE = 900, 16, 16
+FILE_SIDE_PIXELS, NUM_FILES, LARGE_BATCH = 900, 16, 16
 
 
 def ours(model: FastFlow, folder: Path, *, compiled: bool) -> dict[str, Run]:
@@ -134,7 +134,9 @@ def photographs(folder: Path) -> list[str]:
     paths = [folder / f"{number:02}.png" for number in range(NUM_FILES)]
     for path in paths:  # smooth with noise, as photographs are: about 1 MB each
         small = rng.integers(60, 200, (30, 30, 3), dtype=np.uint8)
-        picture = np.asarray(Image.fromarray(small).resize((FILE_SIZE, FILE_SIZE), Image.Resampling.BICUBIC))
+        picture = np.asarray(
+            Image.fromarray(small).resize((FILE_SIDE_PIXELS, FILE_SIDE_PIXELS), Image.Resampling.BICUBIC)
+        )
         noisy = picture.astype(np.int16) + rng.normal(0, 2, picture.shape).astype(np.int16)
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path)
     return [str(path) for path in paths]
@@ -176,7 +178,9 @@ def show(backbone: str, found: dict[str, dict[str, float]], large: int) -> None:
                 f" {row['batch']:9.1f} {base['batch'] / row['batch']:6.2f}"
             )
     peer = found["anomalib, OpenVINOInferencer"]["file"]
-    print(f"\nfrom {FILE_SIZE}x{FILE_SIZE} PNG files, ms a file; x: times as fast as anomalib's inferencer")
+    print(
+        f"\nfrom {FILE_SIDE_PIXELS}x{FILE_SIDE_PIXELS} PNG files, ms a file; x: times as fast as anomalib's inferencer"
+    )
     for name, row in found.items():
         if "file" in row:
             print(f"{name:44} {row['file']:8.1f} {peer / row['file']:6.2f}")
@@ -186,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", action="append", help="may be repeated; default: resnet18")
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--large", type=int, default=LARGE, help="the larger batch")
+    parser.add_argument("--large", type=int, default=LARGE_BATCH, help="the larger batch")
     parser.add_argument("--compiled", action="store_true", help="torch.compile as well: about a minute more")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

@@ -35,7 +35,7 @@ SMALL = {
 }
 SERVED = "label"
 NIGHT = "retrain-all/nightly"
-SECONDS, STILL_SECONDS = 600, 4
+TIMEOUT_SECONDS, STILL_SECONDS = 600, 4
 TAB = "[...document.querySelectorAll('*')].find(one => !one.children.length && one.textContent.trim() == 'Artifacts')"
 
 
@@ -56,9 +56,9 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def until(what: Callable[[], Any]) -> None:
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not what():
-        assert time.monotonic() < end, f"not within {SECONDS} s"
+        assert time.monotonic() < end, f"not within {TIMEOUT_SECONDS} s"
         time.sleep(1)
 
 
