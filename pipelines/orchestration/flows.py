@@ -204,7 +204,7 @@ def retrain_each(
     """Every category that is not up to date, as many at once as there are `Slots`, and the result of each."""
     todo = set(categories) if force else stale_categories(categories) | (pending_categories() if promote else set())
     progress, slots = Progress("retraining", ", ".join(categories)), Slots(params)
-    settings = {"places": slots, "force": force, "promote": promote, "environment": environment}
+    settings = {"slots": slots, "force": force, "promote": promote, "environment": environment}
     results = []
     threads = len(todo) if params.retrain.where == "pool" else slots.count  # waiting for workers takes no slot
     with ThreadPoolTaskRunner[Result](max_workers=max(1, threads)) as runner:
