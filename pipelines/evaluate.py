@@ -33,6 +33,7 @@ from pipelines.data.dataset_card import FILE as DATASET
 from pipelines.data.dataset_card import dataset_card
 from pipelines.registry.model_card import model_card
 from pipelines.registry.served_model import load_served
+from pipelines.reporting.decision import FILE as DECISION
 from pipelines.reporting.gallery import log_page, write_cases
 from pipelines.reporting.tables import TYPE_METRICS, Evaluated, score_table, tradeoff_table, write_tables
 from pipelines.tracking import runs
@@ -124,7 +125,7 @@ def track(
     source = (Path(params.data.root) / category).as_posix()
     run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
     write_about(category, params, run_key=run.key, registered="see the model registry")
-    run.log_files(report_folder(category), under="report")
+    run.log_files(report_folder(category), under="report", without=(DECISION,))  # of another version
     log_page(category, run)
     if experiment():
         return

@@ -35,6 +35,7 @@ OTHERWISE = {
     ACCURACY: "DIR and NAME are the reader's; tests/benchmarks/test_accuracy.py",
 }
 SAYS = {  # exit code and words, where they are not 0 and any
+    "fastflow promote bracket": (6, "a person decides on a category's first champion"),
     "fastflow rollback bracket": (2, "no previous champion"),
     "fastflow drift bracket scores.csv": (0, "too few to tell"),
 }
@@ -61,6 +62,7 @@ def project(home: Path) -> Path:
     for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder)
     small = {"model.overrides": {"image_size": [64, 64], "layers": [1, 2], "flow_steps": 2}, "train.epochs": 2}
+    small |= {"gate.image_auroc": 0.0, "gate.miss_rate": 1.0, "gate.false_reject_rate": 1.0}
     write_values(small, folder / "params.yaml")
     for command in (
         "git init -q",

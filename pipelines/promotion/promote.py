@@ -7,24 +7,24 @@ What is inconclusive, a person may take:      ... --accept-inconclusive "looked 
 Against the rules (never a damaged artifact): ... --force --reason "new camera, the old model is blind"
 """
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from pipelines.core.experiment import REGISTER
 from pipelines.core.notify import notify
 from pipelines.core.params import Params
-from pipelines.core.paths import RUN, model_folder, model_name, report_folder
+from pipelines.core.paths import RUN, model_folder, model_name
 from pipelines.core.running import training_now
 from pipelines.core.stage import Inconclusive, Refused, log
 from pipelines.core.training_files import experiment_of
 from pipelines.promotion.measuring import Judged, judge
+from pipelines.promotion.record import record
 from pipelines.promotion.rules import Outcome, of_outcome, sentences
 from pipelines.promotion.thresholds import different_aims
 from pipelines.registry import aliases, store
 from pipelines.registry.aliases import CHALLENGER, CHAMPION
 from pipelines.registry.store import Client
-from pipelines.reporting.decision import ACCEPTED, FORCED, INCONCLUSIVE, PROMOTED, REFUSED, write_decision
+from pipelines.reporting.decision import ACCEPTED, FORCED, INCONCLUSIVE, PROMOTED, REFUSED
 from pipelines.tracking.registration import version_of
 from pipelines.tracking.sync import sync
 
@@ -117,7 +117,8 @@ def _decide(
         word = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.INCONCLUSIVE: "unclear"}[rule.outcome]
         log.info("%-7s  %-18s %s", word, rule.name, rule.sentence)
     verdict, reason = _verdict(category, judged, challenger, champion, person)
-    _record(client, category, params, judged, {"verdict": verdict, "reason": reason}, challenger, champion)
+    decision = {"verdict": verdict, "reason": reason, "challenger": challenger, "champion": champion}
+    record(client, category, decision, judged, params.gate.of(category))
     failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
     added = f"; {aim}" * bool(aim)
     if verdict == REFUSED:
@@ -151,37 +152,6 @@ def _verdict(category: str, judged: Judged, challenger: str, champion: str | Non
             "leaves all as it is: "
         )
     return (ACCEPTED, reason) if reason else (INCONCLUSIVE, "")
-
-
-def _record(
-    client: Client,
-    category: str,
-    params: Params,
-    judged: Judged,
-    verdict: dict[str, str],
-    challenger: str,
-    champion: str | None,
-) -> None:
-    """The decision into the report's folder, the challenger's run, and the version's tags."""
-    decision = {
-        "category": category,
-        **verdict,
-        "challenger": challenger,
-        "champion": champion,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "evaluation_set_sha256": judged.evaluation_set_sha256,
-        "limits": params.gate.of(category).model_dump(),
-        "rules": [rule._asdict() for rule in judged.rules],
-    }
-    path = write_decision(report_folder(category), decision)
-    failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
-    tags = {
-        "gate": verdict["verdict"],
-        "gate_failed": ", ".join(rule.name for rule in failed),
-        "gate_unclear": ", ".join(rule.name for rule in unclear),
-        "gate_reason": verdict["reason"],
-    }
-    aliases.annotate(client, category, challenger, tags, path, f"gate/against_{champion or 'none'}")
 
 
 def _stays(champion: str | None) -> str:

@@ -49,14 +49,15 @@ def run_status(client: mlflow.MlflowClient, version: ModelVersion) -> str:
 
 
 def annotate(
-    client: mlflow.MlflowClient, category: str, version: str, tags: Mapping[str, str], file: Path, folder: str
+    client: mlflow.MlflowClient, category: str, version: str, tags: Mapping[str, str], files: Mapping[Path, str]
 ) -> None:
-    """Sets tags of a version, and logs the file to that folder of its run's artifacts, where the store has the run."""
+    """Sets tags of a version, and logs files, each to its folder of the run's artifacts, if the store has the run."""
     made = get_version(client, category, version)
     for key, value in tags.items():
         client.set_model_version_tag(made.name, made.version, key, value)
     if run_status(client, made) != "gone":
-        client.log_artifact(made.run_id, str(file), artifact_path=folder)
+        for file, folder in files.items():
+            client.log_artifact(made.run_id, str(file), artifact_path=folder)
 
 
 def versions(client: mlflow.MlflowClient, name: str) -> list[ModelVersion]:

@@ -60,12 +60,20 @@ def write_cases(
 
 
 def log_page(category: str, run: TrackedRun) -> None:
-    """The category's page, which MLflow shows as it is, and its charts as pictures; from its report's folder."""
-    result = replace(read_result(report_folder(category)), gate={})  # the gate runs after the evaluation
-    page = render([result], title=f"FastFlow: {category}", subtitle="one evaluation", about=project_version())
+    """The category's page, which MLflow shows as it is, and its charts as pictures; from its report's folder. Without
+    a decision: the gate runs after the evaluation, and adds its own."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_text(folder / "report.html", page)
-        for name, chart in figures(result).items():
+        write_page(folder, category, decided=False)
+        for name, chart in figures(read_result(report_folder(category))).items():
             write_bytes(folder / "figures" / f"{name}.png", png(chart))
         run.log_files(folder, under="report")
+
+
+def write_page(folder: Path, category: str, *, decided: bool = True) -> Path:
+    """`folder`/report.html of one category; `decided`: with the gate's last decision."""
+    result = read_result(report_folder(category))
+    shown = result if decided else replace(result, gate={})
+    page = render([shown], title=f"FastFlow: {category}", subtitle="one evaluation", about=project_version())
+    write_text(folder / "report.html", page)
+    return folder / "report.html"

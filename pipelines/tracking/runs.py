@@ -50,9 +50,9 @@ class TrackedRun:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         self._journal.add("tags", values=dict(tags))
 
-    def log_files(self, path: Path, *, under: str) -> None:
-        """A file, or a folder's content, as artifacts below `under`."""
-        self._journal.add("files", source=self._journal.keep(path), under=under)
+    def log_files(self, path: Path, *, under: str, without: tuple[str, ...] = ()) -> None:
+        """A file, or a folder's content but for the files named in `without`, as artifacts below `under`."""
+        self._journal.add("files", source=self._journal.keep(path, without=without), under=under)
 
     def log_dataset(self, *, name: str, digest: str, source: str, context: str, rows: int) -> None:
         """The images a stage read: `digest` is DVC's hash of them, `context` training or evaluation."""

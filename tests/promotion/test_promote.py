@@ -98,6 +98,12 @@ def test_the_refusal_rests_on_the_noise_alone_and_is_kept_with_the_run(story: St
     assert len(set(images)) == 1
     kept = mlflow.artifacts.load_dict(f"{noisy.info.artifact_uri}/gate/against_2/gate.json")
     assert kept["rules"] == story.noisy.decision["rules"]
+    for done, verdict in ((clean, "promoted"), (noisy, "refused")):
+        reported = [file.path for file in client.list_artifacts(done.info.run_id, "report")]
+        assert "report/metrics.json" in reported
+        assert "report/gate.json" not in reported, "the decision on the version before"
+        page = mlflow.artifacts.load_text(f"{done.info.artifact_uri}/report/report.html")
+        assert f'<details class="gate {verdict}"' in page
 
 
 def test_force_needs_a_reason_and_the_reason_is_kept(story: Story) -> None:
