@@ -17,7 +17,7 @@ from tests.stages import project as project  # the fixture
 from tests.stages import run, write_tiny_params
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations
-# told by the interpreter itself of every file that is opened and every folder that is listed
+# an audit hook: called for every file that is opened and every folder that is listed
 AUDITED = """
 import sys
 def note(event, arguments):

@@ -114,8 +114,8 @@ def test_make_ui_prints_the_page_of_the_runs_and_leaves_no_server(
     with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            told = next(line for line in server.stdout if line.startswith("open "))
-            assert told.split()[1].startswith(f"http://127.0.0.1:{port}/#/experiments/1/runs?")
+            printed = next(line for line in server.stdout if line.startswith("open "))
+            assert printed.split()[1].startswith(f"http://127.0.0.1:{port}/#/experiments/1/runs?")
             assert listens(port)
         finally:
             server.send_signal(number)

@@ -27,7 +27,7 @@ from pipelines.registry.served_model import ServedModel
 from pipelines.scoring.labelled import labelled_scores
 from tests.conftest import ROOT, SIZE, THRESHOLD, fastflow, tiny_config, write_plates
 from tests.monitoring.test_drift_rules import sample
-from tests.serving.test_batching import Held, client_of, png
+from tests.serving.test_batching import HeldDetector, client_of, png
 
 NOT_FINITE = [math.nan, math.inf, -math.inf]
 broken = pytest.mark.parametrize("number", NOT_FINITE)
@@ -73,7 +73,7 @@ def test_a_registered_model_gives_no_verdict(tiny_model: FastFlow) -> None:
 
 @broken
 def test_the_server_answers_500_with_a_reason_and_goes_on(number: float) -> None:
-    class Spoilt(Held):
+    class Spoilt(HeldDetector):
         def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
             found = super().predict(images, sizes)
             return found._replace(pred_score=np.full_like(found.pred_score, number))

@@ -1,4 +1,4 @@
-"""`fastflow train` and flows around a real DVC with stages of one line: what is told, and what a failure leaves."""
+"""`fastflow train` and flows around a real DVC with stages of one line: what is printed, and what a failure leaves."""
 
 import os
 import shlex
@@ -145,12 +145,12 @@ def test_a_signal_lets_the_step_end_and_gives_the_model_back(
     )  # fmt: skip
     until((project / "began").exists, process)
     send(process, number)
-    _, told = process.communicate(timeout=30)
+    _, output = process.communicate(timeout=30)
     assert process.returncode == code
     assert (project / "steps").is_file(), "it was ended within a step"
-    assert told.decode().count("stopping after this step") == 1
-    assert "the same command resumes where this one stopped" in told.decode()
-    assert told.decode().endswith("models/b is again the previous model\n")
+    assert output.decode().count("stopping after this step") == 1
+    assert "the same command resumes where this one stopped" in output.decode()
+    assert output.decode().endswith("models/b is again the previous model\n")
     assert (project / "models/b/config.json").read_text() == "first b\n"
     (project / "how").write_text("true\n")
     assert fastflow(project, "train", "b").stderr == "\ntrain b\n"  # no lock was left behind, no word of one
@@ -169,8 +169,8 @@ def test_a_second_command_is_reported_of_the_first_and_touches_nothing(project: 
     assert second.stderr.startswith("error: b is being worked on by process ")
     assert second.stderr.count("\n") == 1
     assert not (project / "models/b").exists()
-    told = fastflow(project, "threshold", "b")
-    assert "models/b is not there; it is being trained now, by process " in told.stderr
+    output = fastflow(project, "threshold", "b")
+    assert "models/b is not there; it is being trained now, by process " in output.stderr
     first.terminate()
     assert first.wait(30) == 143
     (project / "how").write_text("true\n")

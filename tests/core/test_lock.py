@@ -1,4 +1,4 @@
-"""The lock on a file: its holder is named, also one that has it but has not yet written who it is."""
+"""The lock on a file: its holder is named, also one that holds it but has not yet written its process."""
 
 import fcntl
 import json

@@ -217,13 +217,13 @@ def test_what_was_refused_and_cured_is_taken_into_use_by_the_command_that_was_re
     with pytest.raises(
         BadData,
         match=r"refused for 1 finding, listed above; correct it there: fastflow init data/own/part --name part$",
-    ) as told:
+    ) as raised:
         init(source, "part")
     assert read_params().data.categories != ["part"]
     for bad in Path("data/own/part").rglob("003.png"):
         if bad.read_bytes().startswith(b"\x89PNG not"):
             bad.unlink()
-    assert fastflow("init", *str(told.value).partition("fastflow init ")[2].split()) == 0
+    assert fastflow("init", *str(raised.value).partition("fastflow init ")[2].split()) == 0
     assert (read_params().data.root, read_params().data.categories[-1]) == ("data/own", "part")
 
 

@@ -97,8 +97,8 @@ def test_coco_of_cvat_in_a_folder_beside(tmp_path: Path, form: str) -> None:
         assert np.array_equal(marked, truth(name[:2]))
     (doubt,) = stops(reading)  # an image that nobody annotated need not be good
     assert doubt.startswith("1 image without a mask, where others have one, taken as good: images/new.png")
-    told = " ".join(map(str, reading.doubts))
-    assert "instances_default.json lists 1 image that are not in the folder" in told
+    text = " ".join(map(str, reading.doubts))
+    assert "instances_default.json lists 1 image that are not in the folder" in text
 
 
 def shape(kind: str, points: list[list[float]], **more: Any) -> dict[str, Any]:

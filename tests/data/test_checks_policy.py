@@ -1,4 +1,4 @@
-"""What a finding means for a run: refused, its image left out, or only told; and what prepare does of it."""
+"""What a finding means for a run: refused, its image left out, or only reported; and what prepare does of it."""
 
 import json
 import shutil

@@ -133,10 +133,10 @@ def test_a_name_without_an_address_is_tried_twice_and_told_once(
         return real(host, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", counting)
-    with pytest.raises(ServerAway, match=r"one\.invalid has no address.*\n.*two\.invalid has no address") as told:
+    with pytest.raises(ServerAway, match=r"one\.invalid has no address.*\n.*two\.invalid has no address") as failure:
         get(["http://one.invalid/archive", "http://two.invalid/archive"], tmp_path)
     assert asked == ["one.invalid"] * 2 + ["two.invalid"] * 2
-    assert str(told.value).count("\n") == 2
+    assert str(failure.value).count("\n") == 2
     assert caplog.text.count("now the next mirror") == 1
 
 

@@ -100,13 +100,13 @@ def test_a_person_at_the_terminal_is_asked(here: Path, answer: str, code: int) -
     words = [sys.executable, "-m", "pipelines.cli.app", "init", "mine", "--name", "part", "--weights", "random"]
     process = subprocess.Popen(words, stdin=theirs, stderr=theirs, stdout=theirs)
     os.close(theirs)
-    told = read_until(ours, b"[y/N]")
+    message = read_until(ours, b"[y/N]")
     os.write(ours, answer.encode() + b"\n")
     with suppress(OSError):  # the other end is closed: Linux's end of a terminal
         while select.select([ours], [], [], 60)[0]:
-            told += os.read(ours, 4096)
+            message += os.read(ours, 4096)
     process.wait(60)
-    assert process.returncode == code, told.decode()
+    assert process.returncode == code, message.decode()
     assert (OWN / "part").is_dir() == (code == 0)
 
 
@@ -183,16 +183,16 @@ def test_options_of_the_command_say_what_is_what(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         (ReadingOptions(Sources(good=("god/**",))), "--good 'god/\\*\\*' names none of the 8 files"),
         (ReadingOptions(Sources(good=("good",), defects=("*",))), "named by --good and by --defects"),
         (ReadingOptions(rule=MaskRule(values=("red",))), "'red' is neither a number from 0 to 65535 nor a colour"),
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(here: Path, how: ReadingOptions, told: str) -> None:
+def test_options_that_cannot_be_meant_are_refused(here: Path, how: ReadingOptions, message: str) -> None:
     doubtful(here / "mine")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         add_category(here / "mine", "part", root=OWN, how=how)
     assert not Path("data").exists()
 

@@ -15,28 +15,28 @@ from tests.data.folders import assert_masks_are_true, bad, classes, good, names,
 
 @pytest.mark.parametrize("case", DOUBTS)
 def test_a_doubt_stops_and_its_option_settles_it(tmp_path: Path, case: str) -> None:
-    draw, told, option, sources, expected = DOUBTS[case]
+    draw, message, option, sources, expected = DOUBTS[case]
     draw(tmp_path)
-    (doubt,) = (doubt for doubt in stops(read_folder(tmp_path, DEFAULT_OPTIONS)) if doubt.startswith(told))
-    assert option in doubt.partition(told)[2]
+    (doubt,) = (doubt for doubt in stops(read_folder(tmp_path, DEFAULT_OPTIONS)) if doubt.startswith(message))
+    assert option in doubt.partition(message)[2]
     settled = read_folder(tmp_path, ReadingOptions(sources))
     assert classes(settled, tmp_path) == expected
     assert not stops(settled)
 
 
 @pytest.mark.parametrize(
-    ("draw", "told", "option"),
+    ("draw", "message", "option"),
     [
         (in_two_cases, "Scratch and scratch differ in case alone; taken as one kind of defect", "rename one"),
         (by_product, "good images lie in 2 folders (bracket, lid), taken as one product", "fastflow init"),
     ],
 )
 def test_a_doubt_that_a_person_settles_elsewhere(
-    tmp_path: Path, draw: Callable[[Path], None], told: str, option: str
+    tmp_path: Path, draw: Callable[[Path], None], message: str, option: str
 ) -> None:
     draw(tmp_path)
     (doubt,) = stops(read_folder(tmp_path, DEFAULT_OPTIONS))
-    assert doubt.startswith(told)
+    assert doubt.startswith(message)
     assert option in doubt
 
 
@@ -45,8 +45,8 @@ def test_a_mask_that_could_be_of_two_images_is_refused_with_the_ways_out(tmp_pat
     good(tmp_path / "good", 3, name="{:03}.jpg")  # two images of one stem are two images
     bad(tmp_path / "scratch")
     bad(tmp_path / "scratch", name="{:03}.jpg", masks="../masks/{:03}.png")
-    told = r"masks/000.png would be the mask of .*000.jpg and of .*000.png, .* 2 more; .*--ignore 'scratch/\*.jpg'"
-    with pytest.raises(BadData, match=told):
+    message = r"masks/000.png would be the mask of .*000.jpg and of .*000.png, .* 2 more; .*--ignore 'scratch/\*.jpg'"
+    with pytest.raises(BadData, match=message):
         read_folder(tmp_path, DEFAULT_OPTIONS)
     reading = read_folder(tmp_path, ReadingOptions(Sources(ignore=("scratch/*.jpg",))))
     assert classes(reading, tmp_path) == {"good": names("good/", 3) | names("good/", 3, name="{:03}.jpg")} | SCRATCH

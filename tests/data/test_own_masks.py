@@ -83,12 +83,12 @@ DOUBTFUL: dict[str, Form] = {
 
 @pytest.mark.parametrize("form", DOUBTFUL)
 def test_a_mask_that_marks_too_much_is_a_doubt(tmp_path: Path, form: str) -> None:
-    change, told, option, rule = DOUBTFUL[form]
+    change, message, option, rule = DOUBTFUL[form]
     good(tmp_path / "good")
     bad(tmp_path / "scratch", masks="../masks/{:03}.png", change=change)
     (doubt,) = stops(read_folder(tmp_path, DEFAULT_OPTIONS))
     assert option in doubt.rpartition(": ")[2]
-    assert re.match(told, doubt)
+    assert re.match(message, doubt)
     settled = read_folder(tmp_path, ReadingOptions(rule=rule))
     assert not stops(settled)
     assert_masks_are_true(settled, rule)

@@ -137,9 +137,9 @@ def test_more_pixels_than_are_read_are_named_and_nothing_crashes(here: Path, cap
     Image.new("1", (20_000, 20_000)).save(source / "train/good/bomb.png")
     assert fastflow("init", source, "--name", "line") == 3
     rows = {row["path"]: row for row in json.loads(Path(".state/init/line/findings.json").read_text())}
-    told = {path.rpartition("/")[2]: row["message"] for path, row in rows.items() if row["kind"] == "unreadable"}
+    messages = {path.rpartition("/")[2]: row["message"] for path, row in rows.items() if row["kind"] == "unreadable"}
     size = {"big.png": "12000x9000 pixels", "bomb.png": "too many pixels"}
-    assert told == {name: f"{text}, more than 100,000,000 allowed" for name, text in size.items()}
+    assert messages == {name: f"{text}, more than 100,000,000 allowed" for name, text in size.items()}
     assert all(row["remedy"] == "save it smaller, or in parts" for row in rows.values())
     shown = capfd.readouterr()
     assert "Warning" not in shown.out + shown.err

@@ -30,12 +30,16 @@ def small(folder: Path, **settings: object) -> TrainedDetector:
 
 
 def test_five_lines_on_a_folder(plates: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     detector = fit(
-        plates / "train/good", weights="random", epochs=2, on_epoch=lambda e, fold: told.append((fold, e.epoch)), **TINY
+        plates / "train/good",
+        weights="random",
+        epochs=2,
+        on_epoch=lambda e, fold: reported.append((fold, e.epoch)),
+        **TINY,
     )
-    assert told[-2:] == [(0, 1), (0, 2)]
-    assert told[:4] == [(1, 1), (1, 2), (2, 1), (2, 2)]  # and again where they need more noise
+    assert reported[-2:] == [(0, 1), (0, 2)]
+    assert reported[:4] == [(1, 1), (1, 2), (2, 1), (2, 2)]  # and again where they need more noise
     found = predict(detector, plates / "test")
     assert found.table["image_path"].tolist() == sorted(map(str, (plates / "test").rglob("*.png")))
     assert [one.shape for one in found.anomaly_maps] == [(64, 64)] * len(found.table)

@@ -152,22 +152,22 @@ def test_families_answer_channels_first_at_batch_one(name: str, layers: tuple[in
     assert [tuple(f.shape) for f in features] == shapes
     body: Any = timm.create_model(name, features_only=True, out_indices=layers)
     info = body.feature_info
-    told = [
+    declared = [
         (c, *(-(-side // step) for side in size)) for c, step in zip(info.channels(), info.reduction(), strict=True)
     ]
-    assert [tuple(f.shape[1:]) for f in features] == told
+    assert [tuple(f.shape[1:]) for f in features] == declared
 
 
 def test_axes_are_read_from_the_model_and_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A map as wide as it has channels: its shape cannot tell which axis is which."""
     backbone = Backbone("test_resnet", layers=(1,), image_size=(64, 64))
     assert not backbone.channels_last
-    told = torch.randn(1, 8, 8, 8)
-    monkeypatch.setattr(backbone.body, "forward", lambda images: [told])
-    assert torch.equal(backbone(torch.zeros(1, 3, 64, 64))[0], told)
+    declared = torch.randn(1, 8, 8, 8)
+    monkeypatch.setattr(backbone.body, "forward", lambda images: [declared])
+    assert torch.equal(backbone(torch.zeros(1, 3, 64, 64))[0], declared)
     backbone.body.output_fmt = "NHWC"  # type: ignore[assignment]
     backbone.channels_last = is_channels_last(backbone.body)
-    assert torch.equal(backbone(torch.zeros(1, 3, 64, 64))[0], told.permute(0, 3, 1, 2))
+    assert torch.equal(backbone(torch.zeros(1, 3, 64, 64))[0], declared.permute(0, 3, 1, 2))
 
 
 FAMILIES = {

@@ -92,12 +92,12 @@ def test_a_fit_stopped_after_any_step_of_any_training_ends_with_the_same_bits(fe
 def test_progress_names_each_epoch_and_what_is_left_of_the_whole_fit(
     tiny_model: FastFlow, features: list[Tensor]
 ) -> None:
-    told: list[Progress] = []
-    fitted(tiny_model, features, hooks=Hooks(on_epoch=told.append))
-    assert [(p.fold, p.epoch.epoch) for p in told] == [(fold, n) for fold in (1, 2, 3, FINAL) for n in (1, 2)]
-    assert [p.images for p in told[::2]] == [4, 5, 5, 7]
+    reported: list[Progress] = []
+    fitted(tiny_model, features, hooks=Hooks(on_epoch=reported.append))
+    assert [(p.fold, p.epoch.epoch) for p in reported] == [(fold, n) for fold in (1, 2, 3, FINAL) for n in (1, 2)]
+    assert [p.images for p in reported[::2]] == [4, 5, 5, 7]
     left = 0  # images that are still to be trained on, counted from the end
-    for p in reversed(told):
+    for p in reversed(reported):
         assert p.seconds_left == pytest.approx(left * p.epoch.seconds / p.images)
         left += p.images
 
@@ -107,8 +107,8 @@ def test_resumed_epochs_are_said_to_be(tiny_model: FastFlow, features: list[Tens
     done = copy.deepcopy(tiny_model)
     hooks = Hooks(on_end=lambda fold, training: states.update({fold: training.state()}))
     fit(done, features, folds=None, inference_batch=4, hooks=hooks, **SETTINGS)  # type: ignore[arg-type]
-    told: list[Progress] = []
-    again = Hooks(on_start=lambda fold, training: training.restore(states[fold]), on_epoch=told.append)
+    reported: list[Progress] = []
+    again = Hooks(on_start=lambda fold, training: training.restore(states[fold]), on_epoch=reported.append)
     model, _found = fitted(tiny_model, features, folds=None, hooks=again)
-    assert [(p.epoch.epoch, p.resumed) for p in told] == [(1, True), (2, True)]
+    assert [(p.epoch.epoch, p.resumed) for p in reported] == [(1, True), (2, True)]
     assert same(model, done)

@@ -30,7 +30,7 @@ def test_globs_say_what_each_image_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("globs", "told"),
+    ("globs", "message"),
     [
         ({"good": "ok"}, r"no glob names ng/000.png, ng/000_gt.png, ng/001.png and 3 more; good, defects, masks"),
         ({"good": "ok", "defects": "ng", "masks": "nothing*"}, r"--masks 'nothing\*' names none of the 8 files"),
@@ -41,10 +41,10 @@ def test_globs_say_what_each_image_is(tmp_path: Path) -> None:
         ({"good": [], "defects": "*"}, "no image is good"),
     ],
 )
-def test_what_is_not_said_is_refused(tmp_path: Path, globs: dict[str, object], told: str) -> None:
+def test_what_is_not_said_is_refused(tmp_path: Path, globs: dict[str, object], message: str) -> None:
     good(tmp_path / "photos/ok", 2)
     bad(tmp_path / "photos/ng", masks="{:03}_gt.png")
-    with pytest.raises(BadData, match=told):
+    with pytest.raises(BadData, match=message):
         arrange(tmp_path / "photos", tmp_path / "made", **globs)  # type: ignore[arg-type]
     assert not (tmp_path / "made").exists()
 

@@ -80,9 +80,9 @@ def test_without_the_package_and_without_network_one_line_says_what_to_install(m
     monkeypatch.setitem(PACKAGED, NAME, PACKAGED[NAME]._replace(distribution="not-installed"))
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", away)
     backbone = Backbone(NAME, layers=(1,), image_size=(32, 32))
-    with pytest.raises(ValueError, match=r"no route to host\); install not-installed, or set weights to") as told:
+    with pytest.raises(ValueError, match=r"no route to host\); install not-installed, or set weights to") as raised:
         load_weights(backbone, "imagenet")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_tensor_of_another_network_is_named() -> None:

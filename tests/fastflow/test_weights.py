@@ -28,8 +28,8 @@ class Hub(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         content = self.files.get(self.path.rpartition("/")[2], b"")
         self.send_response(200 if content else 404)
-        told = {"ETag": '"1"', "X-Repo-Commit": "0" * 40} if content else {"X-Error-Code": "EntryNotFound"}
-        for name, value in (told | {"Content-Length": str(len(content))}).items():
+        headers = {"ETag": '"1"', "X-Repo-Commit": "0" * 40} if content else {"X-Error-Code": "EntryNotFound"}
+        for name, value in (headers | {"Content-Length": str(len(content))}).items():
             self.send_header(name, value)
         self.end_headers()
         return content

@@ -59,7 +59,7 @@ MUTATIONS = [
     Mutation("one writer", "pipelines/core/lock.py", "fcntl.flock(file, fcntl.LOCK_EX)", "pass",
              f"{KILLS}::test_two_at_once_take_turns"),
     Mutation("dies with its parent", "pipelines/core/run.py", "        end_with_dvc()\n", "", DVC),
-    Mutation("megabytes told", "fastflow/files.py", "raise with_space_needed(error, path, len(content))", "raise error",
+    Mutation("disk space", "fastflow/files.py", "raise with_space_needed(error, path, len(content))", "raise error",
              f"{RESOURCES}::test_a_full_disk_is_reported_in_megabytes_and_the_old_file_stays"),
     Mutation("temporary name", "fastflow/files.py", 'part = path.with_name(f".{path.name}.part")', "part = path",
              f"{RESOURCES}::test_a_full_disk_is_reported_in_megabytes_and_the_old_file_stays"),

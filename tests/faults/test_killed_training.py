@@ -73,7 +73,7 @@ def test_every_rerun_ends_with_the_bits_of_the_uninterrupted_one(
         said = (folder / LOG).read_text()
         if "resuming after step" in said:
             resumed += 1
-            if number != signal.SIGKILL:  # what it had not saved is done, and told, again
+            if number != signal.SIGKILL:  # what it had not saved is done, and logged, again
                 assert re.findall(r"^epoch (\d)/3", said, re.MULTILINE) == ["1", "2", "3"]
         assert not (folder / ".state/plates").exists()
         shutil.rmtree(folder)

@@ -80,9 +80,9 @@ def test_darker_photographs_end_with_code_1_and_a_page(plates: Path, capsys: pyt
             image.point(lambda level: level * 0.6).save(path)
     assert run("drift", "plates", plates) == 1
     assert verdict_of() == "camera"
-    told = "".join(capsys.readouterr())
-    assert told.count("brightness fell") == 1
-    assert "alarm: plates: the camera" in told
+    output = "".join(capsys.readouterr())
+    assert output.count("brightness fell") == 1
+    assert "alarm: plates: the camera" in output
     written = "".join(path.read_text() for path in Path(".mlflow/journal").rglob("journal.jsonl"))
     assert '"drift": "camera"' in written
     assert "brightness_ks" in written
@@ -151,8 +151,8 @@ def test_a_threshold_that_was_changed_since_is_reported(plates: Path, capsys: py
     new = float(scores.quantile(0.5))
     write_threshold(Path("models/plates"), {"image": new, "pixel": 1.0, "low": 0.1})
     run("drift", "plates", "scores.csv")
-    told = f"60 images, {(scores > new).sum()} rejected, 0 at the threshold they were scored with"
-    assert told in capsys.readouterr().err
+    output = f"60 images, {(scores > new).sum()} rejected, 0 at the threshold they were scored with"
+    assert output in capsys.readouterr().err
 
 
 def test_only_the_newest_count(plates: Path) -> None:

@@ -211,18 +211,18 @@ def test_a_drift_check_asks_for_challengers_of_what_changed_and_never_promotes(
     text = (ROOT / "params.yaml").read_text().replace("  recent: null  ", '  recent: "incoming/{category}"  ')
     (tmp_path / "params.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
-    codes, asked = {"label": 1, "gear": 3}, []  # 1: it changed; 3: it could not be told
+    codes, asked = {"label": 1, "gear": 3}, []  # 1: it changed; 3: no verdict
 
     def looked_at(category: str) -> None:
         if category in codes:
             raise StageFailed(f"drift@{category}", codes[category], f"error: {category} is odd")
 
     monkeypatch.setattr(flows, "drift_task", looked_at)
-    told: list[str] = []
-    monkeypatch.setattr(flows, "notify", lambda what, text: told.append(text))
+    messages: list[str] = []
+    monkeypatch.setattr(flows, "notify", lambda what, text: messages.append(text))
 
     def deployed(name: str, **settings: object) -> None:
-        assert len(told) == 1, "a server that is away would cost the alarm"
+        assert len(messages) == 1, "a server that is away would cost the alarm"
         asked.append((name, settings["parameters"]))
 
     monkeypatch.setattr(flows, "run_deployment", deployed)

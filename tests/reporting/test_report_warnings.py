@@ -49,26 +49,26 @@ def test_a_rollback_is_the_last_word(tmp_path: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("misses", "auroc", "told"),
+    ("misses", "auroc", "shown"),
     [(4, 0.99, ""), (5, 0.99, "--max-miss 5%"), (9, 0.6, "9 of 9 defective"), (9, 0.6, "pass")],
 )
 def test_a_threshold_that_lets_most_defects_pass_is_reported_on_top(
-    tmp_path: Path, misses: int, auroc: float, told: str
+    tmp_path: Path, misses: int, auroc: float, shown: str
 ) -> None:
     folder = write_result(tmp_path / "bottle")
     metrics = {"category": "bottle"} | METRICS | {"misses": misses, "image_auroc": auroc}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     top = Parsed(page_of(folder)).text.partition("Overview")[0]
-    assert ("lets most defects pass" in top) == bool(told)
-    assert told in top
-    assert ("--max-miss" in top) == (told == "--max-miss 5%")
+    assert ("lets most defects pass" in top) == bool(shown)
+    assert shown in top
+    assert ("--max-miss" in top) == (shown == "--max-miss 5%")
 
 
 def test_a_threshold_that_was_chosen_on_test_images_is_reported(tmp_path: Path) -> None:
     chosen = {"threshold method": "misses", "threshold guarantee": "none: at most 0 of 9 labelled defects missed"}
-    told = Parsed(page_of(write_result(tmp_path / "bottle", about=chosen))).text
-    assert "threshold of bottle was chosen on labelled test images" in told
-    assert "alone; no test image has a say in it" not in told
+    shown = Parsed(page_of(write_result(tmp_path / "bottle", about=chosen))).text
+    assert "threshold of bottle was chosen on labelled test images" in shown
+    assert "alone; no test image has a say in it" not in shown
     assert "alone; no test image has a say in it" in Parsed(page_of(write_result(tmp_path / "cable"))).text
 
 
@@ -92,7 +92,7 @@ def test_missing_categories_come_first_with_their_reason(tmp_path: Path) -> None
     assert "cable out of memory" in Parsed(page_of(missing={"cable": "out of memory"})).text
 
 
-@pytest.mark.parametrize(("weights", "told"), [("random", True), ("imagenet", False)])
-def test_random_weights_are_reported(tmp_path: Path, weights: str, told: bool) -> None:
+@pytest.mark.parametrize(("weights", "shown"), [("random", True), ("imagenet", False)])
+def test_random_weights_are_reported(tmp_path: Path, weights: str, shown: bool) -> None:
     text = Parsed(page_of(write_bare_result(tmp_path / "bottle", about={"weights": weights}))).text
-    assert ("weights are random" in text) == told
+    assert ("weights are random" in text) == shown

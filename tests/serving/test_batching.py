@@ -20,7 +20,7 @@ from pipelines.serving.verdicts import Limits
 SIZE = 8
 
 
-class Held:
+class HeldDetector:
     """A detector that scores an image by its first pixel, once it is let go; `batches` are the sizes it was given."""
 
     category, version, frame = "plates", "1", Frame(SIZE, SIZE)
@@ -42,7 +42,7 @@ def pixels(value: int) -> Framed:
 
 
 def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -> None:
-    old, new = Held(), Held()
+    old, new = HeldDetector(), HeldDetector()
     batcher = Batcher(batch_size=4, max_waiting=20)
     answers = [batcher.submit(pixels(0), old)]
     assert old.begun.wait(30)
@@ -57,7 +57,7 @@ def test_images_that_wait_together_are_scored_together_each_by_its_own_model() -
 
 
 def test_a_full_queue_refuses_and_what_is_cancelled_costs_nothing() -> None:
-    held = Held()
+    held = HeldDetector()
     batcher = Batcher(batch_size=1, max_waiting=2)
     answers: list[Future[object]] = [cast(Future[object], batcher.submit(pixels(0), held))]
     assert held.begun.wait(30)
@@ -71,11 +71,11 @@ def test_a_full_queue_refuses_and_what_is_cancelled_costs_nothing() -> None:
 
 
 def test_a_model_that_fails_fails_its_images_alone() -> None:
-    class Broken(Held):
+    class Broken(HeldDetector):
         def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
             raise RuntimeError("no memory")
 
-    held = Held()
+    held = HeldDetector()
     held.go.set()
     batcher = Batcher(batch_size=4, max_waiting=20)
     lost = batcher.submit(pixels(0), Broken())
@@ -84,7 +84,7 @@ def test_a_model_that_fails_fails_its_images_alone() -> None:
     batcher.end()
 
 
-def client_of(held: Held, *, seconds: float, at_once: int) -> TestClient:
+def client_of(held: HeldDetector, *, seconds: float, at_once: int) -> TestClient:
     models = Models.__new__(Models)
     models.detectors, models.failures = {"plates": held}, {}
     limits = Limits(max_bytes=10_000, max_pixels=10_000, seconds=seconds, at_once=at_once)
@@ -98,7 +98,7 @@ def png() -> bytes:
 
 
 def test_a_request_that_takes_too_long_is_answered_504() -> None:
-    held = Held()
+    held = HeldDetector()
     with client_of(held, seconds=0.2, at_once=4) as client:
         answer = client.post("/score", content=png())
         assert (answer.status_code, answer.json()["detail"]) == (504, "no answer within 0.2 s; try again later")
@@ -106,7 +106,7 @@ def test_a_request_that_takes_too_long_is_answered_504() -> None:
 
 
 def test_requests_beyond_those_under_way_are_answered_429() -> None:
-    held = Held()
+    held = HeldDetector()
     with client_of(held, seconds=30, at_once=1) as client:
         found: list[int] = []
         waiting = threading.Thread(target=lambda: found.append(client.post("/score", content=png()).status_code))

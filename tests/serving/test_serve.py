@@ -70,9 +70,9 @@ def test_verdicts_limits_and_pages(plates: Path) -> None:
         assert memory.memory_info().rss - before < 100e6
 
         assert "10000x8000 pixels" in server.score(bomb(10_000, 8_000)).text
-        told = httpx.get(f"{server.address}/metrics").text
-        assert 'fastflow_requests_total{category="plates",status="413"} 4.0' in told
-        assert 'fastflow_requests_total{category="unknown",status="404"} 1.0' in told
+        metrics = httpx.get(f"{server.address}/metrics").text
+        assert 'fastflow_requests_total{category="plates",status="413"} 4.0' in metrics
+        assert 'fastflow_requests_total{category="unknown",status="404"} 1.0' in metrics
         assert "unknown" not in httpx.get(f"{server.address}/version").text
         page = httpx.get(server.address)
         assert "Drop a photograph here" in page.text

@@ -55,11 +55,11 @@ def test_samples_go_to_the_run_until_its_work_ends_and_one_at_the_end() -> None:
     with runs.new_run("r", tags={}) as run:
         with log_system_metrics(run, CPU, seconds=0.05):
             time.sleep(0.5)
-        told = samples()
+        logged = samples()
         time.sleep(0.2)
-        assert samples() == told
-    assert len(told) >= 3
-    assert told == list(range(len(told)))
+        assert samples() == logged
+    assert len(logged) >= 3
+    assert logged == list(range(len(logged)))
 
 
 def samples() -> list[int]:
