@@ -1,7 +1,7 @@
 """The gate's operating characteristics: how often it promotes a challenger that is worse by so much, and how often it
 holds up an equal one, by the number of test images.
 
-Run as: python -m benchmarks.gate            prints a Markdown table; about four minutes on two cores
+Run as: python -m benchmarks.gate            prints a Markdown table; some minutes
 
 Both models' scores are normal, of good images around 0 and of defective ones above, so that the champion's AUROC is
 what is stated; they agree image by image to a correlation of 0.8, and each has a threshold that rejects 1 % of good
