@@ -19,9 +19,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from pipelines.core.paths import model_folder
-from pipelines.core.proxies import direct
 from pipelines.core.signals import interrupt
 from pipelines.core.stage import INTERRUPTED, Failed
+from pipelines.core.surroundings import corrections
 
 Outcome = Literal["ran", "restored", "unchanged"]
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
@@ -195,7 +195,7 @@ def stage_environment() -> dict[str, str]:
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": os.environ.get("DVC_SITE_CACHE_DIR", str(Path(".dvc/site-cache").resolve())),
         "PYTHONUNBUFFERED": "1",
-        **direct(os.environ),
+        **corrections(os.environ),
     }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastflow.errors import BadData, NonFiniteLoss
-from pipelines.core.proxies import direct
+from pipelines.core.surroundings import corrections
 from pipelines.core.terminal import escape_controls, escaping_stdout, set_up_log
 
 FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INCONCLUSIVE = 1, 2, 3, 4, 5, 6
@@ -52,7 +52,7 @@ def exit_code(work: Callable[[], None]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a file's name need not be UTF-8
     set_up_log(sys.stdout)
-    os.environ |= direct(os.environ)
+    os.environ |= corrections(os.environ)
     for chatty in ("alembic", "mlflow", "timm", "httpx", "onnxscript", "onnx_ir", "torch.onnx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Image size|Corrupt EXIF")  # Pillow's own; decode.py reports what matters

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fastflow.files import write_bytes
 from pipelines.core.paths import STATE
-from pipelines.core.proxies import direct
 from pipelines.core.stage import Failed
+from pipelines.core.surroundings import corrections
 
 ENVIRONMENT = STATE / "services.env"
 HOST, POOL, MACHINES = "127.0.0.1", "fastflow", "machines"
@@ -33,7 +33,7 @@ def settings(prefect_port: int, mlflow_port: int) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "FASTFLOW_PROJECT": str(Path.cwd()),
-        **direct(os.environ),
+        **corrections(os.environ),
     }
 
 

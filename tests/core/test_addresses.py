@@ -1,12 +1,15 @@
 """Addresses in the environment: the store's as people write it, and proxies that are not for this machine."""
 
+import os
+import pwd
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 import requests
 
-from pipelines.core.proxies import direct
+from pipelines.core.surroundings import corrections, no_proxy_here
 from pipelines.core.tracking_uri import is_on_this_disk, tracking_uri
 from tests.conftest import free_port
 
@@ -58,9 +61,21 @@ def test_a_proxy_is_not_asked_for_servers_of_this_machine(monkeypatch: pytest.Mo
         monkeypatch.setenv("no_proxy", "intranet")
         with pytest.raises(requests.exceptions.ProxyError):
             requests.get(address, timeout=10)
-        added = direct({"no_proxy": "intranet", "NO_PROXY": "127.0.0.1"})
+        added = no_proxy_here({"no_proxy": "intranet", "NO_PROXY": "127.0.0.1"})
         for name, value in added.items():
             monkeypatch.setenv(name, value)
         assert requests.get(address, timeout=10).status_code == 204
         server.shutdown()
     assert added["no_proxy"] == added["NO_PROXY"] == "127.0.0.1,intranet,localhost,::1"
+
+
+def test_a_user_without_an_entry_in_passwd_has_a_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(uid: int) -> pwd.struct_passwd:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    assert not {"HOME", "USER"} & corrections(os.environ).keys()
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    added = corrections(os.environ)
+    assert (added["HOME"], added["USER"]) == (str(folder.resolve() / ".state/home"), f"uid{os.getuid()}")
