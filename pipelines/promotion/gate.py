@@ -111,7 +111,8 @@ def _defects(challenger: pd.DataFrame, champion: pd.DataFrame, rules: GateRules)
         if lost - gained > allowed and _shown(lost, gained, rules, tests=len(changes)):
             worse["all"] = lost - gained
     shown = [kind for kind in worse if _shown(*changes[kind], rules, tests=len(changes))]
-    text = f"defect types that lose more than {allowed} images: {worse or 'none'}"
+    lines = ", ".join(f"{kind} {lost}" for kind, lost in worse.items())
+    text = f"defect types that lose more than {allowed} images: {lines or 'none'}"
     figures = {"lost": net, "allowed": allowed}
     if worse and not shown:
         return Rule("defects", Outcome.INCONCLUSIVE, f"{text}; so few changes could be chance", figures)

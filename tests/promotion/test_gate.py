@@ -130,7 +130,7 @@ def test_lost_defects_fail_where_chance_is_ruled_out() -> None:
     both.scores.loc[[*range(40, 44), *range(60, 64)], "pred_label"] = 0  # four of each type
     (rule,) = [r for r in rules_against(both, measured(), RULES) if r.outcome == FAILED]
     assert rule.figures["lost"] == {"dent": 4, "scratch": 4}
-    assert "'all': 8" in rule.sentence
+    assert "all 8" in rule.sentence
 
 
 def test_clearly_more_false_rejects_are_a_persons_decision() -> None:
