@@ -28,9 +28,16 @@ help:  ## this list
 
 setup: .venv/.ready  ## virtual environment with the locked, hashed dependencies
 
+# After a move or a copy the commands in .venv are still those of the former place: it is made anew.
+MOVED := $(shell grep -q DVC_SITE_CACHE_DIR= .venv/bin/activate 2>/dev/null && { grep -qF '"$(CURDIR)/.dvc/site-cache"' .venv/bin/activate || echo moved; })
+ifdef MOVED
+.PHONY: .venv/.ready
+endif
+
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "Python 3.11.4 or newer is needed; try: make PYTHON=python3.12 setup")'
 	@echo 'installing the locked packages into .venv: 7 GB with the GPU libraries, minutes on a slow line'
+	@test -z '$(MOVED)' || rm -rf .venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/python -m uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock

@@ -119,3 +119,18 @@ def test_an_experiment_is_a_run_and_no_release_until_it_is_evaluated_outside(pro
     fastflow(copy, "evaluate", "--force", "plates")
     assert [version for version, _ in rows(copy, released)] == [1, 2]
     assert ("challenger", 2) in rows(copy, aliases)
+
+
+def test_make_setup_makes_the_environment_of_a_folder_that_was_moved_anew(tmp_path: Path) -> None:
+    before, moved = tmp_path / "before", tmp_path / "after it #1"
+    (before / ".venv/bin").mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, before)
+    line = f'export DVC_SITE_CACHE_DIR="{before}/.dvc/site-cache" DVC_NO_ANALYTICS=1\n'  # as setup writes it
+    (before / ".venv/bin/activate").write_text(line)
+    (before / ".venv/.ready").touch()
+    assert "Nothing to be done for 'setup'" in run(before, "make", "-n", "setup")
+    before.rename(moved)
+    assert "rm -rf .venv" in run(moved, "make", "-n", "setup")
+    (moved / ".venv/bin/activate").write_text(line.replace(str(before), str(moved)))
+    assert "Nothing to be done for 'setup'" in run(moved, "make", "-n", "setup")

@@ -18,10 +18,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from pipelines.core.environment import corrections
 from pipelines.core.paths import model_folder
 from pipelines.core.signals import interrupt
 from pipelines.core.stage import INTERRUPTED, Failed
-from pipelines.core.surroundings import corrections
 
 Outcome = Literal["ran", "restored", "unchanged"]
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")

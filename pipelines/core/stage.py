@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastflow.errors import BadData, NonFiniteLoss
-from pipelines.core.surroundings import corrections
+from pipelines.core.environment import corrections
 from pipelines.core.terminal import escape_controls, escaping_stdout, set_up_log
 
 FAILED, USAGE, BAD_DATA, REFUSED, SERVER_AWAY, INCONCLUSIVE = 1, 2, 3, 4, 5, 6

@@ -7,9 +7,9 @@ import socket
 from pathlib import Path
 
 from fastflow.files import write_bytes
+from pipelines.core.environment import corrections
 from pipelines.core.paths import STATE
 from pipelines.core.stage import Failed
-from pipelines.core.surroundings import corrections
 
 ENVIRONMENT = STATE / "services.env"
 HOST, POOL, MACHINES = "127.0.0.1", "fastflow", "machines"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from pipelines.core.surroundings import corrections, no_proxy_here
+from pipelines.core.environment import corrections, no_proxy_here
 from pipelines.core.tracking_uri import is_on_this_disk, tracking_uri
 from tests.conftest import free_port
 
