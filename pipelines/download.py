@@ -121,7 +121,10 @@ def verify(archive: Path, sha256: str) -> Path:
         raise BadData(f"archive {archive} does not exist; the parameter download.archive names it")
     found = file_sha256(archive)
     if found != sha256:
-        raise BadData(f"archive {archive} has the sha256 {found}, expected {sha256}; download it again")
+        raise BadData(
+            f"archive {archive} has the sha256 {found}, expected is the whole data set's, {sha256}; download that "
+            "again, or, if this one is a zip or of one category, unpack it: fastflow init FOLDER --name NAME"
+        )
     return archive
 
 

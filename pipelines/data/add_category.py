@@ -7,6 +7,7 @@ become PNG of 0 and 255. Exit code 3 where a doubt remains, or a finding is refu
 """
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -77,8 +78,8 @@ def init(
         every = {**params.pixels, name: as_pixels(pixels)}
         more["pixels"] = {key: value.model_dump(exclude_defaults=True) for key, value in every.items()}
     write_categories([name], root=root, weights=weights, more=more)
-    untracked = f". To have the images tracked: dvc add {folder}" * (not Path(f"{folder}.dvc").is_file() or again)
-    log.info("next: fastflow report%s", untracked)
+    track = f". To have the images tracked: dvc add {shlex.quote(str(folder))}"
+    log.info("next: fastflow report%s", track * (not Path(f"{folder}.dvc").is_file() or again))
 
 
 def add_category(
@@ -111,7 +112,7 @@ def add_category(
     if decided["refuse"]:
         raise BadData(
             f"{target}: refused for {counted(len(decided['refuse']), 'finding')}, listed above; correct it there: "
-            f"fastflow init {target} --name {name}"
+            f"fastflow init {shlex.quote(str(target))} --name {name}"
         )
     log.info("%s is fit for use" if there else "added %s", target)
 
@@ -159,6 +160,6 @@ def write_categories(
     write_values(values)
     if not others:
         own, first = params.data.root, params.data.categories[0]
-        back = f" (back: fastflow init {own}/{first} --name {first})" if Path(own) == OWN else ""
+        back = f" (back: fastflow init {shlex.quote(f'{own}/{first}')} --name {first})" if Path(own) == OWN else ""
         log.info("%s is no longer used; report.html will be of %s%s", own, root, back)
     log.info("params.yaml: %s", ", ".join(f"{key}: {value}" for key, value in values.items() if key != "sources"))

@@ -1,5 +1,6 @@
 """A user's own folder into data/own/<name>, in MVTec AD's layout: shown first, doubts settled, then copied whole."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,7 +82,8 @@ def confirm(doubts: Sequence[Doubt], *, yes: bool) -> None:
 
 
 def already_exists(target: Path, source: Path) -> ValueError:
+    again = f"fastflow init {shlex.quote(str(target))} --name {target.name}"
     return ValueError(
-        f"{target} exists; to check it again: fastflow init {target} --name {target.name}, with --weights where those "
-        f"are to change; to read {source} anew in its place: --again; for other images choose another --name"
+        f"{target} exists; to check it again: {again}, with --weights where those are to change; to read {source} anew "
+        "in its place: --again; for other images choose another --name"
     )

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -132,7 +133,7 @@ def outputs(params: Params) -> Iterator[Remark]:
                 yield Remark("ok", "data", category)
             if not tracked(params, category):
                 message = f"DVC does not track {root}: no other clone can have these images"
-                yield Remark("warn", "data", message, f"dvc add {root}")
+                yield Remark("warn", "data", message, f"dvc add {shlex.quote(str(root))}")
             if not model_folder(category).is_dir():
                 yield Remark(
                     "warn", "model", f"{category} has none{training_now(category)}", f"fastflow train {category}"

@@ -204,6 +204,15 @@ def test_a_public_data_set_is_named_and_your_own_images_come_back(here: Path, ca
     assert read_params().sources.keys() == {"part"}
 
 
+def test_commands_to_paste_are_quoted(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A shell would take ` #2/part` for a comment, and have all of data/own tracked."""
+    caplog.set_level("INFO")
+    init(by_class(here / "mine"), "part", root=Path("data/own #2"), weights="random")
+    assert "dvc add 'data/own #2/part'" in caplog.text
+    with pytest.raises(ValueError, match="fastflow init 'data/own #2/part' --name part"):
+        init(here / "mine", "part", root=Path("data/own #2"))
+
+
 def test_the_demo_comes_back_with_its_drawings(here: Path) -> None:
     init(by_class(here / "mine"), "part", weights="random")
     write_category("weave", DEMO, seed=0, image_size=64, num_train=3, num_good=2, num_per_defect=1)

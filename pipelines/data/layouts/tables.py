@@ -5,6 +5,7 @@ wanted, mask_path and split (train, test).
 """
 
 import io
+import shlex
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +51,8 @@ def find_table(folder: Path) -> Path | None:
     tables = [path for path in files if _describes(path)]
     if len(tables) > 1:
         raise BadData(
-            f"{', '.join(p.name for p in tables)}: several tables name images; give one: fastflow init {tables[0]}"
+            f"{', '.join(p.name for p in tables)}: several tables name images; give one: "
+            f"fastflow init {shlex.quote(str(tables[0]))}"
         )
     return tables[0] if tables else None
 
@@ -194,7 +196,8 @@ def read_visa(folder: Path, how: ReadingOptions) -> Reading | None:
     if (folder / VISA_SPLIT).is_file():
         objects = sorted(path.name for path in folder.iterdir() if (path / "Data/Images").is_dir())
         first = objects[0] if objects else "candle"
-        raise BadData(f"{folder} is all of VisA; read one category: fastflow init {folder / first} --name {first}")
+        one = shlex.quote(str(folder / first))
+        raise BadData(f"{folder} is all of VisA; read one category: fastflow init {one} --name {first}")
     file = folder.parent / VISA_SPLIT
     if not (folder / "Data/Images").is_dir() or not file.is_file():
         return None
