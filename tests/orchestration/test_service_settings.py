@@ -1,9 +1,12 @@
 """The files that hold a password: for their owner alone, from the first byte on, and never through a link."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fastflow.files import write_bytes
@@ -55,3 +58,20 @@ def test_other_files_have_the_users_own_mode() -> None:
     os.umask(0o027)
     write_bytes(Path("report.html"), b"x")
     assert oct(Path("report.html").stat().st_mode & 0o777) == "0o640"
+
+
+def test_a_copy_of_a_project_takes_no_service_of_the_original_for_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    for folder in (original, copy):
+        folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "input()"], cwd=original, stdin=subprocess.PIPE) as process:
+        service = Service("mlflow", process.pid, psutil.Process(process.pid).create_time())
+        monkeypatch.chdir(original)
+        assert service.alive()
+        monkeypatch.chdir(copy)
+        assert not service.alive()
+        process.kill()
+    monkeypatch.chdir(original)
+    assert not service.alive()
