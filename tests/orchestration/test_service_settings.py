@@ -12,7 +12,7 @@ import pytest
 from fastflow.files import write_bytes
 from pipelines.core.lock import locked
 from pipelines.orchestration.service_settings import ENVIRONMENT, read_environment, write_environment
-from pipelines.orchestration.services import RECORD, record
+from pipelines.orchestration.services import RECORD, Service, record
 
 pytestmark = pytest.mark.usefixtures("folder", "nothing_masked")
 
