@@ -18,15 +18,15 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
-from prefect import State, flow, get_run_logger
+from prefect import State, flow
 from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 from prefect.states import Completed
+from prefect.states import Failed as PrefectFailed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from pipelines.core.dvc import StageFailed
-from pipelines.core.lock import LockHeld
 from pipelines.core.names import check_categories
 from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
@@ -46,12 +46,11 @@ from pipelines.orchestration.flow_tasks import (
     wait_for_result,
 )
 from pipelines.orchestration.machines import images_file, record_worker, refuse_changes, refuse_epochs
-from pipelines.orchestration.single_run import close_dead_runs, single_retraining
+from pipelines.orchestration.single_run import close_dead_runs, queued_retraining
 from pipelines.promotion.pending import pending_categories
 from pipelines.tracking import runs
 from pipelines.tracking.runs import PARENT
 
-SKIPPED = "Skipped"
 RETRAINING = "retrain-all/nightly"
 Epochs = Annotated[int | None, Field(ge=1)]
 
@@ -72,20 +71,19 @@ def retrain_all(
         force: Train even where images, parameters and code are unchanged.
         promote: Ask the gate whether each new model may become champion.
     """
+    params = read_params()
     try:
-        with single_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
-            close_dead_runs(dead)
-            params = read_params()
-            chosen = choose_categories(categories, params)
-            if params.retrain.where == "pool":
-                refuse_changes()
-                refuse_epochs(epochs, params.train.epochs)
-            elif epochs is not None:
-                write_epochs(epochs)
-            return Completed(message=_retrain(chosen, force=force, promote=promote))
-    except LockHeld as held:
-        get_run_logger().warning("%s", held)
-        return Completed(name=SKIPPED, message=str(held))
+        chosen = choose_categories(categories, params)
+    except ValueError as error:  # a typing error waits for no turn
+        return PrefectFailed(message=str(error))
+    with queued_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
+        close_dead_runs(dead)
+        if params.retrain.where == "pool":
+            refuse_changes()
+            refuse_epochs(epochs, params.train.epochs)
+        elif epochs is not None:
+            write_epochs(epochs)
+        return Completed(message=_retrain(chosen, force=force, promote=promote))
 
 
 def retrain_now(categories: list[str] | None, *, epochs: int | None, force: bool, promote: bool) -> None:
