@@ -3,10 +3,7 @@
 import logging
 import os
 import re
-import shutil
-import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,16 +12,14 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.dvc import StageFailed, run_command
-from pipelines.core.lock import LockHeld
 from pipelines.core.params import BadParams, read_params, read_yaml
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.stage import FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, Failed
-from pipelines.orchestration import flow_tasks, flows, single_run
+from pipelines.orchestration import flow_tasks, flows
 from pipelines.orchestration.flow_artifacts import Result, summary_of, table_of
 from pipelines.orchestration.flow_tasks import Slots, category_task, gate_task, is_temporary
 from pipelines.orchestration.flows import choose_categories
 from pipelines.orchestration.schedule import deployment_of
-from pipelines.orchestration.single_run import queued_retraining, single_retraining
 from pipelines.promotion.pending import pending_categories
 from tests.conftest import ROOT, as_shipped
 
@@ -165,67 +160,6 @@ def test_epochs_are_set_where_they_stand_and_comments_stay(tmp_path: Path) -> No
     with pytest.raises(BadParams, match="greater than or equal to 1"):
         write_epochs(0, path)
     assert read_params(path).train.epochs == 7
-
-
-def test_one_retraining_at_a_time_and_a_dead_one_is_known_by_its_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with single_retraining(["a", None]) as dead:
-        assert dead == []
-        with (
-            pytest.raises(LockHeld, match=rf"a retraining is running: process {os.getpid()} on "),
-            single_retraining(["b"]),
-        ):
-            pass
-    code = "import os; from pipelines.orchestration import single_run as s\nwith s.single_retraining('xy'): os._exit(9)"
-    assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == 9
-    with single_retraining(["c"]) as dead:
-        assert dead == ["x", "y"]
-    with single_retraining(["d"]) as dead:
-        assert dead == []
-
-
-def test_a_retraining_waits_for_its_turn_and_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    states: list[tuple[str | None, str | None]] = []
-    monkeypatch.setattr(single_run, "_show_state", lambda runs, state: states.append((state.name, state.message)))
-    monkeypatch.setattr(single_run, "POLL_SECONDS", 0.01)
-    turns: list[str] = []
-    held = threading.Event()
-
-    def first() -> None:
-        with queued_retraining(["a"]):
-            held.set()
-            while not states:
-                time.sleep(0.01)
-            turns.append("first")
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(first)
-        assert held.wait(10)
-        with queued_retraining(["b"]):
-            turns.append("second")
-        running.result(10)
-    assert turns == ["first", "second"]
-    assert [name for name, _ in states] == ["Queued", "Running"]
-    assert states[0][1] is not None
-    assert states[0][1].startswith(f"a retraining is running: process {os.getpid()} on ")
-    monkeypatch.setattr(single_run, "QUEUE_HOURS", 0)
-    with queued_retraining(["a"]), pytest.raises(Failed, match="waited 0 hours for its turn"), queued_retraining(["b"]):
-        pass
-
-
-def test_a_misspelt_category_fails_at_once_while_another_retraining_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    with single_retraining(["a"]):
-        state = flows.retrain_all.fn(["wave"])
-    assert state.is_failed()
-    assert str(state.message).startswith("no category 'wave' in params.yaml")
-    assert "did you mean 'weave'" in str(state.message)
 
 
 def test_a_stage_that_takes_too_long_is_ended_and_not_tried_again() -> None:
