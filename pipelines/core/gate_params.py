@@ -21,6 +21,11 @@ class GateRules(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=100)]
 
+    @property
+    def confidence_text(self) -> str:
+        """Such as 95%, and 99.9%, which is not 100%."""
+        return f"{100 * self.confidence:g}%"
+
 
 class Gate(GateRules):
     """Of all, and `categories` that have some of their own."""

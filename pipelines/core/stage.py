@@ -1,7 +1,7 @@
 """What every command has in common: its log lines, its errors, its exit codes.
 
 0 done, 1 failed, 2 usage or parameters, 3 bad data, 4 refused by the gate, 5 a needed server or disk is unavailable,
-130 interrupted, 141 the reader of stdout has ended, 143 terminated.
+6 inconclusive by the gate, 130 interrupted, 141 the reader of stdout has ended, 143 terminated.
 """
 
 import io

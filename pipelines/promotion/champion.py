@@ -18,7 +18,7 @@ from pipelines.tracking import runs
 
 
 def check_champion(category: str, params: Params) -> None:
-    """Tells MLflow a run of the champion's metrics on the images that are here now.
+    """Logs the champion's metrics on the images that are here now to MLflow, as a run.
 
     Raises:
         Failed: its image_auroc is below the recorded one by more than gate.epsilon, or the artifact is damaged.

@@ -37,7 +37,7 @@ def _image_auroc(scores: pd.DataFrame, rules: GateRules, *, first: bool) -> Rule
         return Rule(name, Outcome.INCONCLUSIVE, "not defined without both good and defective test images")
     lower = auroc_lower_limit(scores["pred_score"], label, confidence=rules.confidence, resamples=rules.resamples)
     figures = {"image_auroc": value, "lower": lower, "floor": floor}
-    text = f"{value:.4f}, with {rules.confidence:.0%} confidence at least {lower:.4f}; asked: {floor}"
+    text = f"{value:.4f}, with {rules.confidence_text} confidence at least {lower:.4f}; asked: {floor}"
     if not value >= floor:
         return Rule(name, Outcome.FAILED, text, figures)
     if not first:
@@ -58,8 +58,8 @@ def _rate(rate: str, counted: tuple[int, int], allowed: float, rules: GateRules,
     upper = upper_limit(wrong, total, confidence=rules.confidence)
     figures = {"count": wrong, f"{kind}_images": total, "rate": wrong / total, "upper": upper, "allowed": allowed}
     text = (
-        f"{wrong} of {total} {kind} images {verb}, {wrong / total:.1%}, with {rules.confidence:.0%} confidence at most "
-        f"{upper:.1%}; allowed: {allowed:.1%}"
+        f"{wrong} of {total} {kind} images {verb}, {wrong / total:.1%}, with {rules.confidence_text} confidence at "
+        f"most {upper:.1%}; allowed: {allowed:.1%}"
     )
     if not wrong / total <= allowed:
         return Rule(name, Outcome.FAILED, text, figures)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from fastflow.errors import BadData
+from fastflow.index import verify_images
 from pipelines.core.params import Params
 from pipelines.core.stage import log
 from pipelines.promotion.candidates import EvaluationSet
@@ -23,7 +24,11 @@ class Judged(NamedTuple):
 
 
 def judge(client: Client, category: str, params: Params, challenger: str, champion: str | None) -> Judged:
-    """All rules on a version, beside the champion where there is one."""
+    """All rules on a version, beside the champion where there is one.
+
+    Raises:
+        BadData: the test images are not those that were prepared, or a score of the challenger is no number.
+    """
     version = aliases.get_version(client, category, challenger)
     status = aliases.run_status(client, version)
     rules = [Rule("finished", passes_if(status == "FINISHED"), f"its run is {status}", {"status": status})]
@@ -36,13 +41,15 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
     if opened.tags.get("threshold_method") == "misses":
         log.warning("its threshold was chosen on the labelled test images: what is measured on them flatters it")
     images = EvaluationSet(category, params)
+    verify_images(images.index, images.root)
     digest = images.sha256()
     if champion is None:
         found = _alone(images, opened, params, category)
     else:
         found = _beside(client, images, opened, champion, params, category)
     unchanged = passes_if(images.sha256() == digest)
-    text = f"{len(images.index)} test images, sha256 {digest[:12]}, unchanged meanwhile"
+    meanwhile = "unchanged meanwhile" if unchanged == Outcome.PASSED else "which changed meanwhile: try again"
+    text = f"{len(images.index)} test images, sha256 {digest[:12]}, {meanwhile}"
     same = Rule("same_images", unchanged, text, {"sha256": digest})
     return Judged([*rules, same, *found], True, digest)
 
@@ -59,11 +66,14 @@ def _alone(images: EvaluationSet, opened: Opened, params: Params, category: str)
 def _beside(
     client: Client, images: EvaluationSet, opened: Opened, champion: str, params: Params, category: str
 ) -> list[Rule]:
+    """Where the champion cannot be scored, the floors of a first one, for the person who may force the challenger."""
+    challenger = images.measure(opened.detector)
     try:
         other = registry.open_version(client, category, champion).detector
+        both = challenger, images.measure(other)
     except BadData as error:
-        return [Rule("champion", Outcome.FAILED, f"version {champion} cannot be compared with: {error}")]
-    both = images.measure(opened.detector), images.measure(other)
+        lost = Rule("champion", Outcome.FAILED, f"version {champion} cannot be compared with: {error}")
+        return [lost, *floor_rules(challenger.scores, params.gate.of(category), first=True)]
     same = both[0].architecture == both[1].architecture
     ratios = [] if same else images.speed_ratios(opened.detector, other)
     return rules_against(*both, params.gate.of(category), speed_ratios=ratios)

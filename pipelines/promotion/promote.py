@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pipelines.core.experiment import REGISTER
+from pipelines.core.names import unknown
 from pipelines.core.notify import notify
 from pipelines.core.params import Params
 from pipelines.core.paths import RUN, model_folder, model_name
 from pipelines.core.running import training_now
-from pipelines.core.stage import Inconclusive, Refused, log
+from pipelines.core.stage import Failed, Inconclusive, Refused, log
 from pipelines.core.training_files import experiment_of
 from pipelines.promotion.measuring import Judged, judge
 from pipelines.promotion.record import record
@@ -48,6 +49,7 @@ def promote(category: str, params: Params, *, version: str | None = None, person
         Refused: a rule failed; the message names it. Or a rollback took that version from the line, and nobody named
             it since.
         Inconclusive: no rule failed, and not all could tell.
+        Failed: another version became champion meanwhile.
         ValueError: there is no challenger, or no such version.
         ServerAway: the store does not answer.
         NotSynced: a journal of this category cannot be sent; it may hold a challenger.
@@ -108,6 +110,9 @@ def _challenger(client: Client, category: str) -> str | None:
 def _decide(
     client: Client, category: str, params: Params, challenger: str, champion: str | None, person: Person
 ) -> None:
+    for name in sorted(params.gate.categories.keys() - params.data.categories):
+        nobody = unknown(name, params.data.categories, what="category", where="params.yaml (data.categories)")
+        log.warning("these rules of gate.categories hold for nobody: %s", nobody)
     against = f" beside version {champion}, the champion" if champion else ""
     log.info("%s: trying version %s%s, on the test images", category, challenger, against)
     judged = judge(client, category, params, challenger, champion)
@@ -117,6 +122,11 @@ def _decide(
         word = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.INCONCLUSIVE: "unclear"}[rule.outcome]
         log.info("%-7s  %-18s %s", word, rule.name, rule.sentence)
     verdict, reason = _verdict(category, judged, challenger, champion, person)
+    if (now := aliases.alias(client, model_name(category), CHAMPION)) != champion:
+        raise Failed(
+            f"{category}: {_stays(now)}, which changed while version {challenger} was tried; nothing was decided: try "
+            f"again: fastflow promote {category} --version {challenger}"
+        )
     decision = {"verdict": verdict, "reason": reason, "challenger": challenger, "champion": champion}
     record(client, category, decision, judged, params.gate.of(category))
     failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))

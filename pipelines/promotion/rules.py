@@ -1,4 +1,4 @@
-"""What the gate's rules say: each passes, fails, or rests on too little to tell. No file, no server, no model."""
+"""What the gate's rules say: each passes, fails, or has too little to decide on. No file, no server, no model."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -38,7 +38,7 @@ class Rule(NamedTuple):
 
 
 def passes_if(held: bool) -> Outcome:
-    """For a rule that always tells."""
+    """For a rule that is never inconclusive."""
     return Outcome.PASSED if held else Outcome.FAILED
 
 

@@ -114,6 +114,32 @@ def test_without_defects_nothing_shows_what_is_found() -> None:
     assert against(alone, alone) == {"image_auroc_floor": INCONCLUSIVE, "misses": INCONCLUSIVE}
     lax = changed(image_auroc=0.0, miss_rate=1.0)  # a person who says that they do not count
     assert against(alone, alone, lax) == outcomes(floor_rules(good, lax, first=True)) == {}
+    strict = alone._replace(scores=good.assign(pred_label=[1] * 5 + [0] * 35))
+    assert against(strict, alone, changed(lax, false_reject_rate=0.2)) == {"more_false_rejects": INCONCLUSIVE}
+
+
+def test_without_good_images_lost_defects_count_all_the_same() -> None:
+    defective = measured().scores.iloc[40:]
+    lax = changed(image_auroc=0.0, false_reject_rate=1.0)
+    alone = measured()._replace(scores=defective)
+    blind = alone._replace(scores=defective.assign(pred_label=[0] * 8 + [1] * 32))
+    assert against(alone, alone, lax) == {}
+    assert against(blind, alone, lax) == {"defects": FAILED}
+
+
+def test_few_images_without_a_mistake_are_no_certainty() -> None:
+    """Ten good and ten defective ones, told apart: an AUROC of .74 does as well in 5 of 100 such sets."""
+    few = pd.concat([measured().scores.iloc[:10], measured().scores.iloc[-10:]], ignore_index=True)
+    few["pred_score"] = few["gt_label"] * 1.0
+    rule = floor_rules(few, changed(image_auroc=0.8), first=True)[0]
+    assert rule.outcome == INCONCLUSIVE
+    assert rule.sentence == "1.0000, with 95% confidence at least 0.7411; asked: 0.8"
+    rare = floor_rules(few, changed(confidence=0.999), first=True)[0]
+    assert "with 99.9% confidence at least" in rare.sentence
+    twice = measured()._replace(scores=few)
+    (rule,) = [r for r in rules_against(twice, twice, RULES) if r.name == "image_auroc"]
+    assert rule.outcome == PASSED
+    assert rule.sentence == "differs by +0.0000, and by as much on every resample of these images; allowed: -0.0200"
 
 
 def test_lost_defects_fail_where_chance_is_ruled_out() -> None:
@@ -130,7 +156,32 @@ def test_lost_defects_fail_where_chance_is_ruled_out() -> None:
     both.scores.loc[[*range(40, 44), *range(60, 64)], "pred_label"] = 0  # four of each type
     (rule,) = [r for r in rules_against(both, measured(), RULES) if r.outcome == FAILED]
     assert rule.figures["lost"] == {"dent": 4, "scratch": 4}
-    assert "all 8" in rule.sentence
+    assert "of all types together 8" in rule.sentence
+
+
+def test_one_image_of_each_of_many_types_is_no_trifle() -> None:
+    """Each type may lose one; that all lose one is one question, beside those of the types."""
+
+    def of_types(count: int, *, lost: int) -> Measured:
+        one = measured()
+        one.scores.loc[40:, "defect_type"] = [f"kind{i % count}" for i in range(40)]
+        one.scores.loc[40 : 39 + lost, "pred_label"] = 0
+        return one
+
+    assert against(of_types(8, lost=4), of_types(8, lost=0)) == {}  # p = 1/16
+    for lost in (5, 7):  # p = 1/32, 1/128: clear as one question, not as one of nine
+        assert against(of_types(8, lost=lost), of_types(8, lost=0)) == {"defects": INCONCLUSIVE}
+    assert against(of_types(8, lost=8), of_types(8, lost=0)) == {"defects": FAILED}  # p = 1/256
+    (rule,) = [r for r in rules_against(of_types(8, lost=7), of_types(8, lost=0), RULES) if r.outcome != PASSED]
+    assert rule.sentence == "defect types that lose more than 1 images: of all types together 7; which could be chance"
+
+
+def test_a_defect_type_may_have_any_name() -> None:
+    one, other = measured(), measured()
+    for scored, rows in ((one, slice(40, 46)), (other, slice(60, 66))):
+        scored.scores.loc[40:59, "defect_type"] = "all"
+        scored.scores.loc[rows, "pred_label"] = 0
+    assert against(one, other) == {"defects": FAILED}  # seven of `all` are lost, whatever is gained elsewhere
 
 
 def test_clearly_more_false_rejects_are_a_persons_decision() -> None:

@@ -6,7 +6,7 @@ import mlflow
 import pytest
 
 from fastflow.sealed import read_config, write_threshold
-from pipelines.core.stage import REFUSED, USAGE
+from pipelines.core.stage import BAD_DATA, REFUSED, USAGE
 from pipelines.promotion.rollback import rollback
 from pipelines.registry import aliases, store
 from pipelines.tracking.sync import sync
@@ -195,6 +195,20 @@ def test_thresholds_that_do_not_aim_at_the_same_are_reported(story: Story, caplo
         client.set_model_version_tag(NAME, "2", "threshold_method", tags("3")["threshold_method"])
 
 
+def test_only_images_that_were_prepared_are_judged_on(story: Story) -> None:
+    stand(champion="1", challenger="2")
+    good, other = (Path(f"images/plates/test/good/00{i}.png") for i in (0, 1))
+    whole, decision = good.read_bytes(), asked().decision
+    good.write_bytes(other.read_bytes())
+    try:
+        refused = asked("--version", "2", "--force", "--reason", "it must be")
+    finally:
+        good.write_bytes(whole)
+    assert refused.code == BAD_DATA
+    assert "test/good/000.png is not what it was: damaged or replaced" in refused.said
+    assert (refused.decision, refused.aliases["champion"]) == (decision, "1")
+
+
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda f: f.__name__)
 def test_a_damaged_challenger_is_refused_by_force_too(story: Story, damage: Damage) -> None:
     stand(champion="1", challenger="2")  # which passed, whole
@@ -221,6 +235,7 @@ def test_a_damaged_champion_is_replaced_by_force_alone(story: Story, damage: Dam
         assert "champion: version 1 cannot be compared with: " in refused.said
         assert DAMAGES[damage] in refused.said
         assert refused.failed() == {"champion"}
+        assert {rule["name"] for rule in refused.decision["rules"]} > FLOORS, "of the one that may be forced"
         assert refused.aliases["champion"] == "1"
         forced = asked("--version", "2", "--force", "--reason", "the champion is lost")
         assert forced.code == 0

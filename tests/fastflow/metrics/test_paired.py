@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
 
 from fastflow.metrics.bootstrap import pixel_histograms
@@ -24,11 +24,23 @@ def test_an_aurocs_limits_are_those_of_resampled_aurocs() -> None:
     for _ in range(2000):
         rows = np.r_[draw.integers(0, 40, 40), draw.integers(40, 80, 40)]
         both = [roc_auc_score(LABEL[rows], scores[rows]) for scores in (SCORES, OTHER)]
-        alone.append(both[0])
+        alone.append(both[1])
         differences.append(both[1] - both[0])
     assert [found.lower, found.upper] == pytest.approx(np.quantile(differences, [0.05, 0.95]), abs=0.01)
-    lower = auroc_lower_limit(SCORES, LABEL, confidence=0.95, resamples=4000)
+    lower = auroc_lower_limit(OTHER, LABEL, confidence=0.95, resamples=4000)
     assert lower == pytest.approx(np.quantile(alone, 0.05), abs=0.005)
+
+
+@pytest.mark.parametrize("images", [(3, 40), (10, 10)])
+def test_a_faultless_ranking_has_an_exact_limit(images: tuple[int, int]) -> None:
+    """A model of that AUROC ranks as many images without a mistake in at most 5 of 100 sets, simulated."""
+    label = np.repeat([0, 1], images)
+    lower = auroc_lower_limit(label, label, confidence=0.95, resamples=200)
+    assert lower == pytest.approx(0.05 ** (1 / min(images)))
+    draw = np.random.default_rng(0)
+    sets = draw.normal(size=(4000, len(label))) + np.sqrt(2) * norm.ppf(lower) * label
+    faultless = sets[:, label == 1].min(axis=1) > sets[:, label == 0].max(axis=1)
+    assert faultless.mean() <= 0.05
 
 
 def test_an_aupros_limits_are_those_of_resampled_aupros() -> None:
