@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from pipelines.cli import operations
 from pipelines.cli.app import app
+from pipelines.data.checks.finding import REMEDIES
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,6 +99,23 @@ def exists(name: str) -> bool:
         return True
     above = place.parent.with_suffix(".py")
     return above.is_file() and bool(re.search(rf"^(?:def|class) {place.name}\b", above.read_text(), re.MULTILINE))
+
+
+def test_what_is_to_be_extended_is_there_by_its_name() -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where a new thing goes")[2]
+    code = "\n".join(
+        path.read_text() for room in ("fastflow", "pipelines", "tests") for path in (ROOT / room).rglob("*.py")
+    )
+    names = set(re.findall(r"`([A-Za-z_]+)`", section))
+    assert len(names) > 5
+    for name in names:
+        assert re.search(rf"^(?:def {name}\(|class {name}\b|{name}\b.* = )", code, flags=re.MULTILINE), name
+
+
+def test_every_finding_is_explained() -> None:
+    text = (ROOT / "docs/data.md").read_text()
+    table = {name for row in re.findall(r"^\| ([a-z_, ]+) \|", text, flags=re.MULTILINE) for name in row.split(", ")}
+    assert set(REMEDIES) <= table
 
 
 def test_make_targets_exist() -> None:
