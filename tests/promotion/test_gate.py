@@ -1,52 +1,18 @@
-"""The gate's rules on planted figures: floors, comparisons, and what rests on too few images."""
+"""The gate's comparisons on planted figures, and what rests on too few images."""
 
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
 
 from fastflow.metrics.bootstrap import pixel_histograms
 from fastflow.metrics.regions import split_images
-from pipelines.core.gate_params import GateRules
 from pipelines.core.params import read_params
-from pipelines.promotion.floors import floor_rules, images_needed
 from pipelines.promotion.gate import rules_against
-from pipelines.promotion.rules import Measured, Outcome, Rule
+from pipelines.promotion.rules import Measured, Rule
 from tests.conftest import ROOT
-
-RULES = read_params(ROOT / "params.yaml").gate.of("plates")
-PASSED, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE
-
-
-def measured(*, noise: float = 0.0, seed: int = 1, good: int = 40) -> Measured:
-    """`good` images around 0, 20 scratches and 20 dents around 4; `noise` blurs the scores; threshold 2."""
-    count = good + 40
-    base = np.random.default_rng(0).normal(0, 0.7, count)
-    label = np.repeat([0, 1], [good, 40])
-    scores = base + 4 * label + noise * np.random.default_rng(seed).normal(0, 1, count)
-    table = {
-        "image_path": [f"{i}.png" for i in range(count)],
-        "defect_type": ["good"] * good + ["scratch"] * 20 + ["dent"] * 20,
-        "gt_label": label,
-        "pred_score": scores,
-        "pred_label": (scores > 2).astype(int),
-    }
-    return Measured(pd.DataFrame(table), None, None, "resnet18", 10.0)
-
-
-def changed(rules: GateRules = RULES, **values: object) -> GateRules:
-    return GateRules.model_validate(rules.model_dump() | values)
-
-
-def outcomes(rules: list[Rule]) -> dict[str, Outcome]:
-    """Of the rules that did not pass."""
-    return {rule.name: rule.outcome for rule in rules if rule.outcome != PASSED}
-
-
-def against(challenger: Measured, champion: Measured, rules: GateRules = RULES) -> dict[str, Outcome]:
-    return outcomes(rules_against(challenger, champion, rules))
+from tests.promotion.figures import FAILED, INCONCLUSIVE, PASSED, RULES, against, changed, measured, outcomes
 
 
 def test_an_equal_challenger_passes_every_rule() -> None:
@@ -66,58 +32,6 @@ def test_a_noisy_challenger_fails_by_name_and_says_figures() -> None:
     assert rule.figures["upper"] < 0
 
 
-def test_a_blind_model_is_no_first_champion() -> None:
-    """Twelve defects, all missed, though their scores rank above the good ones'."""
-    blind = measured(good=12)
-    blind.scores["pred_label"] = 0
-    (rule,) = [r for r in floor_rules(blind.scores, RULES, first=True) if r.outcome == FAILED]
-    assert rule.name == "misses"
-    assert rule.sentence.startswith("40 of 40 defective images missed, 100.0%")
-    assert against(blind, measured(good=12))["misses"] == FAILED
-
-
-@pytest.mark.parametrize(("wrong", "total", "allowed", "outcome"), [
-    (0, 29, 0.1, PASSED), (0, 28, 0.1, INCONCLUSIVE), (1, 46, 0.1, PASSED), (1, 45, 0.1, INCONCLUSIVE),
-    (3, 29, 0.1, FAILED), (2, 20, 0.1, INCONCLUSIVE), (20, 20, 1.0, PASSED), (0, 0, 0.5, INCONCLUSIVE),
-])  # fmt: skip
-def test_a_first_champion_must_show_its_false_rejects(wrong: int, total: int, allowed: float, outcome: Outcome) -> None:
-    """The least numbers of images are those of tables of exact binomial limits, 95 % one-sided: 29 and 46 for 10 %."""
-    table = measured(good=total).scores
-    table.loc[table.index[:wrong], "pred_label"] = 1
-    table.loc[table.index[wrong:total], "pred_label"] = 0
-    found = {r.name: r for r in floor_rules(table, changed(false_reject_rate=allowed, image_auroc=0.0), first=True)}
-    rule = found["false_rejects"]
-    assert rule.outcome == outcome
-    later = {r.name: r for r in floor_rules(table, changed(false_reject_rate=allowed), first=False)}["false_rejects"]
-    assert later.outcome == (outcome if outcome == FAILED or not total else PASSED)
-    if "upper" in rule.figures and allowed < 1:
-        limits = binomtest(wrong, total).proportion_ci(confidence_level=0.9)
-        assert rule.figures["upper"] == pytest.approx(limits.high)
-
-
-def test_how_many_images_would_show_it() -> None:
-    for allowed in (0.1, 0.02, 0.3):
-        least = math.ceil(math.log(0.05) / math.log(1 - allowed))  # (1 - allowed)^n <= 5 %
-        assert images_needed(0, 5, allowed, confidence=0.95) == pytest.approx(least, rel=0.02)
-    assert images_needed(1, 10, 0.1, confidence=0.95) is None
-    (rule,) = [r for r in floor_rules(measured(good=20).scores, RULES, first=True) if r.outcome == INCONCLUSIVE]
-    assert rule.name == "false_rejects"
-    assert rule.sentence.endswith("; about 29 good test images would show it")
-
-
-def test_without_defects_nothing_shows_what_is_found() -> None:
-    good = measured().scores.iloc[:40]
-    assert outcomes(floor_rules(good, RULES, first=True)) == {
-        "image_auroc_floor": INCONCLUSIVE, "misses": INCONCLUSIVE,
-    }  # fmt: skip
-    alone = measured()._replace(scores=good)
-    assert against(alone, alone) == {"image_auroc_floor": INCONCLUSIVE, "misses": INCONCLUSIVE}
-    lax = changed(image_auroc=0.0, miss_rate=1.0)  # a person who says that they do not count
-    assert against(alone, alone, lax) == outcomes(floor_rules(good, lax, first=True)) == {}
-    strict = alone._replace(scores=good.assign(pred_label=[1] * 5 + [0] * 35))
-    assert against(strict, alone, changed(lax, false_reject_rate=0.2)) == {"more_false_rejects": INCONCLUSIVE}
-
-
 def test_without_good_images_lost_defects_count_all_the_same() -> None:
     defective = measured().scores.iloc[40:]
     lax = changed(image_auroc=0.0, false_reject_rate=1.0)
@@ -125,21 +39,6 @@ def test_without_good_images_lost_defects_count_all_the_same() -> None:
     blind = alone._replace(scores=defective.assign(pred_label=[0] * 8 + [1] * 32))
     assert against(alone, alone, lax) == {}
     assert against(blind, alone, lax) == {"defects": FAILED}
-
-
-def test_few_images_without_a_mistake_are_no_certainty() -> None:
-    """Ten good and ten defective ones, told apart: an AUROC of .74 does as well in 5 of 100 such sets."""
-    few = pd.concat([measured().scores.iloc[:10], measured().scores.iloc[-10:]], ignore_index=True)
-    few["pred_score"] = few["gt_label"] * 1.0
-    rule = floor_rules(few, changed(image_auroc=0.8), first=True)[0]
-    assert rule.outcome == INCONCLUSIVE
-    assert rule.sentence == "1.0000, with 95% confidence at least 0.7411; asked: 0.8"
-    rare = floor_rules(few, changed(confidence=0.999), first=True)[0]
-    assert "with 99.9% confidence at least" in rare.sentence
-    twice = measured()._replace(scores=few)
-    (rule,) = [r for r in rules_against(twice, twice, RULES) if r.name == "image_auroc"]
-    assert rule.outcome == PASSED
-    assert rule.sentence == "differs by +0.0000, and by as much on every resample of these images; allowed: -0.0200"
 
 
 def test_lost_defects_fail_where_chance_is_ruled_out() -> None:
