@@ -20,7 +20,7 @@ from fastflow.trained import TrainedDetector
 from pipelines.core.params import BadParams, read_params
 from pipelines.core.stage import Failed
 from pipelines.monitoring.drift_rules import judge
-from pipelines.promotion.champion import compare
+from pipelines.promotion.champion import require_not_worse
 from pipelines.registry.registered import Untrusted
 from pipelines.registry.registry import number_of
 from pipelines.registry.served_model import ServedModel
@@ -135,9 +135,9 @@ def test_drift_is_not_judged_by_such_figures(name: str, number: float) -> None:
 
 @pytest.mark.parametrize("now", [math.nan, 0.879, -math.inf])
 def test_a_champion_whose_figure_is_lower_or_none_fails_its_check(now: float) -> None:
-    compare("plates", {"image_auroc": 0.881}, {"image_auroc": "0.9"}, epsilon=0.02)
+    require_not_worse("plates", {"image_auroc": 0.881}, {"image_auroc": "0.9"}, epsilon=0.02)
     with pytest.raises(Failed, match=r"was 0\.9000"):
-        compare("plates", {"image_auroc": now}, {"image_auroc": "0.9"}, epsilon=0.02)
+        require_not_worse("plates", {"image_auroc": now}, {"image_auroc": "0.9"}, epsilon=0.02)
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "", "0,9"])
@@ -145,7 +145,7 @@ def test_a_registry_tag_that_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(Untrusted, match="example_score"):
         number_of({"example_score": text}, "example_score", of="plates/1")
     with pytest.raises(Failed, match="image_auroc"):
-        compare("plates", {"image_auroc": 0.9}, {"image_auroc": text}, epsilon=0.02)
+        require_not_worse("plates", {"image_auroc": 0.9}, {"image_auroc": text}, epsilon=0.02)
     assert number_of({}, "example_score", of="plates/1") is None
 
 

@@ -10,7 +10,7 @@ from pipelines.core.params import Params
 from pipelines.core.paths import model_name
 from pipelines.core.provenance import data_hash, provenance
 from pipelines.core.stage import Failed, log
-from pipelines.promotion.candidates import EvaluationSet
+from pipelines.promotion.evaluation_set import EvaluationSet
 from pipelines.promotion.rules import Measured
 from pipelines.registry import aliases, registry, store
 from pipelines.registry.aliases import CHAMPION
@@ -45,10 +45,12 @@ def check_champion(category: str, params: Params) -> None:
         run.log_metrics(numbers)
     text = ", ".join(f"{key} {value:.4f}" for key, value in numbers.items())
     log.info("%s: champion, version %s: %s", category, version, text)
-    compare(f"{category}: champion, version {version}", numbers, opened.tags, epsilon=params.gate.of(category).epsilon)
+    require_not_worse(
+        f"{category}: champion, version {version}", numbers, opened.tags, epsilon=params.gate.of(category).epsilon
+    )
 
 
-def compare(champion: str, numbers: Mapping[str, float], tags: Mapping[str, str], *, epsilon: float) -> None:
+def require_not_worse(champion: str, numbers: Mapping[str, float], tags: Mapping[str, str], *, epsilon: float) -> None:
     """Raises Failed where the image_auroc of today is not the recorded one, or above it, within `epsilon`."""
     try:
         recorded, now = registry.number_of(tags, "image_auroc", of=champion), numbers.get("image_auroc")

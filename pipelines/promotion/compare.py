@@ -28,8 +28,8 @@ from pipelines.core.params import Params
 from pipelines.core.paths import CHAMPION_MODEL, index_file
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
-from pipelines.promotion.candidates import ROUNDS
 from pipelines.promotion.comparison_page import COMPARED, MILLISECONDS, SAME, Compared, Flipped, Side, render
+from pipelines.promotion.evaluation_set import ROUNDS
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.reporting.pictures import Triplet, triplet
 from pipelines.reporting.tables import Evaluated, defect_table, score_table

@@ -18,7 +18,7 @@ from pipelines.core.paths import RUN, model_folder, model_name
 from pipelines.core.running import training_now
 from pipelines.core.stage import Failed, Inconclusive, Refused, log
 from pipelines.core.training_files import experiment_of
-from pipelines.promotion.measuring import Judged, judge
+from pipelines.promotion.judge import Judged, judge
 from pipelines.promotion.record import record
 from pipelines.promotion.rules import Outcome, of_outcome, sentences
 from pipelines.promotion.thresholds import different_aims
@@ -40,6 +40,7 @@ class Person(NamedTuple):
 
 
 NOBODY = Person()
+NO_REASONS = ("y", "yes", "n", "no")  # answers to a question that was not asked
 
 
 def promote(category: str, params: Params, *, version: str | None = None, person: Person = NOBODY) -> None:
@@ -158,9 +159,10 @@ def _verdict(category: str, judged: Judged, challenger: str, champion: str | Non
         names = ", ".join(rule.name for rule in unclear)
         place = f"instead of version {champion}" if champion else "as the first champion"
         reason = person.ask(
-            f"{category}: no rule failed; unclear: {names}. To take version {challenger} {place}, say why; nothing "
-            "leaves all as it is: "
+            f"{category}: no rule failed; unclear: {names}. To take version {challenger} {place}, say why; nothing, "
+            "yes or no leaves all as it is: "
         )
+        reason = "" if reason.casefold() in NO_REASONS else reason
     return (ACCEPTED, reason) if reason else (INCONCLUSIVE, "")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.core.gate_params import GateRules
 from pipelines.core.paths import model_folder, model_name, report_folder
-from pipelines.promotion.measuring import Judged
+from pipelines.promotion.judge import Judged
 from pipelines.promotion.rules import Outcome, of_outcome
 from pipelines.registry import aliases
 from pipelines.registry.store import Client

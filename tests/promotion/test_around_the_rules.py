@@ -1,13 +1,13 @@
-"""What happens while the gate judges: the champion and the test images are those that it was asked about."""
+"""What is around the gate's rules: another champion meanwhile, a person's answer, rules of a misspelt category."""
 
 from pathlib import Path
 
 import pytest
 
 from pipelines.core.params import Params, read_params
-from pipelines.core.stage import Failed
-from pipelines.promotion.measuring import Judged
-from pipelines.promotion.promote import promote
+from pipelines.core.stage import Failed, Inconclusive
+from pipelines.promotion.judge import Judged
+from pipelines.promotion.promote import Person, promote
 from pipelines.promotion.rules import Outcome, Rule
 from pipelines.registry import aliases, store
 from pipelines.registry.store import Client
@@ -42,6 +42,17 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(params: Params, monke
         promote("plates", params, version="3")
     assert standing() == {"champion": "2", "previous": "1", "challenger": "3"}
     assert not (REPORT / "gate.json").exists()
+
+
+@pytest.mark.parametrize("answer", ["", "no", "N", "yes"])
+def test_yes_and_no_are_no_reasons(params: Params, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    unclear = Judged([Rule("first", Outcome.INCONCLUSIVE, "a person decides")], opened=True)
+    monkeypatch.setattr("pipelines.promotion.promote.judge", lambda *_: unclear)
+    with pytest.raises(Inconclusive):
+        promote("plates", params, version="3", person=Person(ask=lambda _: answer))
+    assert standing()["champion"] == "1"
+    promote("plates", params, version="3", person=Person(ask=lambda _: "no defect is missed"))
+    assert standing()["champion"] == "3"
 
 
 def test_rules_of_a_misspelt_category_are_reported(

@@ -6,7 +6,7 @@ from fastflow.errors import BadData
 from fastflow.index import verify_images
 from pipelines.core.params import Params
 from pipelines.core.stage import log
-from pipelines.promotion.candidates import EvaluationSet
+from pipelines.promotion.evaluation_set import EvaluationSet
 from pipelines.promotion.floors import floor_rules
 from pipelines.promotion.gate import rules_against
 from pipelines.promotion.rules import Outcome, Rule, passes_if
