@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
 
 from pipelines.core.epoch_lines import EpochLine
 from pipelines.core.paths import model_folder, read_metrics, report_folder
@@ -140,6 +142,22 @@ def summary_of(results: list[Result]) -> str:
         + (f" ({r.reason})" if r.reason else "")
         for r in sorted(results, key=lambda r: r.outcome != "failed")
     )
+
+
+def run_name(results: list[Result]) -> str:
+    """`weave: trained, promoted`; of several, how many ended in which way: `15 categories: 2 trained, 1 promoted`."""
+    if len(results) == 1:
+        (one,) = results
+        return f"{one.category}: " + ", ".join(filter(None, (one.outcome, one.decision.get("verdict"))))
+    counts = Counter(word for one in results for word in (one.outcome, one.decision.get("verdict")) if word)
+    return f"{len(results)} categories: " + ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def show_name(flow_run: str | None, name: str) -> None:
+    """Renames a flow run in Prefect's pages, where it is one."""
+    if flow_run:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(flow_run), name=name)
 
 
 def slug(category: str) -> str:

@@ -1,18 +1,17 @@
 """The tasks of the flows: DVC's stages and our commands, each a process of its own, its output in the task's log."""
 
+import functools
 import json
-import os
-import queue
-import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import CancelledRun
 from prefect.futures import PrefectFuture
+from prefect.states import Cancelled
 
 from pipelines.core.dvc import (
     DVC,
@@ -28,16 +27,19 @@ from pipelines.core.dvc import (
 )
 from pipelines.core.epoch_lines import LINES, read_epoch
 from pipelines.core.experiment import TAG
-from pipelines.core.params import Params, read_params
+from pipelines.core.params import read_params
 from pipelines.core.paths import CHAMPION_MODEL, report_folder
 from pipelines.core.stage import BAD_DATA, FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, USAGE
 from pipelines.data.origin import source_stage
 from pipelines.orchestration.flow_artifacts import NO_DECISION, EpochProgress, Result, show_category
 from pipelines.orchestration.machines import git, run_on_worker
+from pipelines.orchestration.slots import Slots
 from pipelines.promotion.pending import clear_pending, mark_pending
 from pipelines.reporting.decision import read_decision
 from pipelines.tracking.runs import PARENT
 
+P = ParamSpec("P")
+R = TypeVar("R")
 CATEGORY_STAGES = ("prepare", "train", "evaluate")
 PERMANENT_EXIT_CODES = (FAILED, USAGE, BAD_DATA, TIMED_OUT)  # that a retry cannot change
 BACK_OFF_SECONDS = [5.0, 30.0, 120.0, 600.0]  # before each retry
@@ -52,12 +54,28 @@ def is_temporary(task: Any, run: Any, state: Any) -> bool:
     return not (isinstance(error, StageFailed) and error.exit_code in PERMANENT_EXIT_CODES)
 
 
+def cancelled_when_ending(work: Callable[P, R]) -> Callable[P, R]:
+    """A task's work; what a signal ends is shown as cancelled, without a traceback."""
+
+    @functools.wraps(work)
+    def run(*arguments: P.args, **options: P.kwargs) -> R:
+        try:
+            return work(*arguments, **options)
+        except (StageFailed, CancelledRun):
+            if not is_ending():
+                raise
+            return cast(R, Cancelled(message="ended after its step"))  # of which Prefect makes a CancelledRun
+
+    return run
+
+
 @task(
     task_run_name="{stage}",
     cache_policy=NO_CACHE,
     retry_delay_seconds=BACK_OFF_SECONDS,
     retry_condition_fn=is_temporary,
 )
+@cancelled_when_ending
 def stage_task(
     stage: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = EMPTY, minutes: float
 ) -> str:
@@ -75,6 +93,7 @@ def stage_task(
 
 
 @task(task_run_name="gate@{category}", cache_policy=NO_CACHE)
+@cancelled_when_ending
 def gate_task(category: str) -> str:
     """The gate after an evaluation; returns why it kept the champion, which is no failure: a rule failed, or could not
     tell, or the store is unavailable."""
@@ -107,40 +126,6 @@ def drift_task(category: str) -> None:
     run_command(f"drift@{category}", command, on_line=get_run_logger().info)
 
 
-class Slots:
-    """Slots for `parallel` categories at once, each with a GPU or cores of its own while it runs."""
-
-    def __init__(self, params: Params) -> None:
-        self.count = params.retrain.parallel
-        self._free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-        gpus = usable_gpus() if params.device in ("auto", "cuda") else []
-        cores = max(1, (os.cpu_count() or 1) // self.count)
-        for number in range(self.count):
-            alone = self.count == 1 or "OMP_NUM_THREADS" in os.environ
-            threads = {} if alone else {"OMP_NUM_THREADS": str(cores)}
-            self._free.put({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else threads)
-
-    @contextmanager
-    def acquired(self) -> Iterator[dict[str, str]]:
-        """The environment of one slot, until it is released."""
-        slot = self._free.get()
-        try:
-            yield slot
-        finally:
-            self._free.put(slot)
-
-
-def usable_gpus() -> list[str]:
-    """Names of the GPUs that this process may use; from the driver: importing PyTorch here would cost seconds."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in visible.split(",") if name]
-    try:
-        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
-    except (OSError, subprocess.SubprocessError):
-        return []
-
-
 def run_stages(
     category: str, *, force: bool = False, pull: bool = False, environment: Mapping[str, str] = EMPTY
 ) -> dict[str, str]:
@@ -163,7 +148,7 @@ def run_stages(
             stage = f"evaluate@{category}"
             outcomes[stage] = staged(stage, force=True, environment=environment, minutes=limits.minutes)
         return outcomes
-    except StageFailed:
+    except (StageFailed, CancelledRun):
         restore_model(category)
         raise
 
@@ -181,6 +166,7 @@ def dvc_task(what: str, *arguments: str) -> None:
 
 
 @task(task_run_name="{category}", cache_policy=NO_CACHE)
+@cancelled_when_ending
 def category_task(category: str, *, slots: Slots, force: bool, promote: bool, environment: Mapping[str, str]) -> Result:
     """prepare, train, evaluate and gate of one category, here or by another machine."""
     start, retrain = time.perf_counter(), read_params().retrain

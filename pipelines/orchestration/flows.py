@@ -20,8 +20,9 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from prefect import State, flow
 from prefect.deployments import run_deployment
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 from prefect.states import Failed as PrefectFailed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
@@ -32,10 +33,9 @@ from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.paths import REPORT
-from pipelines.core.stage import FAILED, Failed
-from pipelines.orchestration.flow_artifacts import Progress, Result, show_results, summary_of
+from pipelines.core.stage import FAILED, Failed, Terminated
+from pipelines.orchestration.flow_artifacts import Progress, Result, run_name, show_name, show_results, summary_of
 from pipelines.orchestration.flow_tasks import (
-    Slots,
     category_task,
     champion_task,
     drift_task,
@@ -46,7 +46,8 @@ from pipelines.orchestration.flow_tasks import (
     wait_for_result,
 )
 from pipelines.orchestration.machines import images_file, record_worker, refuse_changes, refuse_epochs
-from pipelines.orchestration.single_run import close_dead_runs, queued_retraining
+from pipelines.orchestration.single_run import CANCELLED, close_dead_runs, is_cancelling, queued_retraining
+from pipelines.orchestration.slots import Slots
 from pipelines.promotion.pending import pending_categories
 from pipelines.tracking import runs
 from pipelines.tracking.runs import PARENT
@@ -71,19 +72,7 @@ def retrain_all(
         force: Train even where images, parameters and code are unchanged.
         promote: Ask the gate whether each new model may become champion.
     """
-    params = read_params()
-    try:
-        chosen = choose_categories(categories, params)
-    except ValueError as error:  # a typing error waits for no turn
-        return PrefectFailed(message=str(error))
-    with queued_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
-        close_dead_runs(dead)
-        if params.retrain.where == "pool":
-            refuse_changes()
-            refuse_epochs(epochs, params.train.epochs)
-        elif epochs is not None:
-            write_epochs(epochs)
-        return Completed(message=_retrain(chosen, force=force, promote=promote))
+    return _in_turn(categories, epochs=epochs, force=force, promote=promote)
 
 
 def retrain_now(categories: list[str] | None, *, epochs: int | None, force: bool, promote: bool) -> None:
@@ -102,8 +91,7 @@ def retrain(category: str, epochs: Epochs = None, force: bool = True, promote: b
         force: Train even where images, parameters and code are unchanged.
         promote: Ask the gate whether the new model may become champion.
     """
-    state: State[Any] = retrain_all([category], epochs, force, promote, return_state=True)
-    return state
+    return _in_turn([category], epochs=epochs, force=force, promote=promote)
 
 
 @flow(name="retrain-here")
@@ -174,6 +162,28 @@ def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = 
     return f"{len(chosen)} categories look as in calibration, or have nothing recent"
 
 
+def _in_turn(categories: list[str] | None, *, epochs: int | None, force: bool, promote: bool) -> State[Any]:
+    """A retraining once the one that is running has ended; the flow run's state."""
+    params = read_params()
+    try:
+        chosen = choose_categories(categories, params)
+    except ValueError as error:  # a typing error waits for no turn
+        return PrefectFailed(message=str(error))
+    try:
+        with queued_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
+            close_dead_runs(dead)
+            if params.retrain.where == "pool":
+                refuse_changes()
+                refuse_epochs(epochs, params.train.epochs)
+            elif epochs is not None:
+                write_epochs(epochs)
+            return Completed(message=_retrain(chosen, force=force, promote=promote))
+    except (TerminationSignal, Terminated):
+        if not is_cancelling(flow_run.get_id()):
+            raise
+        return Cancelled(message=CANCELLED)
+
+
 def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
     """The retraining, logged to MLflow as the runs' parent; returns the summary, or raises RetrainingFailed with it."""
     params, name = read_params(), f"retraining {time.strftime('%Y-%m-%d %H:%M')}"
@@ -186,6 +196,7 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
             written = "failed"
             results.append(Result("report", written, str(error)))
         show_results(results, report=f"{REPORT}: {written}")
+        show_name(flow_run.get_id(), run_name(results))
         if written != "failed" and REPORT.is_file():
             run.log_files(REPORT, under="report")
         summary = summary_of(results)

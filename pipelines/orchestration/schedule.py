@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.params import read_yaml
+from pipelines.core.params import read_params, read_yaml
 from pipelines.core.stage import Failed
 from pipelines.orchestration.service_settings import ENVIRONMENT, read_environment
 
@@ -33,9 +33,15 @@ def serve_deployments() -> None:
 def deployment_of(entry: dict[str, Any]) -> Any:
     """What prefect.yaml says of one deployment, for `prefect.serve`."""
     from prefect.schedules import Cron
+    from prefect.utilities.callables import ParameterSchema
+
+    from pipelines.orchestration.choices import with_choices
 
     file, _, name = entry["entrypoint"].partition(":")
     flow = getattr(import_module(file.removesuffix(".py").replace("/", ".")), name)
     schedules = [Cron(s["cron"], timezone=s["timezone"]) for s in entry["schedules"]]
     kept = {key: entry[key] for key in ("name", "description", "parameters", "tags")}
-    return flow.to_deployment(schedules=schedules, **kept)
+    deployment = flow.to_deployment(schedules=schedules, enforce_parameter_schema=False, **kept)
+    schema, categories = deployment._parameter_openapi_schema, read_params().data.categories
+    deployment._parameter_openapi_schema = ParameterSchema(**with_choices(schema.model_dump(), categories))
+    return deployment

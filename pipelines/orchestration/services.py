@@ -93,17 +93,22 @@ def deploy() -> None:
     plan = read_yaml(Path("prefect.yaml"))["deployments"]
     names = [deployment["name"] for deployment in plan if deployment["work_pool"]["name"] in pools]
     require_success(prefect("deploy", *[word for name in names for word in ("--name", name)]))
+    require_success(python_module("pipelines.orchestration.choices"))
 
 
 def prefect(*command: str) -> subprocess.CompletedProcess[str]:
-    """Raises Failed where it does not end."""
+    return python_module("prefect", "--no-prompt", *command)
+
+
+def python_module(*command: str) -> subprocess.CompletedProcess[str]:
+    """A module as a program, with the services' settings. Raises Failed where it does not end."""
     try:
         return subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", *command],
+            [sys.executable, "-m", *command],
             env=os.environ | read_environment(), capture_output=True, text=True, check=False, timeout=STARTING_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"prefect {' '.join(command)} did not end within {STARTING_SECONDS} s; see {LOGS}/") from error
+        raise Failed(f"{' '.join(command)} did not end within {STARTING_SECONDS} s; see {LOGS}/") from error
 
 
 def require_success(done: subprocess.CompletedProcess[str]) -> None:

@@ -16,10 +16,11 @@ from pipelines.core.params import BadParams, read_params, read_yaml
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.stage import FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, Failed
 from pipelines.orchestration import flow_tasks, flows
-from pipelines.orchestration.flow_artifacts import Result, summary_of, table_of
-from pipelines.orchestration.flow_tasks import Slots, category_task, gate_task, is_temporary
+from pipelines.orchestration.flow_artifacts import Result, run_name, summary_of, table_of
+from pipelines.orchestration.flow_tasks import category_task, gate_task, is_temporary
 from pipelines.orchestration.flows import choose_categories
 from pipelines.orchestration.schedule import deployment_of
+from pipelines.orchestration.slots import Slots
 from pipelines.promotion.pending import pending_categories
 from tests.conftest import ROOT, as_shipped
 
@@ -77,6 +78,10 @@ def test_a_night_shows_the_verdict_and_what_it_rests_on() -> None:
     promoted = Result("b", "trained", "", 1, decision | {"verdict": "promoted"})
     assert table_of([promoted])[0]["champion"] == "3 → 4"
     assert summary_of([promoted]) == "b trained, promoted"
+    assert run_name([promoted]) == "b: trained, promoted"
+    assert run_name([promoted, promoted, Result("c", "failed", "no masks")]) == (
+        "3 categories: 2 trained, 2 promoted, 1 failed"
+    )
 
 
 def test_each_category_at_work_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +185,10 @@ def test_every_deployment_names_a_flow_a_time_zone_and_only_parameters_that_it_h
     assert schema.keys() == {"categories", "epochs", "force", "promote"}
     assert all("description" in entry for entry in schema.values())
     assert schema["epochs"]["anyOf"][0]["minimum"] == 1
+    known = read_params().data.categories
+    assert schema["categories"]["anyOf"][0]["items"]["enum"] == known
+    assert made["on-demand"]._parameter_openapi_schema.properties["category"]["enum"] == known
+    assert not made["on-demand"].enforce_parameter_schema  # the flow refuses in a sentence
 
 
 @as_shipped

@@ -20,6 +20,7 @@ import yaml
 
 from pipelines.orchestration.service_settings import read_environment
 from pipelines.orchestration.services import recorded
+from pipelines.orchestration.single_run import CANCELLED
 from tests.conftest import FULL, ROOT, free_port
 from tests.test_pipeline import CATEGORIES, dvc, run
 from tests.test_pipeline import project as project  # the fixture
@@ -31,9 +32,13 @@ pytestmark = [
 ]
 ASK = """
 import json, sys
+from uuid import UUID
 from prefect.client.orchestration import get_client
+from prefect.states import Cancelling
 with get_client(sync_client=True) as client:
-    if sys.argv[1] == "runs":
+    if sys.argv[1] == "cancel":
+        client.set_flow_run_state(UUID(sys.argv[2]), Cancelling())
+    elif sys.argv[1] == "runs":
         found = [r for r in client.read_flow_runs(limit=200) if r.state_name != "Scheduled"]
         rows = [[str(r.id), r.name, r.state_name, r.state.message or "", r.auto_scheduled, r.tags] for r in found]
         print(json.dumps(rows))
@@ -41,7 +46,9 @@ with get_client(sync_client=True) as client:
         print(json.dumps([[a.key, a.type, str(a.data)] for a in client.read_artifacts(limit=200)]))
     else:
         deployment = client.read_deployment_by_name(sys.argv[2])
-        if sys.argv[1] == "pause":
+        if sys.argv[1] == "choices":
+            print(json.dumps(deployment.parameter_openapi_schema["properties"]["category"]["enum"]))
+        elif sys.argv[1] == "pause":
             client.pause_deployment(deployment.id)
         else:
             made = client.create_flow_run_from_deployment(deployment.id, parameters=json.loads(sys.argv[3]))
@@ -152,6 +159,36 @@ def test_of_three_at_once_each_has_its_turn_and_two_are_shown_as_queued(
     states = until(lambda: ended(ask, *ids), 600).values()
     assert [state for state, _ in states] == ["Completed"] * 3
     assert all(message.startswith("plates trained") for _, message in states)
+    assert {name.partition(",")[0] for i, name, *_ in ask("runs") if i in ids} == {"plates: trained"}
+    assert ask("choices", "retrain/on-demand") == CATEGORIES
+
+
+def test_a_cancelled_run_ends_as_cancelled_wherever_it_was(services: tuple[Path, Callable[..., Any]]) -> None:
+    """One while it trains, and one that is queued behind it."""
+    project, ask = services
+    lock, log = project / ".state/retraining.lock", project / ".state/services/worker.log"
+    start = log.stat().st_size
+    training, queued = (ask("run", "retrain/on-demand", '{"category": "tiles"}') for _ in range(2))
+
+    def stage() -> list[psutil.Process]:
+        return [p for p in psutil.process_iter(["cmdline"]) if "pipelines.train" in (p.info["cmdline"] or [])]
+
+    def is_queued() -> list[str]:
+        return [i for i, _, state, *_ in ask("runs") if i in (training, queued) and state == "Queued"]
+
+    (waiting,) = until(is_queued, 120)
+    (running,) = {training, queued} - {waiting}
+    until(stage, 120)
+    ask("cancel", waiting)
+    assert until(lambda: ended(ask, waiting), 120)[waiting] == ("Cancelled", CANCELLED)
+    assert lock.read_text()
+    ask("cancel", running)
+    assert until(lambda: ended(ask, running), 120)[running] == ("Cancelled", CANCELLED)
+    assert stage() == []
+    assert lock.read_text() == ""
+    assert "Traceback" not in log.read_text()[start:]
+    following = ask("run", "retrain-all/nightly", "{}")
+    assert until(lambda: ended(ask, following), 300)[following][0] == "Completed"
 
 
 def test_after_a_kill_the_next_one_goes_on_and_the_dead_one_is_closed(
