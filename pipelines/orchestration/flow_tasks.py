@@ -64,9 +64,15 @@ def cancelled_when_ending(work: Callable[P, R]) -> Callable[P, R]:
         except (StageFailed, CancelledRun):
             if not is_ending():
                 raise
-            return cast(R, Cancelled(message="ended after its step"))  # of which Prefect makes a CancelledRun
+            return cast(R, Cancelled(message="ended after its step"))
 
     return run
+
+
+def stop_when_ending(step: str) -> None:
+    """Raises CancelledRun where a signal has come; the call of a cancelled task itself returns."""
+    if is_ending():
+        raise CancelledRun(f"ended after {step}")
 
 
 @task(
@@ -134,16 +140,11 @@ def run_stages(
     limits = read_params().retrain
     staged = stage_task.with_options(retries=limits.retries)
     try:
-        outcomes = {
-            stage: staged(
-                stage,
-                force=force and stage.startswith("train@"),
-                pull=pull,
-                environment=environment,
-                minutes=limits.minutes,
-            )
-            for stage in stages_of(category)
-        }
+        outcomes = {}
+        for stage in stages_of(category):
+            again = force and stage.startswith("train@")
+            outcomes[stage] = staged(stage, force=again, pull=pull, environment=environment, minutes=limits.minutes)
+            stop_when_ending(stage)
         if of_experiment(category):  # DVC knew the result from there; it is registered only by an evaluation
             stage = f"evaluate@{category}"
             outcomes[stage] = staged(stage, force=True, environment=environment, minutes=limits.minutes)
@@ -181,6 +182,7 @@ def category_task(category: str, *, slots: Slots, force: bool, promote: bool, en
         if was_pending or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
             before = read_decision(report_folder(category))
             kept = gate_task(category)
+            stop_when_ending("the gate")
             after = read_decision(report_folder(category))
             decision = after if after != before else NO_DECISION  # it may be champion already, or the store away
         elif promote:

@@ -20,9 +20,8 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from prefect import State, flow
 from prefect.deployments import run_deployment
-from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed
+from prefect.states import Completed
 from prefect.states import Failed as PrefectFailed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
@@ -33,7 +32,7 @@ from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.paths import REPORT
-from pipelines.core.stage import FAILED, Failed, Terminated
+from pipelines.core.stage import FAILED, Failed
 from pipelines.orchestration.flow_artifacts import Progress, Result, run_name, show_name, show_results, summary_of
 from pipelines.orchestration.flow_tasks import (
     category_task,
@@ -46,7 +45,7 @@ from pipelines.orchestration.flow_tasks import (
     wait_for_result,
 )
 from pipelines.orchestration.machines import images_file, record_worker, refuse_changes, refuse_epochs
-from pipelines.orchestration.single_run import CANCELLED, close_dead_runs, is_cancelling, queued_retraining
+from pipelines.orchestration.single_run import close_dead_runs, queued_retraining
 from pipelines.orchestration.slots import Slots
 from pipelines.promotion.pending import pending_categories
 from pipelines.tracking import runs
@@ -169,19 +168,14 @@ def _in_turn(categories: list[str] | None, *, epochs: int | None, force: bool, p
         chosen = choose_categories(categories, params)
     except ValueError as error:  # a typing error waits for no turn
         return PrefectFailed(message=str(error))
-    try:
-        with queued_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
-            close_dead_runs(dead)
-            if params.retrain.where == "pool":
-                refuse_changes()
-                refuse_epochs(epochs, params.train.epochs)
-            elif epochs is not None:
-                write_epochs(epochs)
-            return Completed(message=_retrain(chosen, force=force, promote=promote))
-    except (TerminationSignal, Terminated):
-        if not is_cancelling(flow_run.get_id()):
-            raise
-        return Cancelled(message=CANCELLED)
+    with queued_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
+        close_dead_runs(dead)
+        if params.retrain.where == "pool":
+            refuse_changes()
+            refuse_epochs(epochs, params.train.epochs)
+        elif epochs is not None:
+            write_epochs(epochs)
+        return Completed(message=_retrain(chosen, force=force, promote=promote))
 
 
 def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:

@@ -21,7 +21,6 @@ from pipelines.core.stage import Failed, log
 
 LOCK = STATE / "retraining.lock"
 QUEUED = "Queued"  # the state that Prefect shows meanwhile
-CANCELLED = "cancelled; what was running has ended after its step, and a training resumes with the next run"
 QUEUE_HOURS, POLL_SECONDS = 24, 2.0
 
 
@@ -70,15 +69,6 @@ def _show_state(flow_runs: list[str | None], state: State[None]) -> None:
     with get_client(sync_client=True) as client:
         for run in filter(None, set(flow_runs)):
             client.set_flow_run_state(UUID(run), state, force=True)
-
-
-def is_cancelling(flow_run: str | None) -> bool:
-    """Whether a person has cancelled this flow run, which is why a signal ends it."""
-    if not flow_run:
-        return False
-    with get_client(sync_client=True) as client:
-        state = client.read_flow_run(UUID(flow_run)).state
-    return state is not None and (state.is_cancelling() or state.is_cancelled())
 
 
 def close_dead_runs(flow_runs: list[str]) -> None:

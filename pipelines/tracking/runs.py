@@ -120,8 +120,10 @@ def _status_of(error: BaseException) -> str:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM unwinds the stack like Ctrl-C does, so that the run is closed and nothing is left half-written."""
-    if threading.current_thread() is not threading.main_thread():
+    """SIGTERM unwinds the stack like Ctrl-C does, so that the run is closed and nothing is left half-written. In a flow
+    Prefect's own handler does, which knows whether a person has cancelled."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
 
