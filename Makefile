@@ -20,6 +20,7 @@ CATEGORY ?= weave
 WEIGHTS ?= imagenet
 BACKBONE ?= efficientnet_lite2
 PORT ?= 5000
+PREFECT_PORT ?= 4200
 
 .PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy bench-mvtec lint lock audit sbom clean
 
@@ -53,8 +54,8 @@ demo: setup  ## draw, train, evaluate and report three small categories: minutes
 retrain: setup  ## the same stages as a Prefect flow
 	python -m pipelines.cli.operations retrain
 
-up: setup  ## Prefect, MLflow and a worker that retrains nightly, on 127.0.0.1; prints what to open
-	python -m pipelines.cli.operations up
+up: setup  ## Prefect, MLflow and a worker that retrains nightly, on 127.0.0.1; other ports: make up PORT=5050 PREFECT_PORT=4300
+	python -m pipelines.cli.operations up --mlflow-port $(PORT) --prefect-port $(PREFECT_PORT)
 
 down: setup  ## end exactly what `make up` started
 	python -m pipelines.cli.operations down

@@ -29,10 +29,11 @@ from pipelines.orchestration.service_settings import (
     write_environment,
 )
 from pipelines.registry.comparison_view import LINK
-from pipelines.registry.place import correct_place
+from pipelines.registry.place import DATABASE, correct_place
 
 RECORD, LOGS = STATE / "services.json", STATE / "services"
 STARTING_SECONDS, ENDING_SECONDS = 180, 20
+PORT_OPTIONS = {"prefect": "PREFECT_PORT", "mlflow": "PORT"}  # of make
 
 
 class Service(NamedTuple):
@@ -70,7 +71,7 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
         if port and answers(port):
             raise Failed(
                 f"port {port}, for {name}, is taken; end what has it, or choose another one: "
-                f"python -m pipelines.cli.operations up --{name}-port {port + 100}"
+                f"make up {PORT_OPTIONS[name]}={port + 100}"
             )
         log.info("starting %s", f"{name}, a quarter of a minute or more" if port else name)
         running[name] = start(name, command, environment)
@@ -159,7 +160,9 @@ def ui(*, port: int) -> None:
 
 def page_of_runs() -> str:
     """Where the runs are, below MLflow's address: its own first page is of other things."""
-    with closing(sqlite3.connect("file:.mlflow/mlflow.db?mode=ro", uri=True)) as database:
+    if not DATABASE.is_file():  # the store is another server's
+        return "#/experiments"
+    with closing(sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True)) as database:
         found = database.execute("SELECT experiment_id FROM experiments WHERE name = 'fastflow'").fetchone()
     return LINK.format(experiment_id=found[0]) if found else "#/experiments"
 
@@ -219,9 +222,9 @@ def print_addresses(environment: dict[str, str]) -> None:
     log.info(
         "\n  Prefect   %s/login?redirect=/deployments    log in with the line that this prints:\n"
         "            . %s; echo $PREFECT_API_AUTH_STRING\n"
-        "  MLflow    %s\n\n"
+        "  MLflow    %s/%s\n\n"
         "  Retrain now: Deployments, retrain-all / nightly, Run, Quick run. Nights are set in prefect.yaml.\n"
         "  In a shell: set -a; . %s; set +a    then: make retrain\n"
         "  The end: make down                 Logs: %s/",
-        page, ENVIRONMENT, environment["MLFLOW_TRACKING_URI"], ENVIRONMENT, LOGS,
+        page, ENVIRONMENT, environment["MLFLOW_TRACKING_URI"], page_of_runs(), ENVIRONMENT, LOGS,
     )  # fmt: skip
