@@ -67,6 +67,19 @@ def tags(version: str) -> dict[str, str]:
     return dict(aliases.get_version(store.connect(), "plates", version).tags)
 
 
+@contextmanager
+def tagged(version: str, **values: str) -> Iterator[None]:
+    """The version has other values of these tags meanwhile."""
+    client, before = store.connect(), tags(version)
+    for key, value in values.items():
+        client.set_model_version_tag(NAME, version, key, value)
+    try:
+        yield
+    finally:
+        for key in values:
+            client.set_model_version_tag(NAME, version, key, before[key])
+
+
 def retrain(*, seed: int) -> None:
     """Prepares, trains and evaluates the smallest of flows."""
     write_tiny_params(Path(), epochs=3)

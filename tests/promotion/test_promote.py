@@ -6,7 +6,7 @@ import mlflow
 import pytest
 
 from fastflow.sealed import read_config, write_threshold
-from pipelines.core.stage import BAD_DATA, REFUSED, USAGE
+from pipelines.core.stage import BAD_DATA, INCONCLUSIVE, REFUSED, USAGE
 from pipelines.promotion.rollback import rollback
 from pipelines.registry import aliases, store
 from pipelines.tracking.sync import sync
@@ -21,6 +21,7 @@ from tests.promotion.kit import (
     retrain,
     stand,
     standing,
+    tagged,
     tags,
 )
 from tests.stages import run
@@ -180,19 +181,14 @@ def test_thresholds_that_do_not_aim_at_the_same_are_reported(story: Story, caplo
     assert not asked("--version", "3").said.count("was chosen for")
     rate = tags("3")["threshold_rate"]
     assert float(rate) == read_config(MODEL)["threshold"]["false_reject_rate"] == 0.01
-    client = store.connect()
-    client.set_model_version_tag(NAME, "3", "threshold_rate", "0.3")
-    try:
+    with tagged("3", threshold_rate="0.3"):
         assert told in (refused := asked("--version", "3")).said
         assert refused.code == REFUSED
         assert told in caplog.text
-        client.set_model_version_tag(NAME, "2", "threshold_method", "misses")
-        said = asked("--version", "3").said
+        with tagged("2", threshold_method="misses"):
+            said = asked("--version", "3").said
         assert "the champion's for the misses of labelled defects" in said
         assert "fastflow threshold plates --max-miss 1%" in said
-    finally:
-        client.set_model_version_tag(NAME, "3", "threshold_rate", rate)
-        client.set_model_version_tag(NAME, "2", "threshold_method", tags("3")["threshold_method"])
 
 
 def test_only_images_that_were_prepared_are_judged_on(story: Story) -> None:
@@ -207,6 +203,14 @@ def test_only_images_that_were_prepared_are_judged_on(story: Story) -> None:
     assert refused.code == BAD_DATA
     assert "test/good/000.png is not what it was: damaged or replaced" in refused.said
     assert (refused.decision, refused.aliases["champion"]) == (decision, "1")
+
+
+def test_a_threshold_that_was_chosen_on_test_images_is_a_persons_decision(story: Story) -> None:
+    stand(champion="1", challenger="2")
+    with tagged("2", threshold_method="misses"):
+        unclear = asked("--version", "2")
+    assert (unclear.code, unclear.aliases["champion"]) == (INCONCLUSIVE, "1")
+    assert (unclear.failed(), unclear.of("inconclusive")) == (set(), {"threshold"})
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda f: f.__name__)
