@@ -106,6 +106,10 @@ WRITTEN = sorted(
 )
 
 
+def test_the_pipeline_is_read_at_a_glance() -> None:
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 160
+
+
 def test_files_are_short() -> None:
     long = {relative(p): n for p in WRITTEN if (n := len(p.read_text().splitlines())) > 250}
     assert not long, f"more than 250 lines, so perhaps two subjects: {long}"
