@@ -21,11 +21,14 @@ ROUNDS = 5  # of timing, in turns, so that other work on the machine hits both m
 
 
 class EvaluationSet:
-    """A category's test images, as its index names them now."""
+    """A category's test images, as its index names them now. `distinct`: copies of one image count once, as limits take
+    images as independent."""
 
-    def __init__(self, category: str, params: Params) -> None:
+    def __init__(self, category: str, params: Params, *, distinct: bool = False) -> None:
         self.root = Path(params.data.root) / category
         self.index = read_index(index_file(category), split="test")
+        if distinct:
+            self.index = self.index.drop_duplicates(["sha256", "gt_label"], ignore_index=True)
         self.paths = [self.root / path for path in self.index["image_path"]]
         self.batch_size, self.device = params.evaluate.batch_size, choose_device(params.device)
 

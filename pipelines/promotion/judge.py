@@ -40,7 +40,7 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
     if opened.tags.get("threshold_method") == "misses":
         text = "chosen on labelled test images, so that misses and false rejects of those flatter it: a person decides"
         rules.append(Rule("threshold", Outcome.INCONCLUSIVE, text))
-    images = EvaluationSet(category, params)
+    images = EvaluationSet(category, params, distinct=True)
     verify_images(images.index, images.root)
     digest = images.sha256()
     if champion is None:
