@@ -12,7 +12,7 @@ from fastflow.metrics.rates import mistakes, upper_limit
 from pipelines.core.gate_params import GateRules
 from pipelines.promotion.rules import Outcome, Rule
 
-MOST_IMAGES = 100_000  # asked for; beyond, a figure is too close to its floor
+MAX_IMAGES = 100_000  # asked for; beyond, a figure is too close to its floor
 _GROWTH = 1.01  # from one number of images tried to the next
 _KINDS = {"false_reject": ("good", "rejected"), "miss": ("defective", "missed")}
 
@@ -73,7 +73,7 @@ def _rate(rate: str, counted: tuple[int, int], allowed: float, rules: GateRules,
 def images_needed(wrong: int, total: int, allowed: float, *, confidence: float) -> int | None:
     """How many images, at the same rate, would have a limit within what is allowed; None: more than anybody has."""
     count = total
-    while count <= MOST_IMAGES:
+    while count <= MAX_IMAGES:
         if upper_limit(round(wrong / total * count), count, confidence=confidence) <= allowed:
             return count
         count = max(count + 1, int(count * _GROWTH))

@@ -15,7 +15,7 @@ from fastflow.metrics.image import image_auroc
 from fastflow.metrics.paired import Difference, aupro_difference, auroc_difference
 from fastflow.metrics.rates import sign_test
 from pipelines.core.gate_params import GateRules
-from pipelines.promotion.floors import MOST_IMAGES, floor_rules, too_few
+from pipelines.promotion.floors import MAX_IMAGES, floor_rules, too_few
 from pipelines.promotion.rules import Measured, Outcome, Rule, passes_if
 
 
@@ -95,7 +95,7 @@ def images_to_decide(found: Difference, count: int, epsilon: float) -> int | Non
     of their number. None: more than anybody has."""
     distance = abs(found.value + epsilon)
     needed = count * ((found.value - found.lower) / distance) ** 2 if distance else math.inf
-    return math.ceil(needed) if needed <= MOST_IMAGES else None
+    return math.ceil(needed) if needed <= MAX_IMAGES else None
 
 
 def _defects(challenger: pd.DataFrame, champion: pd.DataFrame, rules: GateRules) -> Rule:
