@@ -1,7 +1,7 @@
 """The command `fastflow`, one subcommand per task. Results go to stdout, progress and log to stderr.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a server or disk is unavailable,
-130 interrupted, 141 the reader of stdout has ended, 143 terminated.
+6 inconclusive at the gate, 130 interrupted, 141 the reader of stdout has ended, 143 terminated.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""From images to an evaluated model: demo, init, validate, train, evaluate, report, sync, gc, doctor, reproduce."""
+"""From images to an evaluated model, and what keeps all of it: demo to report, sync, gc, backup, doctor, reproduce."""
 
 from pathlib import Path
 from typing import Annotated
@@ -203,5 +203,32 @@ def reproduce(category: Category, version: Annotated[str, typer.Argument(help="a
     print(recipe(category, version))
 
 
+def backup(to: Annotated[Path, typer.Argument(help="a .tar file to be written", show_default=False)]) -> None:
+    """Keep runs, models, aliases and DVC's cache in one file.
+
+    \b
+    fastflow backup /mnt/backups/monday.tar
+    fastflow -C ~/fastflow backup /mnt/backups/monday.tar
+    """
+    require_project()
+    from pipelines.registry.backup import backup
+
+    backup(to)
+
+
+def restore(source: Annotated[Path, typer.Argument(help="a file of `fastflow backup`", show_default=False)]) -> None:
+    """Bring a backup back, in a clone that has no store yet.
+
+    \b
+    fastflow restore /mnt/backups/monday.tar
+    fastflow -C ~/fastflow restore /mnt/backups/monday.tar
+    """
+    require_project()
+    from pipelines.registry.backup import restore
+
+    restore(source)
+
+
 def add_commands(app: typer.Typer) -> None:
-    runner.add_commands(app, demo, init, validate, train, evaluate, report, reproduce, sync, gc, doctor)
+    own = (demo, init, validate, train, evaluate, report, reproduce, sync, gc, backup, restore, doctor)
+    runner.add_commands(app, *own)

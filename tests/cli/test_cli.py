@@ -16,7 +16,7 @@ from tests.conftest import ROOT, write_plates
 from tests.stages import write_tiny_params
 
 COMMANDS = {
-    "demo", "init", "validate", "train", "evaluate", "report", "reproduce", "sync", "gc", "doctor",
+    "demo", "init", "validate", "train", "evaluate", "report", "reproduce", "sync", "gc", "backup", "restore", "doctor",
     "score", "export", "serve", "compare", "drift", "promote", "rollback", "threshold",
 }  # fmt: skip
 
