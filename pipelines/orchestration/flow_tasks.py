@@ -35,6 +35,7 @@ from pipelines.orchestration.flow_artifacts import NO_DECISION, EpochProgress, R
 from pipelines.orchestration.machines import git, run_on_worker
 from pipelines.orchestration.slots import Slots
 from pipelines.promotion.pending import clear_pending, mark_pending
+from pipelines.reporting.decision import FILE as DECISION
 from pipelines.reporting.decision import read_decision
 from pipelines.tracking.runs import PARENT
 
@@ -180,11 +181,12 @@ def category_task(category: str, *, slots: Slots, force: bool, promote: bool, en
         outcomes = run_stages(category, force=force and not on_pool, pull=on_pool, environment={**environment, **slot})
         kept, decision = "", NO_DECISION
         if was_pending or (promote and outcomes[f"evaluate@{category}"] != "unchanged"):
-            before = read_decision(report_folder(category))
+            file = report_folder(category) / DECISION
+            before = file.read_bytes() if file.is_file() else b""
             kept = gate_task(category)
             stop_when_ending("the gate")
-            after = read_decision(report_folder(category))
-            decision = after if after != before else NO_DECISION  # it may be champion already, or the store away
+            if file.is_file() and file.read_bytes() != before:  # it may be champion already, or the store away
+                decision = read_decision(file.parent)
         elif promote:
             clear_pending(category)
         show_category(category)

@@ -45,7 +45,7 @@ from pipelines.orchestration.flow_tasks import (
     wait_for_result,
 )
 from pipelines.orchestration.machines import images_file, record_worker, refuse_changes, refuse_epochs
-from pipelines.orchestration.single_run import close_dead_runs, queued_retraining
+from pipelines.orchestration.retraining_queue import close_dead_runs, queued_retraining
 from pipelines.orchestration.slots import Slots
 from pipelines.promotion.pending import pending_categories
 from pipelines.tracking import runs

@@ -63,6 +63,9 @@ def _rate(rate: str, counted: tuple[int, int], allowed: float, rules: GateRules,
     )
     if not wrong / total <= allowed:
         return Rule(name, Outcome.FAILED, text, figures)
+    if not first and total < rules.least_images:
+        few = f"{total} {kind} test images decide nothing; gate.least_images: {rules.least_images}"
+        return Rule(name, Outcome.INCONCLUSIVE, f"{text}; {few}", figures)
     if upper <= allowed or not first:
         return Rule(name, Outcome.PASSED, text, figures)
     needed = images_needed(wrong, total, allowed, confidence=rules.confidence)

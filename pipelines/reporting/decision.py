@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fastflow.errors import BadData
 from fastflow.files import write_text
 
 FILE = "gate.json"
@@ -23,9 +24,14 @@ def write_decision(folder: Path, decision: dict[str, Any]) -> Path:
 
 
 def read_decision(folder: Path) -> dict[str, Any]:
-    """The last decision on a category; empty where none was made."""
+    """The last decision on a category; empty where none was made. Raises BadData where the file is damaged."""
     path = folder / FILE
-    decision = dict(json.loads(path.read_text())) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        decision = dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise BadData(f"{path} is damaged ({error}); remove it: the next decision is written anew") from error
     for rule in decision.get("rules", []):
         if "passed" in rule:  # as older versions wrote it
             rule["outcome"] = "passed" if rule.pop("passed") else "failed"

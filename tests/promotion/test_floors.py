@@ -41,6 +41,13 @@ def test_a_first_champion_must_show_its_false_rejects(wrong: int, total: int, al
         assert rule.figures["upper"] == pytest.approx(limits.high)
 
 
+def test_a_later_champion_is_not_decided_on_a_handful_of_images() -> None:
+    """One good image that is accepted says nothing of how many are rejected."""
+    for total, outcome in ((1, INCONCLUSIVE), (9, INCONCLUSIVE), (10, PASSED)):
+        found = {r.name: r for r in floor_rules(measured(good=total).scores.iloc[:total], RULES, first=False)}
+        assert found["false_rejects"].outcome == outcome
+
+
 def test_how_many_images_would_show_it() -> None:
     for allowed in (0.1, 0.02, 0.3):
         least = math.ceil(math.log(0.05) / math.log(1 - allowed))  # (1 - allowed)^n <= 5 %

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fastflow.errors import BadData
+from pipelines.reporting.decision import read_decision
 from tests.reporting.report_kit import METRICS, Parsed, decision_of, page_of, write_bare_result, write_result
 
 
@@ -96,3 +98,12 @@ def test_missing_categories_come_first_with_their_reason(tmp_path: Path) -> None
 def test_random_weights_are_reported(tmp_path: Path, weights: str, shown: bool) -> None:
     text = Parsed(page_of(write_bare_result(tmp_path / "bottle", about={"weights": weights}))).text
     assert ("weights are random" in text) == shown
+
+
+def test_a_damaged_decision_is_named_and_an_older_one_read(tmp_path: Path) -> None:
+    (tmp_path / "gate.json").write_text('{"verdict": "refu')
+    with pytest.raises(BadData, match=r"gate\.json is damaged .*; remove it"):
+        read_decision(tmp_path)
+    older = {"verdict": "refused", "rules": [{"name": "floor", "passed": False}, {"name": "aupro", "passed": True}]}
+    (tmp_path / "gate.json").write_text(json.dumps(older))
+    assert [rule["outcome"] for rule in read_decision(tmp_path)["rules"]] == ["failed", "passed"]

@@ -13,8 +13,8 @@ import pytest
 
 from pipelines.core.lock import LockHeld
 from pipelines.core.stage import Failed
-from pipelines.orchestration import flows, single_run
-from pipelines.orchestration.single_run import queued_retraining, single_retraining
+from pipelines.orchestration import flows, retraining_queue
+from pipelines.orchestration.retraining_queue import queued_retraining, single_retraining
 from tests.conftest import ROOT
 
 
@@ -29,7 +29,8 @@ def test_one_retraining_at_a_time_and_a_dead_one_is_known_by_its_runs(
             single_retraining(["b"]),
         ):
             pass
-    code = "import os; from pipelines.orchestration import single_run as s\nwith s.single_retraining('xy'): os._exit(9)"
+    code = "import os; from pipelines.orchestration import retraining_queue as q\n"
+    code += "with q.single_retraining('xy'): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode == 9
     with single_retraining(["c"]) as dead:
         assert dead == ["x", "y"]
@@ -40,8 +41,8 @@ def test_one_retraining_at_a_time_and_a_dead_one_is_known_by_its_runs(
 def test_a_retraining_waits_for_its_turn_and_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     states: list[tuple[str | None, str | None]] = []
-    monkeypatch.setattr(single_run, "_show_state", lambda runs, state: states.append((state.name, state.message)))
-    monkeypatch.setattr(single_run, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(retraining_queue, "_show_state", lambda runs, state: states.append((state.name, state.message)))
+    monkeypatch.setattr(retraining_queue, "POLL_SECONDS", 0.01)
     turns: list[str] = []
     held = threading.Event()
 
@@ -62,7 +63,7 @@ def test_a_retraining_waits_for_its_turn_and_shows_it(tmp_path: Path, monkeypatc
     assert [name for name, _ in states] == ["Queued", "Running"]
     assert states[0][1] is not None
     assert states[0][1].startswith(f"a retraining is running: process {os.getpid()} on ")
-    monkeypatch.setattr(single_run, "QUEUE_HOURS", 0)
+    monkeypatch.setattr(retraining_queue, "QUEUE_HOURS", 0)
     with queued_retraining(["a"]), pytest.raises(Failed, match="waited 0 hours for its turn"), queued_retraining(["b"]):
         pass
 
