@@ -71,10 +71,12 @@ def fastflow(*words: object) -> int:
 
 
 def of_a_user(folder: Path) -> dict[str, str]:
-    """Variables of a process that commits, finds this environment's commands first, and the code in `folder`."""
+    """Variables of a process that commits, finds this environment's commands first, and the code in `folder`. The store
+    is not that of a test before: MLflow leaves its address in this process's environment."""
     identity = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | identity | {"PATH": path, "PYTHONPATH": str(folder)}
+    own = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    return own | identity | {"PATH": path, "PYTHONPATH": str(folder)}
 
 
 def until(done: Callable[[], bool], process: "subprocess.Popen[Any] | None" = None, *, seconds: float = 120) -> None:
