@@ -82,16 +82,16 @@ def test_an_old_version_is_made_again_from_its_number(tmp_path: Path, monkeypatc
     sync()
 
     clone = fresh_clone(project)
-    store_of_project = {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/.mlflow/mlflow.db"}
+    address = f"sqlite:///{project}/.mlflow/mlflow.db"
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert registered() == {"1": first, "2": weights_sha256(project)}
-    run(clone, "bash", "-c", "fastflow reproduce plates 1 > recipe.sh", **store_of_project)
+    run(clone, "bash", "-c", "fastflow reproduce plates 1 > recipe.sh", MLFLOW_TRACKING_URI=address)
     recipe = (clone / "recipe.sh").read_text()
     assert first in recipe
     assert weights_sha256(project) not in recipe
     assert f"git checkout --quiet --detach {start}\n" in recipe
     assert "# clean commit\n" in recipe
-    said = run(clone, "bash", "-c", "bash recipe.sh 2>&1", **store_of_project)
+    said = run(clone, "bash", "-c", "bash recipe.sh 2>&1", MLFLOW_TRACKING_URI=address)
     assert "\nmodels/plates/flow.safetensors: OK\n" in said
     assert said.endswith(f"\nthreshold {chosen['image']:.6g}\n\nexit code 0")
     assert weights_sha256(clone) == first
