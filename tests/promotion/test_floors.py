@@ -41,6 +41,19 @@ def test_a_first_champion_must_show_its_false_rejects(wrong: int, total: int, al
         assert rule.figures["upper"] == pytest.approx(limits.high)
 
 
+def test_a_ranking_below_the_floor_fails_for_every_champion() -> None:
+    """Ten of the 40 defective images score below every good one: an AUROC of .75, three quarters of all pairs."""
+    low = measured().scores
+    low.loc[low.index[-10:], "pred_score"] = -9.0
+    low.loc[low.index[40:70], "pred_score"] = 9.0
+    for first in (True, False):
+        rules = changed(image_auroc=0.76, miss_rate=1.0)
+        (rule,) = [r for r in floor_rules(low, rules, first=first) if r.name == "image_auroc_floor"]
+        assert (rule.outcome, rule.figures["image_auroc"]) == (FAILED, 0.75)
+        (rule,) = [r for r in floor_rules(low, changed(image_auroc=0.75), first=False) if r.name == rule.name]
+        assert rule.outcome == PASSED
+
+
 def test_a_later_champion_is_not_decided_on_a_handful_of_images() -> None:
     """One good image that is accepted says nothing of how many are rejected."""
     for total, outcome in ((1, INCONCLUSIVE), (9, INCONCLUSIVE), (10, PASSED)):

@@ -114,6 +114,29 @@ def test_inconclusive_says_how_many_images_are_needed() -> None:
     assert needed == math.ceil(80 * (shown / abs(rule.figures["value"] + 0.02)) ** 2)
 
 
+def test_a_loss_that_could_be_chance_is_not_refused() -> None:
+    """One defective image of 20 falls below all good ones: .05 less, and nothing in a third of all resamples."""
+    champion = measured()
+    champion.scores["pred_score"] = champion.scores["gt_label"] * 9.0
+    challenger = measured()._replace(scores=champion.scores.copy())
+    challenger.scores.loc[challenger.scores.index[[40, 60]], "pred_score"] = -9.0
+    (rule,) = [r for r in rules_against(challenger, champion, RULES) if r.name == "image_auroc"]
+    assert rule.figures["value"] == pytest.approx(-0.05)
+    assert rule.figures["upper"] == 0.0
+    assert rule.outcome == INCONCLUSIVE
+
+
+def test_more_false_rejects_within_epsilon_are_let_pass() -> None:
+    """Six of 400 good images, 1.5 %: clearly more (p = 1/64), and less than epsilon."""
+    strict = measured(good=400)
+    strict.scores.loc[:5, "pred_label"] = 1
+    champion = measured(good=400)
+    champion.scores.loc[:399, "pred_label"] = 0
+    strict.scores.loc[6:399, "pred_label"] = 0
+    assert against(strict, champion) == {}
+    assert against(strict, champion, changed(epsilon=0.01))["more_false_rejects"] == INCONCLUSIVE
+
+
 def test_speed_is_judged_by_the_quickest_turn() -> None:
     def latency(*ratios: float) -> Rule:
         (rule,) = [r for r in rules_against(measured(), measured(), RULES, speed_ratios=ratios) if r.name == "latency"]
