@@ -163,13 +163,14 @@ def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = 
 
 def _in_turn(categories: list[str] | None, *, epochs: int | None, force: bool, promote: bool) -> State[Any]:
     """A retraining once the one that is running has ended; the flow run's state."""
-    params = read_params()
     try:
-        chosen = choose_categories(categories, params)
+        choose_categories(categories, read_params())
     except ValueError as error:  # a typing error waits for no turn
         return PrefectFailed(message=str(error))
     with queued_retraining([flow_run.get_id(), flow_run.get_root_flow_run_id()]) as dead:
         close_dead_runs(dead)
+        params = read_params()  # as it is now: the turn may have come hours later
+        chosen = choose_categories(categories, params)
         if params.retrain.where == "pool":
             refuse_changes()
             refuse_epochs(epochs, params.train.epochs)

@@ -6,12 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pipelines.core.lock import LockHeld
+from pipelines.core.params import read_params
+from pipelines.core.params_edit import write_values
 from pipelines.core.stage import Failed
 from pipelines.orchestration import flows, retraining_queue
 from pipelines.orchestration.retraining_queue import queued_retraining, single_retraining
@@ -78,3 +82,21 @@ def test_a_misspelt_category_fails_at_once_while_another_retraining_runs(
     assert state.is_failed()
     assert str(state.message).startswith("no category 'wave' in params.yaml")
     assert "did you mean 'weave'" in str(state.message)
+
+
+def test_parameters_are_those_of_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A category that came while the retraining was queued is trained with the others."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    known = read_params().data.categories
+
+    @contextmanager
+    def queued(flow_runs: list[str | None]) -> Iterator[list[str]]:
+        write_values({"data.categories": [*known, "lid"]}, Path("params.yaml"))
+        yield []
+
+    trained: list[str] = []
+    monkeypatch.setattr(flows, "queued_retraining", queued)
+    monkeypatch.setattr(flows, "_retrain", lambda chosen, **options: trained.extend(chosen))
+    assert flows.retrain_all.fn().is_completed()
+    assert trained == [*known, "lid"]
