@@ -12,6 +12,7 @@ REPORT = Path("report.html")
 # in the folder of `dvc exp run --temp`, which DVC deletes
 STORE = experiment_root() / ".mlflow"
 STATE = Path(".state")  # of work in progress: no stage's output, so DVC leaves it alone
+DVC_CACHE = Path(".dvc/cache")
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from

@@ -18,13 +18,12 @@ from fastflow.errors import BadData
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
 from pipelines.core.params import Params
-from pipelines.core.paths import STATE, STORE, index_file, model_folder
+from pipelines.core.paths import DVC_CACHE, STATE, STORE, index_file, model_folder
 from pipelines.core.running import training_now
 from pipelines.data.origin import source_stage
 from pipelines.tracking import journal
 
 LOCKFILE = Path("requirements.lock")
-CACHE = Path(".dvc/cache/files/md5")
 RWLOCK = Path(".dvc/tmp/rwlock")
 PACKAGES = ("torch", "timm", "numba", "numpy", "dvc", "mlflow", "prefect", "fastapi", "sqlalchemy")
 _REVISIONS = ("revision", "down_revision")
@@ -111,7 +110,7 @@ def locks() -> Iterator[Remark]:
 def cache() -> Iterator[Remark]:
     """DVC's cache: each file's content against its name."""
     count = 0
-    for path in sorted(CACHE.glob("??/*")):
+    for path in sorted((DVC_CACHE / "files/md5").glob("??/*")):
         count += 1
         expected = path.parent.name + path.name.removesuffix(".dir")
         with path.open("rb") as file:

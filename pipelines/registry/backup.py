@@ -22,13 +22,12 @@ from pathlib import Path
 
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, sync_folder
-from pipelines.core.paths import STATE, STORE
+from pipelines.core.paths import DVC_CACHE, STATE, STORE
 from pipelines.core.stage import log, without_secrets
-from pipelines.core.tracking_uri import VARIABLE
+from pipelines.core.tracking_uri import VARIABLE, is_on_this_disk, tracking_uri
 from pipelines.registry.place import DATABASE
 
-CACHE = Path(".dvc/cache")
-FOLDERS = (STORE / "artifacts", STORE / "journal", CACHE / "files", CACHE / "runs")
+FOLDERS = (STORE / "artifacts", STORE / "journal", DVC_CACHE / "files", DVC_CACHE / "runs")
 MANIFEST = "manifest.json"
 
 
@@ -78,14 +77,14 @@ def restore(source: Path) -> None:
         STORE.mkdir(mode=0o700, exist_ok=True)
         for name in names:  # the data base comes last: with it the store is there
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            if not (Path(name).exists() and name.startswith(f"{CACHE}/")):  # the cache's names are hashes
+            if not (Path(name).exists() and name.startswith(f"{DVC_CACHE}/")):  # the cache's names are hashes
                 shutil.move(Path(scratch, name), name)
     log.info("restored %d files from %s; models, reports and images: dvc checkout", len(names), source)
 
 
 def _require_own_store() -> None:
-    uri = os.environ.get(VARIABLE, "").strip()
-    if uri and not uri.startswith("sqlite:"):  # MLflow itself sets it to this folder's own
+    uri = tracking_uri()
+    if uri is not None and not is_on_this_disk(uri):
         raise ValueError(
             f"{VARIABLE} names a server ({without_secrets(uri)}), whose store is kept with its data base's own tools; "
             f"for this folder's own store: unset {VARIABLE}"
