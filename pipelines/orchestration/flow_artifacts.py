@@ -44,6 +44,10 @@ class Result(NamedTuple):
     seconds: float | None = None
     decision: Mapping[str, Any] = NO_DECISION
 
+    def words(self) -> list[str]:
+        """The outcome, and the gate's verdict where it decided."""
+        return [self.outcome, *([self.decision["verdict"]] if self.decision else [])]
+
 
 class Progress:
     """A progress bar in Prefect's pages. A server that does not answer costs the bar, not the work."""
@@ -138,8 +142,7 @@ def _counted(figures: Mapping[str, Any]) -> str:
 def summary_of(results: list[Result]) -> str:
     """Each category's outcome in one line: `bottle trained, promoted; cable failed (prepare@cable ...)`."""
     return "; ".join(
-        ", ".join(filter(None, (f"{r.category} {r.outcome}", r.decision.get("verdict"))))
-        + (f" ({r.reason})" if r.reason else "")
+        f"{r.category} {', '.join(r.words())}" + (f" ({r.reason})" if r.reason else "")
         for r in sorted(results, key=lambda r: r.outcome != "failed")
     )
 
@@ -148,8 +151,8 @@ def run_name(results: list[Result]) -> str:
     """`weave: trained, promoted`; of several, how many ended in which way: `15 categories: 2 trained, 1 promoted`."""
     if len(results) == 1:
         (one,) = results
-        return f"{one.category}: " + ", ".join(filter(None, (one.outcome, one.decision.get("verdict"))))
-    counts = Counter(word for one in results for word in (one.outcome, one.decision.get("verdict")) if word)
+        return f"{one.category}: {', '.join(one.words())}"
+    counts = Counter(word for one in results for word in one.words())
     return f"{len(results)} categories: " + ", ".join(f"{count} {word}" for word, count in counts.items())
 
 

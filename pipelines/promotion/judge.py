@@ -8,7 +8,7 @@ from pipelines.core.params import Params
 from pipelines.promotion.evaluation_set import EvaluationSet
 from pipelines.promotion.floors import floor_rules
 from pipelines.promotion.gate import rules_against
-from pipelines.promotion.rules import Outcome, Rule, passes_if
+from pipelines.promotion.rules import Outcome, Rule, of_outcome, passes_if
 from pipelines.registry import aliases, registered, registry
 from pipelines.registry.registry import Opened
 from pipelines.registry.store import Client
@@ -20,6 +20,14 @@ class Judged(NamedTuple):
     rules: list[Rule]
     opened: bool
     evaluation_set_sha256: str | None = None
+
+    @property
+    def failed(self) -> list[Rule]:
+        return of_outcome(self.rules, Outcome.FAILED)
+
+    @property
+    def unclear(self) -> list[Rule]:
+        return of_outcome(self.rules, Outcome.INCONCLUSIVE)
 
 
 def judge(client: Client, category: str, params: Params, challenger: str, champion: str | None) -> Judged:

@@ -20,7 +20,7 @@ from pipelines.core.stage import Failed, Inconclusive, Refused, log
 from pipelines.core.training_files import experiment_of
 from pipelines.promotion.judge import Judged, judge
 from pipelines.promotion.record import record
-from pipelines.promotion.rules import Outcome, of_outcome, sentences
+from pipelines.promotion.rules import Outcome, sentences
 from pipelines.promotion.thresholds import different_aims
 from pipelines.registry import aliases, store
 from pipelines.registry.aliases import CHALLENGER, CHAMPION
@@ -130,13 +130,12 @@ def _decide(
         )
     decision = {"verdict": verdict, "reason": reason, "challenger": challenger, "champion": champion}
     record(client, category, decision, judged, params.gate.of(category))
-    failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
-    added = f"; {aim}" * bool(aim)
+    added, failed, unclear = f"; {aim}" * bool(aim), sentences(judged.failed), sentences(judged.unclear)
     if verdict == REFUSED:
-        raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {sentences(failed)}{added}")
+        raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {failed}{added}")
     if verdict == INCONCLUSIVE:
         raise Inconclusive(
-            f"{category}: version {challenger} is inconclusive, {_stays(champion)}: {sentences(unclear)}{added}; to "
+            f"{category}: version {challenger} is inconclusive, {_stays(champion)}: {unclear}{added}; to "
             f'take it all the same: fastflow promote {category} --version {challenger} --accept-inconclusive "why"'
         )
     aliases.crown(client, category, challenger)
@@ -148,15 +147,14 @@ def _decide(
 
 def _verdict(category: str, judged: Judged, challenger: str, champion: str | None, person: Person) -> tuple[str, str]:
     """The verdict, and a person's reason where that made it."""
-    failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
-    if failed:
+    if judged.failed:
         forced = person.force and judged.opened
         return (FORCED, person.force) if forced else (REFUSED, "")
-    if not unclear:
+    if not judged.unclear:
         return PROMOTED, ""
     reason = person.accept or person.force
     if not reason and person.ask:
-        names = ", ".join(rule.name for rule in unclear)
+        names = ", ".join(rule.name for rule in judged.unclear)
         place = f"instead of version {champion}" if champion else "as the first champion"
         reason = person.ask(
             f"{category}: no rule failed; unclear: {names}. To take version {challenger} {place}, say why; nothing, "

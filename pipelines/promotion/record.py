@@ -8,11 +8,10 @@ from typing import Any
 from pipelines.core.gate_params import GateRules
 from pipelines.core.paths import model_folder, model_name, report_folder
 from pipelines.promotion.judge import Judged
-from pipelines.promotion.rules import Outcome, of_outcome
 from pipelines.registry import aliases
 from pipelines.registry.store import Client
 from pipelines.reporting.decision import write_decision
-from pipelines.reporting.gallery import write_page
+from pipelines.reporting.gallery import write_decided_page
 from pipelines.tracking.registration import version_of
 
 
@@ -29,16 +28,15 @@ def record(client: Client, category: str, decision: dict[str, Any], judged: Judg
         "rules": [rule._asdict() for rule in judged.rules],
     }
     path = write_decision(report_folder(category), decision)
-    failed, unclear = (of_outcome(judged.rules, outcome) for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE))
     tags = {
         "gate": decision["verdict"],
-        "gate_failed": ", ".join(rule.name for rule in failed),
-        "gate_unclear": ", ".join(rule.name for rule in unclear),
+        "gate_failed": ", ".join(rule.name for rule in judged.failed),
+        "gate_unclear": ", ".join(rule.name for rule in judged.unclear),
         "gate_reason": decision["reason"],
     }
     with tempfile.TemporaryDirectory() as scratch:
         files = {path: f"gate/against_{decision['champion'] or 'none'}"}
         known = aliases.versions(client, model_name(category))
         if model_folder(category).is_dir() and version_of(known, model_folder(category)) == challenger:
-            files[write_page(Path(scratch), category)] = "report"
+            files[write_decided_page(Path(scratch), category)] = "report"
         aliases.annotate(client, category, challenger, tags, files)

@@ -18,7 +18,7 @@ from pipelines.core.revision import project_version
 from pipelines.reporting.choice import choose_cases
 from pipelines.reporting.pages.drawing import png
 from pipelines.reporting.pages.report import figures, render
-from pipelines.reporting.pages.result import read_result
+from pipelines.reporting.pages.result import CategoryResult, read_result
 from pipelines.reporting.pictures import Case, write_pictures
 from pipelines.tracking.runs import TrackedRun
 
@@ -62,18 +62,21 @@ def write_cases(
 def log_page(category: str, run: TrackedRun) -> None:
     """The category's page, which MLflow shows as it is, and its charts as pictures; from its report's folder. Without
     a decision: the gate runs after the evaluation, and adds its own."""
+    result = replace(read_result(report_folder(category)), gate={})
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_page(folder, category, decided=False)
-        for name, chart in figures(read_result(report_folder(category))).items():
+        _write_page(folder, result)
+        for name, chart in figures(result).items():
             write_bytes(folder / "figures" / f"{name}.png", png(chart))
         run.log_files(folder, under="report")
 
 
-def write_page(folder: Path, category: str, *, decided: bool = True) -> Path:
-    """`folder`/report.html of one category; `decided`: with the gate's last decision."""
-    result = read_result(report_folder(category))
-    shown = result if decided else replace(result, gate={})
-    page = render([shown], title=f"FastFlow: {category}", subtitle="one evaluation", about=project_version())
+def write_decided_page(folder: Path, category: str) -> Path:
+    """`folder`/report.html of one category, with the gate's last decision."""
+    return _write_page(folder, read_result(report_folder(category)))
+
+
+def _write_page(folder: Path, result: CategoryResult) -> Path:
+    page = render([result], title=f"FastFlow: {result.category}", subtitle="one evaluation", about=project_version())
     write_text(folder / "report.html", page)
     return folder / "report.html"

@@ -26,10 +26,7 @@ from pipelines.tracking import journal
 PARENT = "FASTFLOW_PARENT_RUN"  # key and name of the retraining that a stage belongs to
 STARTING_SECONDS = 120  # for the uploader to import MLflow, on a busy machine
 LOCAL_SECONDS = 120  # for a store on this disk
-SERVER_SECONDS, SERVER_SHARE = (
-    2.5,
-    0.03,
-)  # longest wait for a server at a stage's end, or this share of the stage's time
+SERVER_SECONDS, SERVER_SHARE = 2.5, 0.03  # wait for a server at a stage's end, or this share of the stage's time
 
 
 class TrackedRun:
