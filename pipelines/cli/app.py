@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import models, work
+from pipelines.cli import models, watching, work
 from pipelines.cli.runner import STATE
 from pipelines.core.terminal import set_up_log
 
@@ -50,6 +50,7 @@ def options(
 
 work.add_commands(app)
 models.add_commands(app)
+watching.add_commands(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a trained model is for: score, export, serve, compare, drift, promote, rollback, threshold."""
+"""What a trained model is for: score, export, serve, compare, promote, rollback, threshold."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,8 @@ MODEL_HELP = "a category, an export's folder, or models:/fastflow-bottle@champio
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False)]
 SHA256_HELP = "open the model only with this sha256 of its export.json or config.json"
 Sha256 = Annotated[str, typer.Option("--sha256", help=SHA256_HELP, show_default=False)]
+RECORD_HELP = "keep the scores for fastflow drift --since; default: in a project's folder"
+Record = Annotated[bool | None, typer.Option("--record/--no-record", help=RECORD_HELP, show_default=False)]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; default: all cores")]
 
 
@@ -25,6 +27,7 @@ def score(
     batch_size: Annotated[int | None, typer.Option(help="images per batch")] = None,
     threads: Threads = None,
     sha256: Sha256 = "",
+    record: Record = None,
 ) -> None:
     """Score photographs. The same command again resumes where it stopped.
 
@@ -34,7 +37,10 @@ def score(
     """
     from pipelines.scoring.score import score
 
-    score(images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads, sha256=sha256)
+    score(
+        images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads, sha256=sha256,
+        record=record,
+    )  # fmt: skip
 
 
 def export(
@@ -76,6 +82,7 @@ def serve(
     sha256: Annotated[
         list[str] | None, typer.Option("--sha256", help=f"{SHA256_HELP}; once for each --model", show_default=False)
     ] = None,
+    record: Record = None,
 ) -> None:
     """Score images over HTTP, with a page to drop one on.
 
@@ -87,7 +94,7 @@ def serve(
 
     serve(
         model, host=host, port=port, batch_size=batch_size, queue=queue, max_bytes=max_bytes, max_pixels=max_pixels,
-        seconds=seconds, watch=watch, threads=threads, sha256=sha256 or (),
+        seconds=seconds, watch=watch, threads=threads, sha256=sha256 or (), record=record,
     )  # fmt: skip
 
 
@@ -119,26 +126,6 @@ def compare(
     from pipelines.promotion.compare import write_comparison
 
     write_comparison(named, read_params(), categories=categories, to=to, as_json=json)
-
-
-def drift(
-    category: Category,
-    source: Annotated[str | None, typer.Argument(help="a score file or a folder; default: drift.recent")] = None,
-    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
-) -> None:
-    """Distinguish a new camera or light from new defects.
-
-    Compares recent photographs with those of the calibration. Exit code 1: something changed.
-
-    \b
-    fastflow drift bottle scores.csv
-    fastflow drift bottle incoming/ --model models:/fastflow-bottle@champion
-    """
-    require_project(category)
-    from pipelines.core.params import read_params
-    from pipelines.monitoring.drift import drift
-
-    drift(category, read_params(), source=source, model=model)
 
 
 def promote(
@@ -209,4 +196,4 @@ def threshold(
 
 
 def add_commands(app: typer.Typer) -> None:
-    runner.add_commands(app, score, export, serve, compare, drift, promote, rollback, threshold)
+    runner.add_commands(app, score, export, serve, compare, promote, rollback, threshold)

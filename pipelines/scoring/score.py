@@ -26,6 +26,7 @@ from pipelines.core.stage import log
 from pipelines.data.appearance import Photograph, read_photograph
 from pipelines.registry.detectors import open_detector
 from pipelines.scoring.overlays import write_overlays
+from pipelines.scoring.production import Production, as_scored, is_recorded
 from pipelines.scoring.results_file import ResultsFile
 from pipelines.scoring.rows import Row
 
@@ -47,9 +48,11 @@ def score(
     batch_size: int | None = None,
     threads: int | None = None,
     sha256: str = "",
+    record: bool | None = None,
 ) -> None:
     """Scores what `images` name into the file `to`, or as CSV on stdout; pictures with heat into the folder `overlays`.
-    `sha256`: of the model's export.json or config.json, where that is known.
+    `sha256`: of the model's export.json or config.json, where that is known. `record`: whether production/ keeps the
+    scores, too; None: in a project.
 
     Raises:
         ValueError: a path that does not exist, no such model, or a batch of less than one image.
@@ -65,12 +68,19 @@ def score(
     detector = open_detector(model, threads=threads, sha256=sha256)
     if overlays:
         overlays.mkdir(parents=True, exist_ok=True)
+    production = Production(detector.category, "score") if is_recorded(record) else None
     with ResultsFile(to, version=detector.version, threshold=detector.threshold["image"]) as results:
-        score_paths(detector, paths, results, overlays=overlays, batch_size=size)
+        score_paths(detector, paths, results, overlays=overlays, batch_size=size, production=production)
 
 
 def score_paths(
-    detector: Detector, paths: Sequence[str], results: ResultsFile, *, overlays: Path | None, batch_size: int
+    detector: Detector,
+    paths: Sequence[str],
+    results: ResultsFile,
+    *,
+    overlays: Path | None,
+    batch_size: int,
+    production: Production | None = None,
 ) -> None:
     """Scores those of the paths that the results do not hold yet; files are read while others are scored.
 
@@ -78,13 +88,7 @@ def score_paths(
         UnreadableImages: after all others were scored.
     """
     todo = [path for path in paths if not results.holds(path)]
-    if len(todo) < len(paths):
-        known, rejected = len(paths) - len(todo), results.num_rejected
-        log.info("%d of %d images are in %s already, %d rejected in all", known, len(paths), results.name, rejected)
-    if again := sum(printable(path) in results.done for path in todo):
-        log.info("%d of them have changed since: scored again, and the earlier rows stay, see sha256", again)
-    if others := len(results.done.keys() - set(map(printable, paths))):
-        log.info("%s also holds %d images that were not named now; for a separate file: --to", results.name, others)
+    log_known(paths, todo, results)
     refused: list[str] = []
     undrawn: list[str] = []
     rejected = 0
@@ -100,20 +104,34 @@ def score_paths(
                 for (path, _), score, good in zip(batch, found.pred_score, usable, strict=True)
                 if not good
             ]
-            results.add(rows(detector, batch, found, milliseconds))
+            scored = rows(detector, batch, found, milliseconds)
+            results.add(scored)
+            if production:
+                production.add(as_scored(scored, dict(batch)))
             rejected += int(found.pred_label[usable].sum())
             if overlays:
                 undrawn += write_overlays(detector, overlays, with_maps(batch, found, usable))
             advance(len(batch))
     if todo:
-        scored = len(todo) - len(refused)
-        log.info("%s: %d images scored with %s, %d of them rejected", results.name, scored, detector.version, rejected)
+        count = len(todo) - len(refused)
+        log.info("%s: %d images scored with %s, %d of them rejected", results.name, count, detector.version, rejected)
     if undrawn:
         failures = listed(undrawn, results.path, ".overlays.txt")
         log.warning("%d overlays could not be written, their images are scored:\n  %s", len(undrawn), failures)
     if refused:
         summary = f"{len(refused)} of {len(todo)} images could not be scored, all others are"
         raise UnreadableImages(f"{summary}:\n  {listed(refused, results.path, '.unread.txt')}")
+
+
+def log_known(paths: Sequence[str], todo: Sequence[str], results: ResultsFile) -> None:
+    """What the results hold already."""
+    if len(todo) < len(paths):
+        known, rejected = len(paths) - len(todo), results.num_rejected
+        log.info("%d of %d images are in %s already, %d rejected in all", known, len(paths), results.name, rejected)
+    if again := sum(printable(path) in results.done for path in todo):
+        log.info("%d of them have changed since: scored again, and the earlier rows stay, see sha256", again)
+    if others := len(results.done.keys() - set(map(printable, paths))):
+        log.info("%s also holds %d images that were not named now; for a separate file: --to", results.name, others)
 
 
 def listed(messages: Sequence[str], scores: Path | None, ending: str) -> str:

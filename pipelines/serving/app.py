@@ -11,6 +11,7 @@ from pipelines.serving.batching import Batcher
 from pipelines.serving.guard import LIVENESS, token_guard
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
+from pipelines.serving.recorder import Recorder
 from pipelines.serving.verdicts import Limits, Verdicts
 
 CONTENT_POLICY = (
@@ -18,11 +19,14 @@ CONTENT_POLICY = (
 )
 
 
-def build_app(models: Models, batcher: Batcher, *, limits: Limits, token: str = "") -> FastAPI:
-    """`token`: required of every request but the liveness check; no token is required where it is empty."""
+def build_app(
+    models: Models, batcher: Batcher, *, limits: Limits, token: str = "", recorder: Recorder | None = None
+) -> FastAPI:
+    """`token`: required of every request but the liveness check; no token is required where it is empty. `recorder`:
+    keeps the verdicts, where there is one."""
     app = FastAPI(title="FastFlow", description=__doc__, docs_url=None, redoc_url=None)
     instruments = Instruments()
-    verdicts = Verdicts(models, batcher, limits, instruments)
+    verdicts = Verdicts(models, batcher, limits, instruments, recorder)
     app.middleware("http")(token_guard(token))
     app.middleware("http")(secure)
     app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)

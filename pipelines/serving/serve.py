@@ -22,10 +22,12 @@ from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
 from pipelines.core.stage import log
 from pipelines.registry.folders import folder_of
+from pipelines.scoring.production import is_recorded
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
 from pipelines.serving.guard import check_token, is_local, own_names, url_of
 from pipelines.serving.models import REGISTERED, Models, sources_of
+from pipelines.serving.recorder import Recorder
 from pipelines.serving.uploads import MAX_BYTES, MAX_PIXELS
 from pipelines.serving.verdicts import Limits
 
@@ -45,8 +47,9 @@ def serve(
     watch: float,
     threads: int | None,
     sha256: Sequence[str] = (),
+    record: bool | None = None,
 ) -> None:
-    """Serves until a signal ends it. The options are those of `fastflow serve --help`.
+    """Serves until a signal ends it. The options are those of `fastflow serve --help`; `record` None: in a project.
 
     Raises:
         ValueError: an address beyond this machine without a token, a token that no request can send, or models that
@@ -66,11 +69,10 @@ def serve(
         log.info("opening %s; a model that is not an export is exported first", ", ".join(models))
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
-        watcher = threading.Thread(
-            target=opened.watch, kwargs={"seconds": watch, "ending": ending}, name="watching", daemon=True
-        )
-        watcher.start()
-        app = build_app(opened, batcher, limits=limits, token=token)
+        timing = {"seconds": watch, "ending": ending}
+        threading.Thread(target=opened.watch, kwargs=timing, name="watching", daemon=True).start()
+        recorder = Recorder() if is_recorded(record) else None
+        app = build_app(opened, batcher, limits=limits, token=token, recorder=recorder)
         if local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
         log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
@@ -79,6 +81,8 @@ def serve(
         finally:
             ending.set()
             batcher.end()
+            if recorder:
+                recorder.end()
             log.info("ended")
 
 

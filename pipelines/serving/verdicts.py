@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import io
 import os
 import time
@@ -16,6 +17,7 @@ from pipelines.reporting.pictures import heat_colours
 from pipelines.serving.batching import Batcher, QueueFull, Scored
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
+from pipelines.serving.recorder import Recorder
 from pipelines.serving.uploads import decode, read_body
 
 
@@ -44,8 +46,11 @@ class Answer(BaseModel):
 class Verdicts:
     """The handler of `/score`. Every request is counted, whatever its result."""
 
-    def __init__(self, models: Models, batcher: Batcher, limits: Limits, instruments: Instruments) -> None:
+    def __init__(
+        self, models: Models, batcher: Batcher, limits: Limits, instruments: Instruments, recorder: Recorder | None
+    ) -> None:
         self.models, self.batcher, self.limits, self.instruments = models, batcher, limits, instruments
+        self.recorder = recorder
         self.slots, self.decoding = asyncio.Semaphore(limits.at_once), asyncio.Semaphore(os.cpu_count() or 1)
 
     async def score(
@@ -91,7 +96,11 @@ class Verdicts:
             content = await read_body(request, max_bytes=self.limits.max_bytes)
             async with self.decoding:
                 framed = await asyncio.to_thread(decode, content, detector.frame, self.limits.max_pixels)
-            return await asyncio.wrap_future(self.batcher.submit(framed, detector))
+            found = await asyncio.wrap_future(self.batcher.submit(framed, detector))
+        if self.recorder:
+            sha256 = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
+            self.recorder.add(framed, sha256, found, detector)
+        return found
 
 
 def detector_of(models: Models, category: str | None) -> Detector:
