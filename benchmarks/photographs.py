@@ -12,8 +12,10 @@ from PIL import Image, ImageFilter
 BOTTLE = MappingProxyType({"train": 209, "test": 20})  # MVTec AD's `bottle`, which has 63 defective images, too
 
 
-def draw_category(folder: Path, *, size: int = 900, good: Mapping[str, int] = BOTTLE, defective: int = 63) -> Path:
-    """PNG images of `size` x `size` in MVTec AD's layout; a defect is a bright square, with its mask."""
+def draw_category(
+    folder: Path, *, size: int = 900, good: Mapping[str, int] = BOTTLE, defective: int = 63, suffix: str = ".png"
+) -> Path:
+    """Images of `size` x `size` in MVTec AD's layout, PNG or JPEG; a defect is a bright square, with its mask."""
     pattern = np.asarray(Image.effect_noise((size, size), 90).filter(ImageFilter.GaussianBlur(12)), np.int16)
     tasks = [(f"{split}/good", i, False) for split, count in good.items() for i in range(count)]
     tasks += [("test/square", i, True) for i in range(defective)]
@@ -30,7 +32,9 @@ def draw_category(folder: Path, *, size: int = 900, good: Mapping[str, int] = BO
             mask[top : top + size // 8, left : left + size // 8] = True
             pixels[mask] += 60
             Image.fromarray(mask).save(folder / f"ground_truth/square/{name:04}_mask.png")
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / kind / f"{name:04}.png", compress_level=1)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+            folder / kind / f"{name:04}{suffix}", compress_level=1, quality=90
+        )
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(one, range(len(tasks))))

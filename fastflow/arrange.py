@@ -4,11 +4,13 @@ Images are copied byte for byte; their masks become one PNG each, of 0 and 255, 
 """
 
 import hashlib
+import os
 import re
 import shutil
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -54,12 +56,22 @@ class Item(NamedTuple):
         return mask_path(self.defect_type, Path(self.target))
 
 
-def split_good(images: Iterable[Path], test_fraction: float) -> list[Item]:
+def split_good(
+    images: Iterable[Path], test_fraction: float, *, on_image: Callable[[], None] = lambda: None
+) -> list[Item]:
     """Good images into train and test by their content's hash: no order of names counts, the same at every call, and
-    copies of one image stay together."""
+    copies of one image stay together. `on_image` is called once an image, from several threads."""
+
+    def digest(path: Path) -> str:
+        found = file_sha256(path)
+        on_image()
+        return found
+
     by_content: dict[str, list[Path]] = defaultdict(list)
-    for path in images:
-        by_content[file_sha256(path)].append(path)
+    images = list(images)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, key in zip(images, pool.map(digest, images), strict=True):
+            by_content[key].append(path)
     count = sum(map(len, by_content.values()))
     wanted = round(count * test_fraction) if count >= 5 else 0
     items: list[Item] = []
@@ -128,15 +140,21 @@ def _shortened(name: str, of: str, *, always: bool = False) -> str:
 
 
 def copy(items: Sequence[Item], folder: Path, *, rule: MaskRule, on_image: Callable[[], None]) -> None:
-    """Writes the layout; `on_image` is called once an image. Raises FileExistsError, never writes over a file."""
-    for item in items:
-        target = folder / item.target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with item.image.open("rb") as source, target.open("xb") as file:  # x: never over another
+    """Writes the layout; `on_image` is called once an image, from several threads. Raises FileExistsError, never writes
+    over a file."""
+    for place in {(folder / item.target).parent for item in items}:
+        place.mkdir(parents=True, exist_ok=True)
+
+    def copy_one(item: Item) -> None:
+        with item.image.open("rb") as source, (folder / item.target).open("xb") as file:  # x: never over another
             shutil.copyfileobj(source, file)
         if item.masks:
             copy_masks(item, folder / item.mask_target, rule)
         on_image()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(copy_one, items):  # raises the first error
+            pass
 
 
 def copy_masks(item: Item, target: Path, rule: MaskRule) -> None:

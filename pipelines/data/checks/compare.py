@@ -1,22 +1,28 @@
 """Findings that need all images of a category: odd ones, copies, leaks from train to test."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from fastflow.frame import ASPECT_TOLERANCE_FRACTION
 from fastflow.index import GOOD
 from pipelines.data.checks.finding import Finding, finding
 from pipelines.data.checks.pictures import ImageFacts
 
-Thumbnails = NDArray[np.float32]  # (N, 1024)
+Thumbnails = NDArray[Any]  # (N, 1024) grey levels
+Rows = NDArray[np.intp]
 SIZE_FACTOR = 1.25  # height or width beyond this many times the median, or below its inverse
 # Root mean square of the difference of two 32x32 thumbnails, in grey levels. The same shot saved again as JPEG of
 # quality 75 differs by 0.4; MVTec's bottles, all alike, by at least 2.1 within train and 4.6 from train to test.
 NEAR_RMS_GREY_LEVELS = 1.0
-IMAGES_PER_BLOCK = 1000  # those whose distances from others are in memory together
+IMAGES_COMPARED = 1000  # at most, among one another, to see how far two usually are
+PROJECTED_FROM, PROJECTED_TO = 64, 16  # images that give the axes, and how many axes
+ROWS_TOGETHER = 64  # training images that are compared with the same test images
+VALUES_PER_BLOCK = 2_000_000  # pixels that are in memory together in double precision
 SUSPICIOUS_SD = 8.0  # from the usual distance to the median image, robust; MVTec's bottles reach 5.9
 
 
@@ -76,16 +82,44 @@ def _near(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding]:
     train, test = (np.flatnonzero(index["split"] == split) for split in ("train", "test"))
     if len(train) < 2 or not len(test):
         return
-    some = thumbnails[train[:: -(-len(train) // IMAGES_PER_BLOCK)]]
+    some = thumbnails[train[:: -(-len(train) // IMAGES_COMPARED)]]
     among = rms(some, some)[np.triu_indices(len(some), 1)]
     limit = min(NEAR_RMS_GREY_LEVELS, float(np.median(among)) / 3)
-    for start in range(0, len(train), IMAGES_PER_BLOCK):
-        rows = train[start : start + IMAGES_PER_BLOCK]
-        for row, column in zip(*np.nonzero(rms(thumbnails[rows], thumbnails[test]) < limit), strict=True):
-            one, other = index.iloc[int(rows[row])], index.iloc[int(test[column])]
-            if one["sha256"] != other["sha256"]:
-                path = str(one["image_path"])
-                yield finding("near_identical", path, f"looks like {other['image_path']}", image=path)
+    sha256, paths = index["sha256"].to_numpy(), index["image_path"].to_numpy()
+    for some_train, some_test in _perhaps_nearer(thumbnails[train], thumbnails[test], limit):
+        rows, columns = train[some_train], test[some_test]
+        distances = rms(thumbnails[rows], thumbnails[columns])
+        distances[sha256[rows][:, None] == sha256[columns][None]] = np.inf  # copies are findings of their own
+        for row, far in zip(rows, distances, strict=True):
+            if count := int((far < limit).sum()):
+                more = f" and {count - 1:,} more" if count > 1 else ""
+                message = f"looks like {paths[columns[far.argmin()]]}{more}"
+                yield finding("near_identical", str(paths[row]), message, image=str(paths[row]))
+
+
+def _perhaps_nearer(a: Thumbnails, b: Thumbnails, limit: float) -> Iterator[tuple[Rows, Rows]]:
+    """Rows of `a`, and rows of `b` of which some may be nearer to them than `limit`: no other is.
+
+    A projection on orthonormal axes never lengthens a distance, whichever axes these are; those along which the images
+    differ most leave the fewest. Few axes can be searched by a tree, all 1024 cannot.
+    """
+    few = a[:: -(-len(a) // PROJECTED_FROM)].astype(np.float64)
+    mean = few.mean(0)
+    axes = np.linalg.svd(few - mean, full_matrices=False)[2][:PROJECTED_TO].T
+    of_a, of_b = (np.concatenate([(rows - mean) @ axes for rows in _blocks(x, x.shape[1])]) for x in (a, b))
+    radius = limit * a.shape[1] ** 0.5 + 1e-6  # rounding
+    order, tree = cKDTree(of_a).indices, cKDTree(of_b)
+    for rows in np.split(
+        order, range(ROWS_TOGETHER, len(order), ROWS_TOGETHER)
+    ):  # in a tree's order, alike ones follow
+        if near := set().union(*tree.query_ball_point(of_a[rows], radius)):
+            yield rows, np.array(sorted(near), np.intp)
+
+
+def _blocks(rows: NDArray[Any], values_per_row: int) -> list[NDArray[Any]]:
+    """The rows in parts that have at most `VALUES_PER_BLOCK` values, none of them empty."""
+    parts = -(-len(rows) * values_per_row // VALUES_PER_BLOCK)
+    return np.array_split(rows, parts) if parts else []
 
 
 def rms(a: Thumbnails, b: Thumbnails) -> NDArray[np.float64]:
@@ -100,8 +134,9 @@ def _suspicious(index: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Finding
     train = index["split"] == "train"
     if train.sum() < 5:
         return
-    median = np.median(thumbnails[train], axis=0)
-    distance = rms(thumbnails[train], median[None])[:, 0]
+    trained = thumbnails[train]
+    median = np.median(trained, axis=0)[None]
+    distance = np.concatenate([rms(rows, median)[:, 0] for rows in _blocks(trained, trained.shape[1])])
     usual = np.median(distance)
     spread = max(1.4826 * float(np.median(np.abs(distance - usual))), 0.1)
     for path, far in zip(index.loc[train, "image_path"], (distance - usual) / spread, strict=True):

@@ -15,6 +15,8 @@ from fastflow.pixels.meaning import PLAIN, Depth, PixelRule, alpha_of, depth_of,
 from pipelines.data.checks.finding import Finding, finding
 
 THUMBNAIL_PIXELS = 32
+REDUCED_FIRST = 4.0  # a large image is first averaged, fast, to this many times the thumbnail's size
+Thumbnail = NDArray[np.uint8] | NDArray[np.float32]  # bytes where they do: a category's are in memory together
 # Pillow takes a PNG whose last bytes are missing if all its pixels are there; a file that is not whole is no such file.
 PNG_START, PNG_END, PNG_TAIL_BYTES = b"\x89PNG", b"IEND", 4096
 
@@ -26,7 +28,7 @@ class ImageFacts(NamedTuple):
     sha256: str
     mode: str
     size: tuple[int, int] | None
-    thumbnail: NDArray[np.float32] | None
+    thumbnail: Thumbnail | None
     findings: list[Finding]
     depth: Depth | None = None
     raw: bool = False
@@ -52,16 +54,17 @@ def inspect_image(folder: Path, image_path: str, mask_path: str, rule: PixelRule
     return ImageFacts(digest, mode, size, thumbnail, findings, depth, raw)
 
 
-def small_grey(image: Image.Image) -> NDArray[np.float32]:
+def small_grey(image: Image.Image) -> Thumbnail:
     """A thumbnail (1024,) of an image of mode RGB or F."""
-    small = image.resize((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BOX)
-    return np.asarray(small if image.mode == "F" else small.convert("L"), np.float32).ravel()
+    size = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
+    small = image.resize(size, Image.Resampling.BOX, reducing_gap=REDUCED_FIRST)
+    return np.asarray(small if image.mode == "F" else small.convert("L")).ravel()
 
 
-def _raw_thumbnail(image: Image.Image, rule: PixelRule) -> NDArray[np.float32]:
+def _raw_thumbnail(image: Image.Image, rule: PixelRule) -> Thumbnail:
     numbers = numbers_of(image, rule)
     if numbers is None:  # colours of 16 bits, of which the upper 8 are there
-        return small_grey(image.convert("RGB")) * 256
+        return small_grey(image.convert("RGB")).astype(np.float32) * 256
     return small_grey(Image.fromarray(numbers.astype(np.float32)))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fastflow.arrange import Drawing, Item, named, split_good
+from fastflow.arrange import Drawing, Item, named
 from fastflow.errors import BadData
 from fastflow.index import GOOD
 from fastflow.pairing import pair
@@ -13,7 +13,7 @@ from pipelines.data.layouts.classes import classify
 from pipelines.data.layouts.marked import Masks, pair_doubts, refuse_shared
 from pipelines.data.layouts.mask_files import find_masks
 from pipelines.data.layouts.places import Places
-from pipelines.data.layouts.reading import Reading, ReadingOptions, glob_of
+from pipelines.data.layouts.reading import Reading, ReadingOptions, glob_of, set_apart
 from pipelines.data.layouts.tree import Tree
 from pipelines.data.layouts.unclassified import Evidence, classify_rest
 from pipelines.data.words import label_of
@@ -72,7 +72,7 @@ def _split(
     by_place = {path for path in good if places[path].split == "test" and path not in roles}
     test = by_place | {path for path in good if roles.get(path) == "test_good"}
     if not test:
-        return [*split_good(good, test_fraction), *bad]
+        return [*set_apart(good, test_fraction), *bad]
     return [*(Item(path, "test" if path in test else "train", GOOD) for path in good), *bad]
 
 

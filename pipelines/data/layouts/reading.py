@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fastflow.arrange import Item
+from fastflow.arrange import Item, split_good
 from fastflow.decode import AS_MEANT
 from fastflow.marks import MaskRule
 from fastflow.pixels.meaning import PixelRule
 from fastflow.sources import Sources
+from pipelines.core.progress import progress
 
 ANNOTATIONS = "annotations, read"  # the reason in `Reading.left_out` of files that were read as annotations
 
@@ -47,6 +48,12 @@ class Reading(NamedTuple):
     doubts: Sequence[Doubt]
     left_out: Mapping[str, Sequence[Path]]
     set_apart: Sequence[Path] = ()
+
+
+def set_apart(good: Sequence[Path], test_fraction: float) -> list[Item]:
+    """Good images into train and test, as `split_good`, with a progress bar: it reads each file."""
+    with progress("reading", len(good), unit="image") as advance:
+        return split_good(good, test_fraction, on_image=advance)
 
 
 def some(paths: Sequence[Path], folder: Path, *, most: int = 3) -> str:

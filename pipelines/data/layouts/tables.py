@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fastflow.arrange import Item, named, split_good
+from fastflow.arrange import Item, named
 from fastflow.errors import BadData
 from fastflow.files import walk
 from fastflow.index import GOOD
 from pipelines.core.names import counted
 from pipelines.data.layouts.classes import DEFECT
-from pipelines.data.layouts.reading import Reading, ReadingOptions
+from pipelines.data.layouts.reading import Reading, ReadingOptions, set_apart
 from pipelines.data.words import word_of
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -186,7 +186,7 @@ def reading_of(rows: list[Row], layout: str, folder: Path, how: ReadingOptions) 
         items = [Item(row.image, "test" if row.split == "test" else "train", GOOD) for row in good]
         apart = []
     else:
-        items = split_good([row.image for row in good], how.test_fraction)
+        items = set_apart([row.image for row in good], how.test_fraction)
         apart = [item.image for item in items if item.split == "test"]
     return Reading(layout, named([*items, *bad], folder), [], {}, apart)
 
