@@ -2,12 +2,12 @@
 
 import subprocess
 
-WRITTEN_BY_DVC = "dvc.lock"  # while stages run: not a change of the project
+RESULTS = (":(exclude)dvc.lock", ":(exclude)reports")  # written by stages and the gate: no change of the project
 
 
 def project_version() -> dict[str, str]:
-    """The commit of this project, and whether tracked files differ from it, but for dvc.lock."""
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){WRITTEN_BY_DVC}")
+    """The commit of this project, and whether tracked files differ from it, but for results."""
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *RESULTS)
     dirty = changes if changes == "unknown" else str(bool(changes)).lower()
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": dirty}
 

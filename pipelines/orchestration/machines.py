@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import FlowRun, WorkerStatus
 from prefect.deployments import run_deployment
 from prefect.states import Crashed
 
+from pipelines.core.revision import RESULTS
 from pipelines.core.stage import Failed, log
 from pipelines.orchestration.service_settings import MACHINES
 
@@ -54,9 +55,9 @@ def own_clone() -> dict[str, str]:
 
 
 def refuse_changes() -> None:
-    """Raises Failed where tracked files differ from the commit; dvc.lock may: each machine writes its own."""
-    changed = [line for line in git("status", "--porcelain", "--untracked-files=no").splitlines() if line]
-    changed = [line for line in changed if not line.endswith("dvc.lock")]
+    """Raises Failed where tracked files differ from the commit; dvc.lock and decisions may: each night writes them."""
+    listed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *RESULTS)
+    changed = [line for line in listed.splitlines() if line]
     if changed:
         names = ", ".join(line.split()[-1] for line in changed)
         raise Failed(f"{names}: changed, and in no commit; other machines would train something else: commit and push")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipelines.data.add_category import add_category
 from pipelines.data.data_sets import DATA_SETS
+from pipelines.reporting.decision import write_decision
 from tests.conftest import ROOT, draw_square, write_plates
 from tests.test_pipeline import dvc, ran, run, status
 
@@ -68,6 +69,25 @@ def test_a_clone_pulls_what_was_pushed_all_or_one_category(project: Path, tmp_pa
     dvc(clone, "pull", *(f"data/own/{category}" for category in OWN), *(f"prepare@{category}" for category in OWN))
     assert tree(clone / "data") == tree(project / "data")
     assert ran(dvc(clone, "repro", *(f"prepare@{category}" for category in OWN))) == set()
+
+
+def test_a_decision_of_the_gate_goes_with_git_and_leaves_a_clone_up_to_date(project: Path, tmp_path: Path) -> None:
+    folder = project / "reports/plates"
+    folder.mkdir(parents=True)
+    write_decision(folder, {"verdict": "forced", "reason": "new camera", "challenger": "1", "champion": None})
+    dvc(project, "repro", "--single-item", "report")
+    (folder / "scores.csv").write_text("")  # as all that stages make, DVC's alone
+    run(project, "git", "add", ".")
+    run(project, "git", "commit", "-qm", "report")
+    assert "reports/plates/gate.json" in run(project, "git", "ls-files").split()
+    assert "scores.csv" not in run(project, "git", "ls-files")
+    (folder / "scores.csv").unlink()
+    dvc(project, "push", "report")
+    run(tmp_path, "git", "clone", "-q", str(project), "clone")
+    dvc(tmp_path / "clone", "pull", "report")
+    assert "up to date" in dvc(tmp_path / "clone", "status", "report")
+    assert (tmp_path / "clone/report.html").read_bytes() == (project / "report.html").read_bytes()
+    assert (tmp_path / "clone/reports/plates/gate.json").read_bytes() == (folder / "gate.json").read_bytes()
 
 
 def test_an_image_added_to_one_category_changes_its_stages_alone(project: Path) -> None:

@@ -125,13 +125,15 @@ def test_two_workers_share_six_categories_and_one_of_them_dies(coordinator: Path
 
 
 def test_a_clone_with_changes_of_its_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("params.yaml", "dvc.lock"):
+    (tmp_path / "reports/bolt").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.lock", "reports/bolt/gate.json"):
         (tmp_path / name).write_text("a: 1\n")
     run(tmp_path, "git", "init", "-q")
     run(tmp_path, "git", "add", "-A")
     run(tmp_path, "git", "commit", "-qm", "start")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "dvc.lock").write_text("a: 2\n")
+    for name in ("dvc.lock", "reports/bolt/gate.json"):
+        (tmp_path / name).write_text("a: 2\n")
     (tmp_path / "untracked").write_text("x")
     refuse_changes()
     (tmp_path / "params.yaml").write_text("a: 2\n")
