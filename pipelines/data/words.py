@@ -7,19 +7,21 @@ from fastflow.sources import plain, squashed
 
 GOOD = (
     "good goods ok okay normal io pass passed accept accepted fine intact healthy flawless clean free defectfree "
-    "nodefect nodefects golden gut iordnung inordnung fehlerfrei gutteil gutteile bon bonne bonnes bueno buenos "
+    "nodefect nodefects golden undamaged acceptable conforming conform "
+    "gut gute iordnung inordnung fehlerfrei gutteil gutteile bon bonne bonnes bueno buenos "
     "bom buono goed dobre 良品 正常 合格 良"
 )
 BAD = (
     "bad ng nok nio ko notok notgood nogood defect defects defective anomaly anomalies anomalous abnormal fail failed "
-    "fault faults faulty reject rejected rejects scrap schlecht schlechtteil schlechtteile ausschuss fehler fehlerhaft "
+    "fault faults faulty reject rejected rejects scrap damaged unacceptable nonconforming "
+    "schlecht schlechtteil schlechtteile ausschuss fehler fehlerhaft "
     "defekt defekte mauvais malo 不良 不良品 异常 缺陷 欠陥"
 )
 DEFECTS = (
     "scratch scratches dent dents crack cracks cracked hole holes stain stains contamination contaminated cut cuts "
     "bent bend broken breakage chip chips chipped rust dirt missing misplaced fold folded poke scuff wear burr burrs "
     "blowhole break fray uneven inclusion pit pits bubble bubbles kratzer riss risse delle dellen fleck flecken loch "
-    "bruch grat schmutz oelfleck ölfleck"
+    "bruch grat schmutz verschmutzung verunreinigung oelfleck ölfleck 傷 キズ 割れ 汚れ 欠け 打痕 划痕 裂纹 污渍"
 )
 MASKS = (
     "mask masks maske masken gt gts groundtruth groundtruths truth seg segs segm segmentation segmentations "
@@ -36,7 +38,7 @@ FILLERS = (
     "data dataset datasets jpegimages jpeg jpg png bmp tif rgb original originals raw src source input inputs "
     "product products mt"
 )
-NOT = {"not", "no", "non", "nicht", "kein", "keine", "un"}
+NOT = {"not", "no", "non", "nicht", "kein", "keine", "un", "without", "ohne", "sans"}
 SPLITS = {
     "train": "train", "training": "train", "trainset": "train", "test": "test", "testing": "test", "testset": "test",
     "testpublic": "test", "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
@@ -94,6 +96,8 @@ def _of_words(words: list[str]) -> Word:
         return Word("masks", exact=False)
     if said & _MAYBE:
         return Word("maybe_masks", exact=False)
+    if _denies(words):
+        return Word("good", exact=False)
     if said & _BAD or ("".join(own) in _BAD) or (said & NOT and said & _GOOD):
         return Word("bad", exact=exact)
     if "".join(own) in _GOOD or said & _GOOD:
@@ -101,6 +105,11 @@ def _of_words(words: list[str]) -> Word:
     if said & _DEFECTS:
         return Word("defect", exact=exact)
     return Word("" if own else "filler")
+
+
+def _denies(words: list[str]) -> bool:
+    """Whether a name begins as no_crack or ohne Fehler do: crack_no_5 has a number, and not_good_crack is bad."""
+    return len(words) > 1 and words[0] in NOT and words[1] in _BAD | _DEFECTS and not set(words) & _GOOD
 
 
 def without_masks(name: str) -> str:
@@ -111,6 +120,8 @@ def without_masks(name: str) -> str:
 def label_of(stem: str) -> str:
     """What a file's name says of its image: good, the bad word itself, or "" for neither: OK_001, NG_17."""
     words = tokens(stem)
+    if _denies(words):
+        return "good"
     for word in words:
         if word in _BAD or word in _DEFECTS:
             return word

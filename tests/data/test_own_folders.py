@@ -1,6 +1,7 @@
 """Folders as people have them are read as what they are: which images are good, which defects of which kind, whose each
 mask is."""
 
+import json
 import os
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from fastflow.arrange import copy
 from fastflow.errors import BadData
 from fastflow.index import list_category
 from fastflow.marks import MaskRule
-from pipelines.data.layouts.reading import DEFAULT_OPTIONS, Reading
+from fastflow.sources import Sources
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, Reading, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
+from pipelines.data.words import label_of, word_of
 from tests.data.folders import assert_masks_are_true, bad, classes, good, names, stops
 from tests.data.laid_out_folders import LAYOUTS
 from tests.data.odd_folders import ODD
@@ -80,6 +83,47 @@ def test_data_sets_side_by_side_are_named(tmp_path: Path) -> None:
         bad(tmp_path / product / "test/scratch")
     with pytest.raises(BadData, match=r"holds 2 data sets.*: bottle, cable; read one: fastflow init .*/bottle --name"):
         read_folder(tmp_path, DEFAULT_OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning", "label"),
+    [
+        ("no_crack", "good", "good"), ("NoCrack", "good", "good"), ("ohne Kratzer", "good", "good"),
+        ("no_defect_2024", "good", "good"), ("undamaged", "good", "good"), ("damaged", "bad", "damaged"),
+        ("crack_no_5", "defect", "crack"), ("No 5 crack", "defect", "crack"), ("part_no_crack", "defect", "crack"),
+        ("not_good", "bad", "bad"), ("not good scratch", "bad", "scratch"), ("nicht gut", "bad", "bad"),
+        ("non-conforming", "bad", "bad"), ("汚れ", "defect", "汚れ"),
+    ],
+)  # fmt: skip
+def test_a_name_that_denies_a_defect_is_good_and_a_number_denies_nothing(name: str, meaning: str, label: str) -> None:
+    assert word_of(name).meaning == meaning
+    assert label_of(name) == label
+
+
+def test_good_parts_of_several_days_called_after_what_they_lack(tmp_path: Path) -> None:
+    """The second folder was a kind of defect, in silence."""
+    good(tmp_path / "no_defect")
+    good(tmp_path / "no_defect_2024", 2)
+    bad(tmp_path / "defect")
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
+    goods = names("no_defect/", 6) | names("no_defect_2024/", 2)
+    assert classes(reading, tmp_path) == {"good": goods, "defect": names("defect/", 3)}
+    (doubt,) = stops(reading)
+    assert "--defects 'no_defect_2024/**'" in doubt
+
+
+def test_outlines_that_show_the_part_are_named_with_the_way_out(tmp_path: Path) -> None:
+    """As labelme has them where a region of interest was drawn on every image."""
+    for path in [*good(tmp_path), *bad(tmp_path, name="d{}.png")]:
+        box = {"label": "part", "points": [[1, 1], [20, 20]], "shape_type": "rectangle"}
+        about = {"shapes": [box], "imagePath": path.name, "imageHeight": 24, "imageWidth": 24}
+        path.with_suffix(".json").write_text(json.dumps(about))
+    with pytest.raises(BadData, match=r"each is marked as defective: .*--ignore '\*\.json' --good GLOB"):
+        read_folder(tmp_path, DEFAULT_OPTIONS)
+    settled = Sources(good=("[0-9]*.png",), defects=("d*.png",), ignore=("*.json",))
+    reading = read_folder(tmp_path, ReadingOptions(settled))
+    assert classes(reading, tmp_path) == {"good": names("", 6), "defect": names("", 3, name="d{}.png")}
+    assert not any(item.masks for item in reading.items)
 
 
 def test_kinds_of_any_name_are_kinds(tmp_path: Path) -> None:

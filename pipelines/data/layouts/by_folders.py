@@ -41,7 +41,7 @@ def read_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str], sai
     masks |= {path: (*masks.get(path, ()), *outlines) for path, outlines in said.outlines.items() if outlines}
     classes = classify_rest(classes, Evidence(masks, said, how.rule, folder))
     if GOOD not in classes.of.values():
-        raise BadData(_no_good(tree, images))
+        raise BadData(_no_good(tree, images, masks))
     doubts = [*found.doubts, *classes.doubts, *pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)]
     items = _split(classes.of, masks, places, roles, how.test_fraction)
     test = {item.image for item in items if item.split == "test" and item.defect_type == GOOD}
@@ -76,12 +76,18 @@ def _split(
     return [*(Item(path, "test" if path in test else "train", GOOD) for path in good), *bad]
 
 
-def _no_good(tree: Tree, images: Sequence[Path]) -> str:
+def _no_good(tree: Tree, images: Sequence[Path], masks: Masks) -> str:
     there = sorted({path.parent for path in images} - {tree.folder})
     listed = ", ".join(f"{place.relative_to(tree.folder)}/" for place in there[:5]) or "no folder of images"
     more = f" and {len(there) - 5} more" if len(there) > 5 else ""
     likely = [place for place in there if not label_of(place.name)]
-    say = f"; say which are good: --good {glob_of(tree.folder, likely[0])}, or all: --good '**'" if likely else ""
+    each = " or ".join(f"--good {glob_of(tree.folder, place)}" for place in likely[:3])
+    say = f"; say which are good: {each}, or all: --good '**'" if likely else ""
+    if images and all(path in masks for path in images):
+        say = (
+            "; each is marked as defective: where outlines or masks show the part, not a defect, leave them out and "
+            "say which images are good: --ignore '*.json' --good GLOB --defects GLOB"
+        )
     return (
         f"{tree.folder} holds no good image; expected images in it, in good/ or in train/good; it has {listed}{more}, "
         f"{counted(len(images), 'image')}{say}"
