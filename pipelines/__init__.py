@@ -1,0 +1,3 @@
+"""The programs around `fastflow`, which is imported first: it sets how torch's threads wait."""
+
+import fastflow  # noqa: F401
