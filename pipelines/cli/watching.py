@@ -42,5 +42,22 @@ def drift(
     drift(category, read_params(), source=source, model=model)
 
 
+def fleet() -> None:
+    """All categories on one page, what needs a person on top.
+
+    Champions, the last nights, misses and false rejects, drift, open requests: fleet.html. It is written after each
+    retraining, too. A server that is away costs its part of the page.
+
+    \b
+    fastflow fleet
+    fastflow -C ~/fastflow fleet
+    """
+    require_project()
+    from pipelines.core.params import read_params
+    from pipelines.orchestration.fleet import write_fleet
+
+    write_fleet(read_params())
+
+
 def add_commands(app: typer.Typer) -> None:
-    runner.add_commands(app, drift)
+    runner.add_commands(app, drift, fleet)

@@ -1,9 +1,12 @@
 """What a retraining shows in Prefect's pages while it runs and when it is done."""
 
+import json
 import re
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -19,6 +22,7 @@ from prefect.artifacts import (
 )
 from prefect.client.orchestration import get_client
 
+from fastflow.files import write_text
 from pipelines.core.epoch_lines import EpochLine
 from pipelines.core.paths import model_folder, read_metrics, report_folder
 from pipelines.core.stage import without_secrets
@@ -26,6 +30,8 @@ from pipelines.core.tracking_uri import tracking_uri
 from pipelines.core.training_files import run_key_of
 from pipelines.reporting.decision import KEPT
 from pipelines.tracking import journal
+from pipelines.tracking.history import NIGHT, NIGHT_FOLDER
+from pipelines.tracking.runs import TrackedRun
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro")
 UPDATE_SECONDS = 2.0  # between two updates
@@ -85,6 +91,18 @@ def show_results(results: list[Result], *, report: str) -> None:
     create_table_artifact(table_of(results), key="results", description=f"Retraining. {report}")
     lines = "\n".join(f"- {summary_of([result])}" for result in results)
     create_markdown_artifact(lines, key="summary", description="Outcome of each category")
+
+
+def log_night(run: TrackedRun, results: Sequence[Result]) -> None:
+    """Each category's outcome, verdict and reason, with the retraining's run."""
+    rows = [
+        {"category": r.category, "outcome": r.outcome, "verdict": r.decision.get("verdict", ""), "reason": r.reason}
+        for r in results
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / NIGHT
+        write_text(file, json.dumps(rows, indent=2) + "\n")
+        run.log_files(file, under=NIGHT_FOLDER)
 
 
 def show_category(category: str) -> None:

@@ -26,14 +26,23 @@ from prefect.states import Failed as PrefectFailed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from pipelines.core.dvc import StageFailed
+from pipelines.core.dvc import StageFailed, is_ending
 from pipelines.core.names import check_categories
 from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
 from pipelines.core.params_edit import write_epochs
 from pipelines.core.paths import REPORT
 from pipelines.core.stage import FAILED, Failed
-from pipelines.orchestration.flow_artifacts import Progress, Result, run_name, show_name, show_results, summary_of
+from pipelines.orchestration.fleet import show_fleet
+from pipelines.orchestration.flow_artifacts import (
+    Progress,
+    Result,
+    log_night,
+    run_name,
+    show_name,
+    show_results,
+    summary_of,
+)
 from pipelines.orchestration.flow_tasks import (
     category_task,
     champion_task,
@@ -151,6 +160,7 @@ def check_drift(categories: list[str] | None = None, ask_for_challenger: bool = 
         except StageFailed as error:
             changed += [category] * (error.exit_code == FAILED)  # other codes: no verdict
             reasons.append(str(error))
+    show_fleet(flow_run.get_id())
     if reasons:
         notify("drift", "; ".join(reasons))
     if changed and ask_for_challenger:
@@ -176,7 +186,11 @@ def _in_turn(categories: list[str] | None, *, epochs: int | None, force: bool, p
             refuse_epochs(epochs, params.train.epochs)
         elif epochs is not None:
             write_epochs(epochs)
-        return Completed(message=_retrain(chosen, force=force, promote=promote))
+        try:
+            return Completed(message=_retrain(chosen, force=force, promote=promote))
+        finally:
+            if not is_ending():
+                show_fleet(flow_run.get_id())
 
 
 def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
@@ -192,6 +206,7 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
             results.append(Result("report", written, str(error)))
         show_results(results, report=f"{REPORT}: {written}")
         show_name(flow_run.get_id(), run_name(results))
+        log_night(run, results)
         if written != "failed" and REPORT.is_file():
             run.log_files(REPORT, under="report")
         summary = summary_of(results)

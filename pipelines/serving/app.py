@@ -11,6 +11,7 @@ from pipelines.serving.batching import Batcher
 from pipelines.serving.guard import LIVENESS, token_guard
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
+from pipelines.serving.project_pages import project_pages
 from pipelines.serving.recorder import Recorder
 from pipelines.serving.verdicts import Limits, Verdicts
 
@@ -33,12 +34,13 @@ def build_app(
     app.include_router(health_routes(models))
     app.include_router(metrics_routes(models, batcher, instruments))
     app.include_router(pages)
+    app.include_router(project_pages)
     return app
 
 
 async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await follow(request)
-    response.headers["Content-Security-Policy"] = CONTENT_POLICY
+    response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 

@@ -18,3 +18,11 @@ for (const button of document.querySelectorAll("button.theme")) {
     root.dataset.theme = (root.dataset.theme || (dark ? "dark" : "light")) === "dark" ? "light" : "dark";
   });
 }
+for (const input of document.querySelectorAll("input.filter")) {
+  const rows = [...document.querySelectorAll(".filtered tbody tr")], found = document.querySelector(".found");
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) row.hidden = !words.every((word) => row.dataset.search.includes(word));
+    found.textContent = words.length ? rows.filter((row) => !row.hidden).length + " of " + rows.length : "";
+  });
+}

@@ -1,0 +1,49 @@
+"""Where every category stands in the model registry: its champion, and the version that waits."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import mlflow
+
+from pipelines.core.paths import model_name
+from pipelines.registry.aliases import CHALLENGER, CHAMPION, get_version
+
+PREFIX = model_name("")
+
+
+class Version(NamedTuple):
+    """A registered version. `made`: when, seconds since 1970; `tags`: figures and the gate's words among them."""
+
+    number: str
+    made: float
+    run_id: str
+    tags: Mapping[str, str]
+
+
+class Standing(NamedTuple):
+    """`challenger`: the newest that was evaluated, None where that is the champion."""
+
+    champion: Version | None
+    challenger: Version | None
+
+
+def standings(client: mlflow.MlflowClient) -> dict[str, Standing]:
+    """By category; those without a version are not there. Two queries a category: call it inside `answering`."""
+    found: dict[str, Standing] = {}
+    page: str | None = None
+    while True:
+        part = client.search_registered_models(f"name LIKE '{PREFIX}%'", max_results=1000, page_token=page)
+        for model in part:
+            category = str(model.name).removeprefix(PREFIX)
+            numbers = [model.aliases.get(which) for which in (CHAMPION, CHALLENGER)]
+            found[category] = Standing(*(_version(client, category, number) for number in numbers))
+        page = part.token
+        if not page:
+            return found
+
+
+def _version(client: mlflow.MlflowClient, category: str, number: str | None) -> Version | None:
+    if number is None:
+        return None
+    made = get_version(client, category, str(number))
+    return Version(str(made.version), made.creation_timestamp / 1000, str(made.run_id or ""), dict(made.tags))
