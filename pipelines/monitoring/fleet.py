@@ -149,7 +149,13 @@ def _of_standing(name: str, standing: Standing | None) -> list[Need]:
         return [] if champion else [Need(NO_CHAMPION, failed)]
     if verdict:
         return [] if champion else [Need(NO_CHAMPION, f"version {waiting.number} waits", promote)]
-    return [Need(UNJUDGED, f"version {waiting.number} was evaluated, and the gate not asked", promote)]
+    return [
+        Need(
+            UNJUDGED if champion else NO_CHAMPION,
+            f"version {waiting.number} was evaluated, and the gate not asked",
+            promote,
+        )
+    ]
 
 
 def age_of(version: Version, *, now: float) -> str:

@@ -80,7 +80,9 @@ def _early_end(facts: Facts) -> list[str]:
 def counts_of(rows: Sequence[Row]) -> dict[str, str]:
     """The cards on top."""
     night = Counter(row.last.kind for row in rows if row.last.kind not in ("none", "up to date"))
-    said = ", ".join(f"{count} {kind}" for kind, count in night.most_common()) or "nothing changed"
+    said = ", ".join(f"{count} {kind}" for kind, count in night.most_common()) or (
+        "nothing changed" if any(row.last_day for row in rows) else "none yet"
+    )
     standings = [row.standing for row in rows if row.standing]
     champions = str(sum(bool(one.champion) for one in standings)) if len(standings) == len(rows) else NONE
     return {
@@ -168,7 +170,8 @@ def spark(counts: Sequence[tuple[int, int] | None], *, limit: float) -> dict[str
     def height(rate: float) -> float:
         return round(HEIGHT - MARGIN - min(1.0, rate / top) * (HEIGHT - 2 * MARGIN), 1)
 
-    points = [(round(MARGIN + step * i, 1), height(count / total)) for i, count, total in known]
+    start = WIDTH - MARGIN - step * (len(known) - 1)  # a single one is at the right
+    points = [(round(start + step * i, 1), height(count / total)) for i, count, total in known]
     _, count, total = known[-1]
     return {
         "points": " ".join(f"{x},{y}" for x, y in points),

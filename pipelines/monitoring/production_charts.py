@@ -143,9 +143,11 @@ def _finish(axes: Axes, bins: Bins, changes: Sequence[Change], *, named: bool = 
         axes.axvline(at, color=INK, linewidth=1, alpha=0.7)
         if named:
             name = short(model.rpartition("/")[2] if "/" in model else model)
+            late = at > 0.7 * limits[1] + 0.3 * limits[0]  # its name would not fit to the right of it
             axes.text(
-                at, 1.01, f"from here: {name}", transform=axes.get_xaxis_transform(), va="bottom", parse_math=False
-            )
+                at, 1.01, f"from here: {name}", transform=axes.get_xaxis_transform(), va="bottom",
+                ha="right" if late else "left", parse_math=False,
+            )  # fmt: skip
 
 
 def days(times: ArrayLike) -> NDArray[np.float64]:

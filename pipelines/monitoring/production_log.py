@@ -72,7 +72,7 @@ def with_oddness(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(odd=(most >= ODD) | other, oddness=np.where(other, np.maximum(most, ODD), most), why=why)
 
 
-def model_changes(table: pd.DataFrame) -> list[tuple[float, str]]:
-    """When each model but the first began to score, and its name."""
-    first = table.groupby("model", sort=False)["time"].min().sort_values()
-    return [(float(time), str(model)) for model, time in list(first.items())[1:]]
+def models_of(table: pd.DataFrame) -> list[tuple[float, str]]:
+    """Each model, and when it first scored; an export, such as `fastflow-bottle/3 onnx-fp32`, is its model."""
+    first = table.groupby(table["model"].str.partition(" ")[0], sort=False)["time"].min().sort_values()
+    return [(float(time), str(model)) for model, time in first.items()]

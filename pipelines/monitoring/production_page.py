@@ -19,7 +19,7 @@ from pipelines.core.params import Params
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
 from pipelines.monitoring.production_charts import bins_of, look_over_time, rejects_over_time, scores_over_time
-from pipelines.monitoring.production_log import model_changes, pictures_of, read_log, with_oddness
+from pipelines.monitoring.production_log import models_of, pictures_of, read_log, with_oddness
 from pipelines.reporting.pages.drawing import svg
 from pipelines.reporting.pages.page import page, percent, webp
 from pipelines.scoring.oddness import LEAST, LOOKS
@@ -128,7 +128,8 @@ def render(
     about: Mapping[str, str],
 ) -> str:
     """The page; `table` as `with_oddness` gives it."""
-    bins, changes = bins_of(table["time"]), model_changes(table)
+    bins, models = bins_of(table["time"]), models_of(table)
+    changes = models[1:]
     first, last = (datetime.fromtimestamp(t).strftime("%Y-%m-%d %H:%M") for t in table["time"].iloc[[0, -1]])
     return page(
         "production.html",
@@ -138,7 +139,7 @@ def render(
         scores=svg(scores_over_time(table, bins, changes)),
         rejects=svg(rejects_over_time(table, bins, changes, usual_rejects=usual)),
         looks=[svg(look_over_time(name, table, bins, changes)) for name in LOOKS],
-        models=list(dict.fromkeys(table["model"])),
+        models=[model for _, model in models],
         cases=cases,
         about=about,
     )

@@ -56,6 +56,7 @@ def needs(found: Facts, name: str) -> list[tuple[str, str]]:
         (Standing(None, None), [("no champion", "fastflow evaluate a")]),
         (Standing(None, version("1", gate="inconclusive", gate_unclear="first")), [("first champion", "1")]),
         (Standing(None, version("1", gate="refused", gate_failed="misses")), [("no champion", "")]),
+        (Standing(None, version("1")), [("no champion", "fastflow promote a")]),
         (Standing(version("3"), version("4", gate="inconclusive")), [("inconclusive", "4")]),
         (Standing(version("3"), version("4", gate="refused")), []),
         (Standing(version("3"), version("4")), [("not judged", "fastflow promote a")]),

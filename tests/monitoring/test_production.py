@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.core.duration import seconds_of
 from pipelines.monitoring.production_charts import bins_of
-from pipelines.monitoring.production_log import read_log, with_oddness
+from pipelines.monitoring.production_log import models_of, read_log, with_oddness
 from pipelines.monitoring.production_page import summary_of
 from pipelines.scoring.production import Production, Scored
 from tests.conftest import ROOT, fastflow
@@ -103,6 +103,13 @@ def test_what_cannot_be_drawn_is_a_sentence(project: Path, capsys: pytest.Captur
     Path("production/plates.db").write_bytes(b"torn" * 999)
     assert fastflow("drift", "plates", "--since", "30d") == 3
     assert "move it away" in capsys.readouterr().err
+
+
+def test_an_export_is_its_model(project: Path) -> None:
+    both = [one._replace(model=f"fastflow-plates/{model}") for one in good(1) for model in ("1 onnx-fp32", "2", "1")]
+    produced((9, [both[0]]), (8, [both[1]]), (7, [both[2]]))
+    found = models_of(read_log("plates", since=0))
+    assert found == [(NOW - 9 * DAY, "fastflow-plates/1"), (NOW - 8 * DAY, "fastflow-plates/2")]
 
 
 def test_lengths_of_time() -> None:
