@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -77,6 +79,34 @@ def test_the_flow_finds_nothing_to_do_after_repro(project: Path) -> None:
     assert "exit code 0" in said
     assert not ran_in_flow(said)
     assert "up to date" in dvc(project, "status")
+
+
+def test_epochs_of_one_run_are_in_no_file_of_the_project(project: Path) -> None:
+    def stands() -> dict[str, object]:
+        lock = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
+        files = ("params.yaml", "models/plates/config.json", "reports/plates/metrics.json")
+        texts = {name: (project / name).read_text() for name in files}
+        return texts | {name: lock[f"{name}@plates"] for name in ("train", "evaluate")}
+
+    before = stands()
+    said = run(
+        project, sys.executable, "-m", "pipelines.cli.operations", "flow", "--category", "plates", "--epochs", "3"
+    )
+    assert "epoch 3/3" in said
+    assert stands() == before
+    assert "up to date" in dvc(project, "status")
+    assert not (project / ".state/one_off/plates").exists()
+    decision = json.loads((project / "reports/plates/gate.json").read_text())
+    with closing(sqlite3.connect(project / ".mlflow/mlflow.db")) as store:
+        (run_id,) = store.execute(
+            "SELECT run_id FROM model_versions WHERE name = 'fastflow-plates' AND version = ?", [decision["challenger"]]
+        ).fetchone()
+        asked = "SELECT value FROM {} WHERE key = ? AND run_uuid = ?"
+        for table, key, value in (("tags", "overrides", "train.epochs=3"), ("params", "train.epochs", "3")):
+            assert store.execute(asked.format(table), [key, run_id]).fetchone() == (value,)
+    said = run(project, sys.executable, "-m", "pipelines.cli.operations", "flow")
+    assert ran_in_flow(said) == set()
+    assert "plates up to date; tiles up to date" in said
 
 
 def test_a_change_reruns_exactly_what_depends_on_it(project: Path) -> None:

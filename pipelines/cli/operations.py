@@ -68,7 +68,7 @@ def schedule() -> None:
 
 def flow(
     category: Annotated[list[str] | None, typer.Option(help="only this one; may be repeated")] = None,
-    epochs: Annotated[int | None, typer.Option(help="written to params.yaml first")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of this run alone, in place of params.yaml's")] = None,
     force: Annotated[bool, typer.Option("--force", help="train even where nothing changed")] = False,
     no_promote: Annotated[bool, typer.Option("--no-promote", help="do not ask the gate")] = False,
 ) -> None:

@@ -81,8 +81,10 @@ def run_command(
     on_line: Callable[[str], None],
     environment: Mapping[str, str] = EMPTY,
     seconds: float | None = None,
+    folder: Path = Path(),
 ) -> Outcome:
-    """Runs a command as stages are run; `stage` is its name. Raises StageFailed; always, after `end_running`."""
+    """Runs a command in `folder` as stages are run; `stage` is its name. Raises StageFailed; always, after
+    `end_running`."""
     if _ending.is_set():
         raise StageFailed(stage, INTERRUPTED, "error: interrupted")
     process = subprocess.Popen(
@@ -91,6 +93,7 @@ def run_command(
         stderr=subprocess.STDOUT,
         text=True,
         env=stage_environment() | dict(environment),
+        cwd=folder,
         start_new_session=True,
     )
     assert process.stdout is not None

@@ -48,11 +48,6 @@ def write_values(values: Mapping[str, object], path: Path = PARAMS_FILE) -> None
         raise
 
 
-def write_epochs(epochs: int, path: Path = PARAMS_FILE) -> None:
-    """Sets `train.epochs`. Raises BadParams."""
-    write_values({"train.epochs": epochs}, path)
-
-
 def _editor() -> YAML:
     """Writes what it has read as it stood, in the layout of params.yaml."""
     editor = YAML()

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.experiment import experiment_root
+from pipelines.core.override import project_root
 
 DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT = Path("report.html")
 # MLflow's data base and artifacts, where no server is named, and the journal: of the project, also while a stage runs
-# in the folder of `dvc exp run --temp`, which DVC deletes
-STORE = experiment_root() / ".mlflow"
+# in a folder of its own, which is deleted: of `dvc exp run --temp`, of a retraining with other values
+STORE = project_root() / ".mlflow"
 STATE = Path(".state")  # of work in progress: no stage's output, so DVC leaves it alone
 DVC_CACHE = Path(".dvc/cache")
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
@@ -44,7 +44,7 @@ def model_name(category: str) -> str:
     return f"fastflow-{category}"
 
 
-def read_metrics(category: str) -> dict[str, Any]:
-    """The metrics that the category's last evaluation left; empty where there is none."""
-    path = report_folder(category) / "metrics.json"
+def read_metrics(category: str, folder: Path = Path()) -> dict[str, Any]:
+    """The metrics that the category's last evaluation in `folder` left; empty where there is none."""
+    path = folder / report_folder(category) / "metrics.json"
     return dict(json.loads(path.read_text())) if path.is_file() else {}

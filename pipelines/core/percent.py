@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+MAX_DIGITS = 8
+
 
 def rate_of(text: str | None) -> float | None:
     """ "2%" or "0.02" to 0.02. Raises ValueError."""
@@ -15,6 +17,15 @@ def rate_of(text: str | None) -> float | None:
     if not 0 < value < 1:
         raise ValueError(f"{text!r} is no rate; allowed: more than 0 and less than 100 %, as 2% or 0.02")
     return value
+
+
+def apart(*values: float, form: str, digits: int) -> list[str]:
+    """Numbers as texts with so many digits, or more where different ones would else read alike: no figure that is above
+    a limit reads as the limit. `form` is a format with a place for the digits, as `.{}%`."""
+    texts = [format(value, form.format(digits)) for value in values]
+    if digits < MAX_DIGITS and len(set(texts)) < len(set(values)):
+        return apart(*values, form=form, digits=digits + 1)
+    return texts
 
 
 def choosing(category: str, tags: Mapping[str, str]) -> str:

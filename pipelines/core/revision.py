@@ -1,13 +1,18 @@
 """Which version of this project is running."""
 
+import os
 import subprocess
 
-RESULTS = (":(exclude)dvc.lock", ":(exclude)reports")  # written by stages and the gate: no change of the project
+from pipelines.core import override
+
+RESULTS = ("dvc.lock", "reports")  # written by stages and the gate: no change of the project
 
 
 def project_version() -> dict[str, str]:
     """The commit of this project, and whether tracked files differ from it, but for results."""
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *RESULTS)
+    here = str(override.project_root()) if override.tags() else "."  # an experiment's folder is a clone of its own
+    results = [f":(exclude){os.path.normpath(f'{here}/{name}')}" for name in RESULTS]
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", here, *results)
     dirty = changes if changes == "unknown" else str(bool(changes)).lower()
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": dirty}
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from prefect.client.orchestration import get_client
 from fastflow.files import write_text
 from pipelines.core.epoch_lines import EpochLine
 from pipelines.core.paths import model_folder, read_metrics, report_folder
+from pipelines.core.percent import apart
 from pipelines.core.stage import without_secrets
 from pipelines.core.tracking_uri import tracking_uri
 from pipelines.core.training_files import run_key_of
@@ -34,21 +35,42 @@ from pipelines.tracking.history import NIGHT, NIGHT_FOLDER
 from pipelines.tracking.runs import TrackedRun
 
 SHOWN = ("image_auroc", "pixel_auroc", "aupro")
+PAGE = "report/report.html"  # of a run's artifacts, shown by MLflow as it is
 UPDATE_SECONDS = 2.0  # between two updates
 
 
 NO_DECISION: Mapping[str, Any] = MappingProxyType({})
+NO_METRICS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Result(NamedTuple):
     """The outcome of a category: trained, restored, up to date or failed; the reason of a failure or refusal; the
-    seconds it took, unless it failed; the gate's decision, where it was asked and answered."""
+    seconds it took, unless it failed; the gate's decision, where it was asked and answered; its metrics; the address of
+    its MLflow run, where a server has that."""
 
     category: str
     outcome: str
     reason: str
     seconds: float | None = None
     decision: Mapping[str, Any] = NO_DECISION
+    metrics: Mapping[str, Any] = NO_METRICS
+    run: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        category: str,
+        outcome: str,
+        reason: str = "",
+        seconds: float | None = None,
+        decision: Mapping[str, Any] = NO_DECISION,
+        *,
+        folder: Path = Path(),
+    ) -> Self:
+        """With metrics and run of what the category's stages left in `folder`."""
+        return cls(
+            category, outcome, reason, seconds, decision, read_metrics(category, folder), run_page(category, folder)
+        )
 
     def words(self) -> list[str]:
         """The outcome, and the gate's verdict where it decided."""
@@ -89,7 +111,7 @@ class EpochProgress(Progress):
 def show_results(results: list[Result], *, report: str) -> None:
     """A table with a row a category, failures on top, and a line for each in words."""
     create_table_artifact(table_of(results), key="results", description=f"Retraining. {report}")
-    lines = "\n".join(f"- {summary_of([result])}" for result in results)
+    lines = "\n".join(f"- {summary_of([result])}{links_of(result)}" for result in results)
     create_markdown_artifact(lines, key="summary", description="Outcome of each category")
 
 
@@ -105,33 +127,45 @@ def log_night(run: TrackedRun, results: Sequence[Result]) -> None:
         run.log_files(file, under=NIGHT_FOLDER)
 
 
-def show_category(category: str) -> None:
-    """A category's metrics; where an MLflow server has its run, a link to that and its first picture."""
-    metrics = read_metrics(category)
-    sent = journal.result_of(run_key_of(model_folder(category)))
-    numbers = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if metrics.get(name) is not None)
+def links_of(result: Result) -> str:
+    """To the category's run behind the MLflow server and to its report there, in Markdown; empty without a server."""
+    return f" · [run]({result.run}) · [report]({result.run}/artifacts/{PAGE})" if result.run else ""
+
+
+def run_page(category: str, folder: Path = Path()) -> str:
+    """The address of the category's run behind the MLflow server; empty where there is no server, or it has no run."""
     server = without_secrets((tracking_uri() or "").rstrip("/"))
-    if not (server.startswith("http") and sent):
-        text = f"**{category}**: {numbers or 'no metric is defined'}. Pictures: `{report_folder(category)}/pictures`"
+    model = folder / model_folder(category)
+    sent = journal.result_of(run_key_of(model)) if server.startswith("http") and model.is_dir() else None
+    return f"{server}/#/experiments/{sent['experiment_id']}/runs/{sent['run_id']}" if sent else ""
+
+
+def show_category(result: Result, *, folder: Path = Path()) -> None:
+    """A category's metrics; where an MLflow server has its run, a link to that and its first picture."""
+    category, metrics, pictures = result.category, result.metrics, report_folder(result.category) / "pictures"
+    numbers = ", ".join(f"{name} {metrics[name]:.4f}" for name in SHOWN if metrics.get(name) is not None)
+    if not result.run:
+        text = f"**{category}**: {numbers or 'no metric is defined'}. Pictures: `{pictures}`"
         create_markdown_artifact(text, key=f"metrics-{slug(category)}")
         return
-    link = f"{server}/#/experiments/{sent['experiment_id']}/runs/{sent['run_id']}"
+    link = result.run
     create_link_artifact(link, link_text=f"{category} in MLflow", key=f"mlflow-{slug(category)}", description=numbers)
-    for picture in sorted((report_folder(category) / "pictures").glob("*_heat.webp"))[:1]:
-        asked = urlencode({"run_uuid": sent["run_id"], "path": f"report/pictures/{picture.name}"})
+    server, run_id = link.partition("/#/")[0], link.rpartition("/")[2]
+    for picture in sorted((folder / pictures).glob("*_heat.webp"))[:1]:
+        asked = urlencode({"run_uuid": run_id, "path": f"report/pictures/{picture.name}"})
         address = f"{server}/get-artifact?{asked}"
         create_image_artifact(address, key=f"picture-{slug(category)}", description=f"{category}, {picture.stem}")
 
 
 def table_of(results: list[Result]) -> list[dict[str, Any]]:
-    """One row a category, failures on top: what came of it, the gate's verdict and why, metrics, seconds."""
+    """One row a category, failures on top: outcome, verdict and why, metrics, seconds, MLflow run."""
     rows: list[dict[str, Any]] = []
     for result in sorted(results, key=lambda r: r.outcome != "failed"):
-        metrics = read_metrics(result.category) if result.outcome != "failed" else {}
         row: dict[str, Any] = {"category": result.category, "outcome": result.outcome} | _decided(result.decision)
-        row |= {name: None if metrics.get(name) is None else round(metrics[name], 4) for name in SHOWN}
+        values = {name: result.metrics.get(name) for name in SHOWN}
+        row |= {name: None if value is None else round(value, 4) for name, value in values.items()}
         seconds = None if result.seconds is None else round(result.seconds, 1)
-        rows.append(row | {"seconds": seconds, "reason": result.reason})
+        rows.append(row | {"seconds": seconds, "reason": result.reason, "run": result.run})
     return rows
 
 
@@ -154,7 +188,8 @@ def _counted(figures: Mapping[str, Any]) -> str:
     if "upper" not in figures:
         return ""
     total = figures.get("good_images", figures.get("defective_images"))
-    return f"{figures['count']} of {total}, at most {figures['upper']:.1%}"
+    most, _ = apart(figures["upper"], figures["allowed"], form=".{}%", digits=1)
+    return f"{figures['count']} of {total}, at most {most}"
 
 
 def summary_of(results: list[Result]) -> str:

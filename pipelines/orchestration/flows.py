@@ -11,6 +11,7 @@ after its step, state saved.
 
 import os
 import time
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 # Prefect reads these at import. Its private server may start slowly on a busy machine.
@@ -18,7 +19,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
-from prefect import State, flow
+from prefect import State, Task, flow
 from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 from prefect.states import Completed
@@ -30,7 +31,6 @@ from pipelines.core.dvc import StageFailed, is_ending
 from pipelines.core.names import check_categories
 from pipelines.core.notify import notify
 from pipelines.core.params import Params, read_params
-from pipelines.core.params_edit import write_epochs
 from pipelines.core.paths import REPORT
 from pipelines.core.stage import FAILED, Failed
 from pipelines.orchestration.fleet import show_fleet
@@ -47,16 +47,16 @@ from pipelines.orchestration.flow_tasks import (
     category_task,
     champion_task,
     drift_task,
-    dvc_task,
-    run_stages,
-    stage_task,
     stale_categories,
     wait_for_result,
 )
 from pipelines.orchestration.machines import images_file, record_worker, refuse_changes, refuse_epochs
+from pipelines.orchestration.one_off import one_off_task
 from pipelines.orchestration.retraining_queue import close_dead_runs, queued_retraining
 from pipelines.orchestration.slots import Slots
+from pipelines.orchestration.stage_tasks import dvc_task, run_stages, stage_task
 from pipelines.promotion.pending import pending_categories
+from pipelines.reporting.decision import INCONCLUSIVE, REFUSED
 from pipelines.tracking import runs
 from pipelines.tracking.runs import PARENT
 
@@ -76,7 +76,7 @@ def retrain_all(
 
     Args:
         categories: Names listed in params.yaml under data.categories; none: all of them.
-        epochs: Written to params.yaml, train.epochs, and kept there; none: as it stands.
+        epochs: Of this run alone, in place of train.epochs in params.yaml; each of the categories is then trained.
         force: Train even where images, parameters and code are unchanged.
         promote: Ask the gate whether each new model may become champion.
     """
@@ -95,7 +95,7 @@ def retrain(category: str, epochs: Epochs = None, force: bool = True, promote: b
 
     Args:
         category: A name listed in params.yaml under data.categories.
-        epochs: Written to params.yaml, train.epochs, and kept there; none: as it stands.
+        epochs: Of this run alone, in place of train.epochs in params.yaml.
         force: Train even where images, parameters and code are unchanged.
         promote: Ask the gate whether the new model may become champion.
     """
@@ -184,21 +184,25 @@ def _in_turn(categories: list[str] | None, *, epochs: int | None, force: bool, p
         if params.retrain.where == "pool":
             refuse_changes()
             refuse_epochs(epochs, params.train.epochs)
-        elif epochs is not None:
-            write_epochs(epochs)
+        overrides = {} if epochs in (None, params.train.epochs) else {"train.epochs": epochs}
         try:
-            return Completed(message=_retrain(chosen, force=force, promote=promote))
+            return Completed(message=_retrain(chosen, force=force, promote=promote, overrides=overrides))
         finally:
             if not is_ending():
                 show_fleet(flow_run.get_id())
 
 
-def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
+def _retrain(chosen: list[str], *, force: bool, promote: bool, overrides: Mapping[str, object]) -> str:
     """The retraining, logged to MLflow as the runs' parent; returns the summary, or raises RetrainingFailed with it."""
     params, name = read_params(), f"retraining {time.strftime('%Y-%m-%d %H:%M')}"
     with runs.new_run(name, tags={"categories": ", ".join(chosen)}, live=False) as run:
+        run.log_params(overrides)
         environment = {PARENT: f"{run.key} {run.name}"}
-        results = retrain_each(chosen, params, force=force, promote=promote, environment=environment)
+        if overrides:
+            settings = {"overrides": overrides, "promote": promote, "environment": environment}
+            results = run_each_category(chosen, set(chosen), one_off_task, params, **settings)
+        else:
+            results = retrain_each(chosen, params, force=force, promote=promote, environment=environment)
         try:
             written = stage_task.with_options(retries=params.retrain.retries)("report", minutes=params.retrain.minutes)
         except StageFailed as error:
@@ -211,8 +215,10 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
             run.log_files(REPORT, under="report")
         summary = summary_of(results)
         run.set_tags({"mlflow.note.content": summary})
+        for what in ("failed", REFUSED, INCONCLUSIVE):  # promotions are told by the gate, whoever asked it
+            if found := [result for result in results if what in result.words()]:
+                notify(what, summary_of(found))
         if any(result.outcome == "failed" for result in results):
-            notify("failed", summary)
             raise RetrainingFailed(summary)
         return summary
 
@@ -220,19 +226,27 @@ def _retrain(chosen: list[str], *, force: bool, promote: bool) -> str:
 def retrain_each(
     categories: list[str], params: Params, *, force: bool, promote: bool, environment: dict[str, str]
 ) -> list[Result]:
-    """Every category that is not up to date, as many at once as there are `Slots`, and the result of each."""
+    """Every category that is not up to date, and the result of each."""
     todo = set(categories) if force else stale_categories(categories) | (pending_categories() if promote else set())
+    settings = {"force": force, "promote": promote, "environment": environment}
+    return run_each_category(categories, todo, category_task, params, **settings)
+
+
+def run_each_category(
+    categories: list[str], todo: Collection[str], work: Task[..., Result], params: Params, **settings: Any
+) -> list[Result]:
+    """The result of each category: those in `todo` by the task `work`, as many at once as there are `Slots`."""
     progress, slots = Progress("retraining", ", ".join(categories)), Slots(params)
-    settings = {"slots": slots, "force": force, "promote": promote, "environment": environment}
     results = []
     threads = len(todo) if params.retrain.where == "pool" else slots.count  # waiting for workers takes no slot
     with ThreadPoolTaskRunner[Result](max_workers=max(1, threads)) as runner:
-        futures = {c: runner.submit(category_task, {"category": c} | settings) for c in categories if c in todo}
+        shared = {"slots": slots, **settings}
+        futures = {c: runner.submit(work, {"category": c} | shared) for c in categories if c in todo}
         for category in categories:
             if category in todo:
                 result = wait_for_result(futures[category], futures.values())
             else:
-                result = Result(category, "up to date", "", 0.0)
+                result = Result.of(category, "up to date", "", 0.0)
             if isinstance(result, BaseException):
                 result = Result(category, "failed", str(result))
             results.append(result)

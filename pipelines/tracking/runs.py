@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipelines.core import experiment
+from pipelines.core import experiment, override
 from pipelines.core.paths import RUN
 from pipelines.core.stage import TERMINATED, Terminated, log
 from pipelines.core.tracking_uri import is_on_this_disk, tracking_uri
@@ -89,7 +89,7 @@ def continued_run(key: str, name: str, *, tags: Mapping[str, str]) -> Iterator[T
 def _recorded_run(key: str, name: str, tags: Mapping[str, str], *, live: bool, **header: Any) -> Iterator[TrackedRun]:
     tracking_uri()  # a wrong one is reported now, not when a training has ended
     start = time.monotonic()
-    told = dict(tags) | experiment.tags()
+    told = dict(tags) | experiment.tags() | override.tags()
     written = journal.Journal(name, key=key, name=name, tags=told, time=journal.milliseconds(), **header)
     later = os.environ.get("FASTFLOW_SYNC") == "later"
     uploader = _start_uploader(written.folder) if live and not later else None

@@ -13,7 +13,7 @@ import yaml
 
 from pipelines.core.dvc import StageFailed, run_stage
 from pipelines.core.stage import SERVER_AWAY
-from pipelines.orchestration import flow_tasks
+from pipelines.orchestration import stage_tasks
 from tests.conftest import ROOT, of_a_user, read_until, until
 
 PYTHON = f"PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)}"
@@ -87,13 +87,13 @@ def test_after_a_training_that_failed_in_a_flow_too(project: Path, monkeypatch: 
             return lambda stage, **_: run_stage(stage, on_line=print)
 
     monkeypatch.chdir(project)
-    monkeypatch.setattr(flow_tasks, "stage_task", Plainly())
-    monkeypatch.setattr(flow_tasks, "CATEGORY_STAGES", ("train",))
-    assert flow_tasks.run_stages("a") == {"train@a": "ran"}
+    monkeypatch.setattr(stage_tasks, "stage_task", Plainly())
+    monkeypatch.setattr(stage_tasks, "CATEGORY_STAGES", ("train",))
+    assert stage_tasks.run_stages("a") == {"train@a": "ran"}
     (project / "in/a").write_text("second a\n")
     (project / "how").write_text("rm -r models/a; exit 3\n")
     with pytest.raises(StageFailed, match="exit code 3"):
-        flow_tasks.run_stages("a")
+        stage_tasks.run_stages("a")
     assert (project / "models/a/config.json").read_text() == "first a\n"
 
 

@@ -136,6 +136,6 @@ def test_repro_downloads_the_asked_category_and_no_other(project: Path, tmp_path
     stages = [
         sys.executable,
         "-c",
-        "from pipelines.orchestration.flow_tasks import stages_of; print(stages_of('bottle'))",
+        "from pipelines.orchestration.stage_tasks import stages_of; print(stages_of('bottle'))",
     ]
     assert "['download@bottle', 'prepare@bottle'" in subprocess.run(stages, capture_output=True, text=True).stdout

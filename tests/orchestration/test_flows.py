@@ -8,19 +8,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.core.dvc import StageFailed, run_command
 from pipelines.core.params import BadParams, read_params, read_yaml
-from pipelines.core.params_edit import write_epochs
+from pipelines.core.params_edit import write_values
 from pipelines.core.stage import FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, Failed
 from pipelines.orchestration import flow_tasks, flows
-from pipelines.orchestration.flow_artifacts import Result, run_name, summary_of, table_of
-from pipelines.orchestration.flow_tasks import category_task, gate_task, is_temporary
+from pipelines.orchestration.flow_artifacts import Result, links_of, run_name, summary_of, table_of
+from pipelines.orchestration.flow_tasks import category_task, gate_task
 from pipelines.orchestration.flows import choose_categories
 from pipelines.orchestration.schedule import deployment_of
 from pipelines.orchestration.slots import Slots
+from pipelines.orchestration.stage_tasks import is_temporary
 from pipelines.promotion.pending import pending_categories
 from tests.conftest import ROOT, as_shipped
 
@@ -54,9 +56,10 @@ def test_categories_not_in_params_are_named() -> None:
 
 def test_failures_stand_on_top_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "reports/good").mkdir(parents=True)
-    (tmp_path / "reports/good/metrics.json").write_text('{"image_auroc": 0.9, "pixel_auroc": 0.8, "aupro": null}')
-    rows = table_of([Result("good", "ran", "", 2.04), Result("bad", "failed", "no masks", 1.0)])
+    folder = tmp_path / "elsewhere"
+    (folder / "reports/good").mkdir(parents=True)
+    (folder / "reports/good/metrics.json").write_text('{"image_auroc": 0.9, "pixel_auroc": 0.8, "aupro": null}')
+    rows = table_of([Result.of("good", "ran", "", 2.04, folder=folder), Result("bad", "failed", "no masks", 1.0)])
     assert [row["category"] for row in rows] == ["bad", "good"]
     assert rows[0]["reason"] == "no masks"
     assert rows[0]["image_auroc"] is None
@@ -66,6 +69,41 @@ def test_failures_stand_on_top_of_the_table(tmp_path: Path, monkeypatch: pytest.
 def test_the_summary_names_each_outcome_failures_first() -> None:
     results = [Result("a", "trained", "", 1), Result("b", "failed", "no masks", 1), Result("c", "up to date", "", 0)]
     assert summary_of(results) == "b failed (no masks); a trained; c up to date"
+
+
+def test_a_category_leads_to_its_run_and_its_report() -> None:
+    run = "http://localhost:5000/#/experiments/1/runs/ab12"
+    assert (
+        links_of(Result("a", "trained", "", run=run))
+        == f" · [run]({run}) · [report]({run}/artifacts/report/report.html)"
+    )
+    assert links_of(Result("a", "trained", "")) == ""
+
+
+def test_people_are_told_of_what_failed_was_refused_or_is_unclear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTFLOW_SYNC", "later")
+    decided = [{"verdict": verdict} for verdict in ("promoted", "refused", "inconclusive")]
+    results = [Result(c, "trained", "why" * (c != "a"), 1, d) for c, d in zip("abc", decided, strict=True)]
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(flows, "retrain_each", lambda *_, **__: [*results])
+    monkeypatch.setattr(flows, "show_results", lambda *_, **__: None)
+    monkeypatch.setattr(flows, "notify", lambda what, text: told.append((what, text)))
+
+    class Report:
+        def with_options(self, **_: object) -> Any:
+            return lambda *_, **__: "ran"
+
+    monkeypatch.setattr(flows, "stage_task", Report())
+    flows._retrain(["weave"], force=False, promote=True, overrides={})
+    assert told == [("refused", "b trained, refused (why)"), ("inconclusive", "c trained, inconclusive (why)")]
+    results.append(Result("d", "failed", "no masks"))
+    with pytest.raises(flows.RetrainingFailed):
+        flows._retrain(["weave"], force=False, promote=True, overrides={})
+    assert told[2] == ("failed", "d failed (no masks)")
 
 
 def test_a_night_shows_the_verdict_and_what_it_rests_on() -> None:
@@ -106,7 +144,7 @@ def test_the_gate_is_asked_until_it_answers(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(flow_tasks, "get_run_logger", lambda: logging.getLogger())
-    monkeypatch.setattr(flow_tasks, "show_category", lambda category: None)
+    monkeypatch.setattr(flow_tasks, "show_category", lambda result: None)
     monkeypatch.setattr(flow_tasks, "gate_task", gate_task.fn)  # without a server
     slots, asked = Slots(read_params()), []
 
@@ -157,13 +195,13 @@ def test_epochs_are_set_where_they_stand_and_comments_stay(tmp_path: Path) -> No
     path = tmp_path / "params.yaml"
     text = re.sub(r"(?m)^  epochs: \S+ +#", "  epochs: null   #", (ROOT / "params.yaml").read_text())
     path.write_text(text)
-    write_epochs(7, path)
+    write_values({"train.epochs": 7}, path)
     assert read_params(path).train.epochs == 7
     changed = [(a, b) for a, b in zip(text.splitlines(), path.read_text().splitlines(), strict=True) if a != b]
     ((before, after),) = changed
     assert after == before.replace("null", "7   ", 1)  # the comment keeps its column
     with pytest.raises(BadParams, match="greater than or equal to 1"):
-        write_epochs(0, path)
+        write_values({"train.epochs": 0}, path)
     assert read_params(path).train.epochs == 7
 
 
