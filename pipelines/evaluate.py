@@ -18,7 +18,7 @@ from fastflow.evaluation import Scored, image_metrics, intervals, pixel_values, 
 from fastflow.files import write_text
 from fastflow.frame import read_framed
 from fastflow.index import read_index, verify_images
-from fastflow.sealed import read_config
+from fastflow.sealed import FLOW, read_config
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.experiment import REGISTER, experiment
@@ -130,8 +130,9 @@ def track(
     if experiment():
         return
     example, score = example_of(category, params)
-    tags = {name: f"{value:.6g}" for name, value in numbers.items()} | dict(origin) | model_tags(folder)
-    tags |= {"example_pred_score": repr(score)}
+    tags = model_tags(folder) | {"example_pred_score": repr(score)}
+    if "image_auroc" in numbers:
+        tags |= {"image_auroc": f"{numbers['image_auroc']:.6g}"}
     run.log_model(folder, category=category, example=example, tags=tags, description=card)
 
 
@@ -148,13 +149,14 @@ def write_cards(category: str, params: Params, numbers: Mapping[str, float], ori
 
 
 def model_tags(folder: Path) -> dict[str, str]:
-    """Tags of a registered version about its weights and its threshold."""
+    """Tags of a registered version about its weights and its threshold: what commands need, without the run, whose
+    tags and metrics are many."""
     config = read_config(folder)
-    hashes = {f"sha256.{file}": digest for file, digest in config["sha256"].items()}
+    weights = {f"sha256.{FLOW}": config["sha256"][FLOW]}
     threshold = config["threshold"]
     rate = threshold.get("max_miss", threshold["false_reject_rate"])
     aim = {"threshold_method": threshold["method"], "threshold_rate": f"{rate:.6g}"}
-    return hashes | {"threshold": f"{threshold['image']:.6g}"} | aim
+    return weights | {"threshold": f"{threshold['image']:.6g}"} | aim
 
 
 def example_of(category: str, params: Params) -> tuple[str, float]:

@@ -1,8 +1,8 @@
 """Two models on the same images: how their image_auroc and aupro differ, and how sure that is.
 
 Images are drawn again with replacement, good and defective ones apart, the same for both models (Efron and Tibshirani,
-An Introduction to the Bootstrap, 1993, section 13.3). Where no draw differs, the limits have no width, which does not
-mean certainty.
+An Introduction to the Bootstrap, 1993, section 13.3). Where no draw differs, its limits have no width, which does not
+mean certainty: an exact limit takes their place.
 """
 
 from typing import NamedTuple
@@ -16,11 +16,13 @@ Array = NDArray[np.float64]
 
 
 class Difference(NamedTuple):
-    """The second model's metric minus the first one's, and the ends of its two one-sided confidence intervals."""
+    """The second model's metric minus the first one's, and the ends of its two one-sided confidence intervals.
+    `exact`: no draw differed, so that the limits are those of no change among the images of the rarer kind."""
 
     value: float
     lower: float
     upper: float
+    exact: bool = False
 
 
 def auroc_difference(
@@ -38,7 +40,7 @@ def auroc_difference(
     """
     label = _both(gt_label)
     delta = _kernel(np.asarray(second), label) - _kernel(np.asarray(first), label)
-    return _limits(float(delta.mean()), _resampled(delta, resamples, seed), confidence)
+    return _limits(float(delta.mean()), _resampled(delta, resamples, seed), confidence, rarer=min(delta.shape))
 
 
 def auroc_lower_limit(
@@ -50,8 +52,14 @@ def auroc_lower_limit(
     pairs that share no image without a mistake, and so all images, with probability a^n at most.
     """
     kernel = _kernel(np.asarray(pred_score), _both(gt_label))
-    of_faultless = (1 - confidence) ** (1 / min(kernel.shape))
-    return min(float(of_faultless), float(np.quantile(_resampled(kernel, resamples, seed), 1 - confidence)))
+    of_faultless = 1 - unseen_share(min(kernel.shape), confidence=confidence)
+    return min(of_faultless, float(np.quantile(_resampled(kernel, resamples, seed), 1 - confidence)))
+
+
+def unseen_share(count: int, *, confidence: float) -> float:
+    """The largest share of images that `count` of them, none of which shows it, leave possible: Clopper and Pearson's
+    upper limit of 0 of `count`, about 3 / `count`."""
+    return float(1 - (1 - confidence) ** (1 / count))
 
 
 def aupro_difference(
@@ -74,7 +82,7 @@ def aupro_difference(
     all_once = np.ones((1, len(label)))
     both = [[_aupro(one, rows, fpr_limit) for one in (first, second)] for rows in (all_once, weights)]
     (found, resampled) = (after - before for before, after in both)
-    return _limits(float(found[0]), resampled, confidence)
+    return _limits(float(found[0]), resampled, confidence, rarer=int(np.bincount(label).min()))
 
 
 def _aupro(one: Histograms, weights: Array, fpr_limit: float) -> Array:
@@ -90,7 +98,12 @@ def _both(gt_label: ArrayLike) -> NDArray[np.bool_]:
     return label
 
 
-def _limits(value: float, resampled: Array, confidence: float) -> Difference:
+def _limits(value: float, resampled: Array, confidence: float, *, rarer: int) -> Difference:
+    """A share of images on which the models differ, and of which none is here, moves the metric by that share at most:
+    `rarer` images of a kind leave it possible."""
+    if resampled.min() == resampled.max():
+        unseen = unseen_share(rarer, confidence=confidence)
+        return Difference(value, value - unseen, value + unseen, exact=True)
     lower, upper = np.quantile(resampled, [1 - confidence, confidence])
     return Difference(value, float(lower), float(upper))
 

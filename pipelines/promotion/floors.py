@@ -10,6 +10,7 @@ from fastflow.metrics.image import image_auroc
 from fastflow.metrics.paired import auroc_lower_limit
 from fastflow.metrics.rates import mistakes, upper_limit
 from pipelines.core.gate_params import GateRules
+from pipelines.core.percent import apart
 from pipelines.promotion.rules import Outcome, Rule
 
 MAX_IMAGES = 100_000  # asked for; beyond, a figure is too close to its floor
@@ -37,7 +38,8 @@ def _image_auroc(scores: pd.DataFrame, rules: GateRules, *, first: bool) -> Rule
         return Rule(name, Outcome.INCONCLUSIVE, "not defined without both good and defective test images")
     lower = auroc_lower_limit(scores["pred_score"], label, confidence=rules.confidence, resamples=rules.resamples)
     figures = {"image_auroc": value, "lower": lower, "floor": floor}
-    text = f"{value:.4f}, with {rules.confidence_text} confidence at least {lower:.4f}; asked: {floor}"
+    shown, least, asked = apart(value, lower, floor, form=".{}f", digits=4)
+    text = f"{shown}, with {rules.confidence_text} confidence at least {least}; asked: {asked}"
     if not value >= floor:
         return Rule(name, Outcome.FAILED, text, figures)
     if not first:
@@ -57,9 +59,10 @@ def _rate(rate: str, counted: tuple[int, int], allowed: float, rules: GateRules,
         return Rule(name, Outcome.INCONCLUSIVE, text, {f"{kind}_images": 0})
     upper = upper_limit(wrong, total, confidence=rules.confidence)
     figures = {"count": wrong, f"{kind}_images": total, "rate": wrong / total, "upper": upper, "allowed": allowed}
+    share, most, limit = apart(wrong / total, upper, allowed, form=".{}%", digits=1)
     text = (
-        f"{wrong} of {total} {kind} images {verb}, {wrong / total:.1%}, with {rules.confidence_text} confidence at "
-        f"most {upper:.1%}; allowed: {allowed:.1%}"
+        f"{wrong} of {total} {kind} images {verb}, {share}, with {rules.confidence_text} confidence at most {most}; "
+        f"allowed: {limit}"
     )
     if not wrong / total <= allowed:
         return Rule(name, Outcome.FAILED, text, figures)

@@ -1,12 +1,13 @@
 """Whether a challenger may replace a champion: rules over what both do on the same images.
 
 `image_auroc` and `aupro` may be lower by `epsilon`: passed where the lower limit of the paired bootstrap shows it,
-failed where the loss is larger than that and its upper limit is below zero, else inconclusive. What the champion found
+failed where the loss is larger than that and its upper limit is below zero, else inconclusive; the same beside the best
+earlier champions on these images, as each may have lost `epsilon` against the one before. What the champion found
 and the challenger does not is weighed by an exact test on the images that the two judge differently.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from statistics import median
 
 import pandas as pd
@@ -15,8 +16,11 @@ from fastflow.metrics.image import image_auroc
 from fastflow.metrics.paired import Difference, aupro_difference, auroc_difference
 from fastflow.metrics.rates import sign_test
 from pipelines.core.gate_params import GateRules
+from pipelines.core.percent import apart
 from pipelines.promotion.floors import MAX_IMAGES, floor_rules, too_few
 from pipelines.promotion.rules import Measured, Outcome, Rule, passes_if
+
+BEST = "best_"  # in the names of rules beside an earlier champion
 
 
 def rules_against(
@@ -40,6 +44,31 @@ def rules_against(
     if 0 in labels:
         found.append(_more_false_rejects(*both, rules))
     return [*found, _latency(speed_ratios, rules.latency_factor), *floor_rules(challenger.scores, rules, first=False)]
+
+
+def rules_against_best(
+    challenger: Measured, best: Measured, names: Collection[str], rules: GateRules, *, version: str
+) -> list[Rule]:
+    """The rules of these names beside an earlier champion, `version`, which was the best in them."""
+    found = rules_against(challenger, best, rules)
+    about = f"beside version {version}, an earlier champion that was better than the present one"
+    return [
+        rule._replace(name=f"{BEST}{rule.name}", sentence=f"{about}: {rule.sentence}")
+        for rule in found
+        if rule.name in names
+    ]
+
+
+def best_figures(measured: Measured) -> dict[str, float]:
+    """What a champion is remembered for, by the rule that compares it: AUROC, AUPRO, number of defects that it finds.
+    Those that are not defined are left out."""
+    label, found = measured.scores["gt_label"].to_numpy(), measured.scores["pred_label"].to_numpy()
+    figures = {
+        "image_auroc": image_auroc(measured.scores["pred_score"].to_numpy(), label).value,
+        "aupro": measured.aupro,
+        "defects": float(found[label == 1].sum()) if 1 in label else None,
+    }
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _image_auroc(challenger: pd.DataFrame, champion: pd.DataFrame, rules: GateRules) -> Rule:
@@ -74,10 +103,9 @@ def _not_worse(
     """`both`: the challenger's figure and the champion's."""
     epsilon, count = rules.epsilon, len(scores)
     figures = found._asdict() | {"epsilon": epsilon, "challenger": both[0], "champion": both[1]}
-    limits = f"with {rules.confidence_text} confidence by {found.lower:+.4f} to {found.upper:+.4f}"
-    if found.lower == found.upper:  # which no confidence follows from
-        limits = "and by as much on every resample of these images"
-    text = f"differs by {found.value:+.4f}, {limits}; allowed: {-epsilon:+.4f}"
+    value, lower, allowed = apart(found.value, found.lower, -epsilon, form="+.{}f", digits=4)
+    text = f"differs by {value}, with {rules.confidence_text} confidence by {lower} to {found.upper:+.4f}"
+    text += "; no resample of these images differs" * found.exact + f"; allowed: {allowed}"
     if found.value < -epsilon and found.upper < 0:
         return Rule(name, Outcome.FAILED, text, figures)
     if few := too_few(scores, rules):
@@ -92,9 +120,11 @@ def _not_worse(
 
 def images_to_decide(found: Difference, count: int, epsilon: float) -> int | None:
     """How many test images would tell the same difference from `-epsilon`: limits narrow as one over the square root
-    of their number. None: more than anybody has."""
-    distance = abs(found.value + epsilon)
-    needed = count * ((found.value - found.lower) / distance) ** 2 if distance else math.inf
+    of their number, exact ones about as one over it. None: more than anybody has."""
+    distance, width = abs(found.value + epsilon), found.value - found.lower
+    if not distance:
+        return None
+    needed = count * (math.log1p(-width) / math.log1p(-distance) if found.exact else (width / distance) ** 2)
     return math.ceil(needed) if needed <= MAX_IMAGES else None
 
 

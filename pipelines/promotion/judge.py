@@ -1,25 +1,34 @@
 """The gate's rules on a challenger as it was registered: its run, its files, and what it does on the test images."""
 
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from fastflow.detector import NotFinite
 from fastflow.errors import BadData
 from fastflow.index import verify_images
+from pipelines.core.gate_params import GateRules
 from pipelines.core.params import Params
 from pipelines.promotion.evaluation_set import EvaluationSet
 from pipelines.promotion.floors import floor_rules
-from pipelines.promotion.gate import rules_against
-from pipelines.promotion.rules import Outcome, Rule, of_outcome, passes_if
+from pipelines.promotion.gate import BEST, best_figures, rules_against, rules_against_best
+from pipelines.promotion.rules import Measured, Outcome, Rule, of_outcome, passes_if
 from pipelines.registry import aliases, registered, registry
+from pipelines.registry.best import Figures, read_best
 from pipelines.registry.registry import Opened
 from pipelines.registry.store import Client
 
+NO_FIGURES: Mapping[str, Figures] = MappingProxyType({})
+
 
 class Judged(NamedTuple):
-    """`rules` of a challenger; `opened`: its files are there and whole; the test images' hash, where it was scored."""
+    """`rules` of a challenger; `usable`: its files are there and whole, and its scores are numbers; the test images'
+    hash, where it was scored; what it and the champion reach on them, by version, the champion first."""
 
     rules: list[Rule]
-    opened: bool
+    usable: bool
     evaluation_set_sha256: str | None = None
+    figures: Mapping[str, Figures] = NO_FIGURES
 
     @property
     def failed(self) -> list[Rule]:
@@ -34,7 +43,7 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
     """All rules on a version, beside the champion where there is one.
 
     Raises:
-        BadData: the test images are not those that were prepared, or a score of the challenger is no number.
+        BadData: the test images are not those that were prepared.
     """
     version = aliases.get_version(client, category, challenger)
     status = aliases.run_status(client, version)
@@ -42,7 +51,7 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
     try:
         opened = registry.open_version(client, category, challenger)
     except BadData as error:
-        return Judged([*rules, Rule("artifact", Outcome.FAILED, str(error))], opened=False)
+        return Judged([*rules, Rule("artifact", Outcome.FAILED, str(error))], usable=False)
     text = "downloaded again: its content has the recorded hash, its example the recorded score"
     rules.append(Rule("artifact", Outcome.PASSED, text, {"sha256": opened.tags[registered.CONTENT]}))
     if opened.tags.get("threshold_method") == "misses":
@@ -51,20 +60,29 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
     images = EvaluationSet(category, params, distinct=True)
     verify_images(images.index, images.root)
     digest = images.sha256()
+    try:
+        measured = images.measure(opened.detector)
+    except NotFinite as error:
+        return Judged([*rules, Rule("scores", Outcome.FAILED, str(error))], usable=False)
+    figures: dict[str, Figures] = {challenger: best_figures(measured)}
     if champion is None:
-        found = _alone(images, opened, params, category)
+        found = _alone(measured, params.gate.of(category))
     else:
-        found = _beside(client, images, opened, champion, params, category)
+        found, of_champion = _beside(client, images, opened, measured, champion, params.gate.of(category), category)
+        figures = of_champion | figures
+        if of_champion:
+            best = read_best(client, category, digest)
+            others = {v: names for v, names in best.versions().items() if v not in figures}
+            found += _beside_best(client, images, measured, others, params.gate.of(category), category)
     unchanged = passes_if(images.sha256() == digest)
     meanwhile = "unchanged meanwhile" if unchanged == Outcome.PASSED else "which changed meanwhile: try again"
     text = f"{len(images.index)} test images, sha256 {digest[:12]}, {meanwhile}"
     same = Rule("same_images", unchanged, text, {"sha256": digest})
-    return Judged([*rules, same, *found], True, digest)
+    return Judged([*rules, same, *found], True, digest, figures)
 
 
-def _alone(images: EvaluationSet, opened: Opened, params: Params, category: str) -> list[Rule]:
-    rules = params.gate.of(category)
-    found = floor_rules(images.measure(opened.detector).scores, rules, first=True)
+def _alone(measured: Measured, rules: GateRules) -> list[Rule]:
+    found = floor_rules(measured.scores, rules, first=True)
     if rules.first == "promote":
         return found
     text = "a person decides on a category's first champion; params.yaml: gate.first"
@@ -72,16 +90,43 @@ def _alone(images: EvaluationSet, opened: Opened, params: Params, category: str)
 
 
 def _beside(
-    client: Client, images: EvaluationSet, opened: Opened, champion: str, params: Params, category: str
-) -> list[Rule]:
-    """Where the champion cannot be scored, the floors of a first one, for the person who may force the challenger."""
-    challenger = images.measure(opened.detector)
+    client: Client,
+    images: EvaluationSet,
+    opened: Opened,
+    challenger: Measured,
+    champion: str,
+    rules: GateRules,
+    category: str,
+) -> tuple[list[Rule], dict[str, Figures]]:
+    """The rules, and the champion's figures. Where it cannot be scored, the floors of a first one, for the person who
+    may force the challenger."""
     try:
         other = registry.open_version(client, category, champion).detector
-        both = challenger, images.measure(other)
+        measured = images.measure(other)
     except BadData as error:
         lost = Rule("champion", Outcome.FAILED, f"version {champion} cannot be compared with: {error}")
-        return [lost, *floor_rules(challenger.scores, params.gate.of(category), first=True)]
-    same = both[0].architecture == both[1].architecture
+        return [lost, *floor_rules(challenger.scores, rules, first=True)], {}
+    same = challenger.architecture == measured.architecture
     ratios = [] if same else images.speed_ratios(opened.detector, other)
-    return rules_against(*both, params.gate.of(category), speed_ratios=ratios)
+    found = rules_against(challenger, measured, rules, speed_ratios=ratios)
+    return found, {champion: best_figures(measured)}
+
+
+def _beside_best(
+    client: Client,
+    images: EvaluationSet,
+    challenger: Measured,
+    others: Mapping[str, Collection[str]],
+    rules: GateRules,
+    category: str,
+) -> list[Rule]:
+    """Beside earlier champions, each the best in the figures named."""
+    found: list[Rule] = []
+    for version, names in others.items():
+        try:
+            best = images.measure(registry.open_version(client, category, version).detector)
+            found += rules_against_best(challenger, best, names, rules, version=version)
+        except BadData as error:
+            lost = f"version {version}, an earlier champion that was better, cannot be compared with: {error}"
+            found.append(Rule(f"{BEST}champion", Outcome.INCONCLUSIVE, lost))
+    return found

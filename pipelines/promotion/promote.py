@@ -19,11 +19,11 @@ from pipelines.core.running import training_now
 from pipelines.core.stage import Failed, Inconclusive, Refused, log
 from pipelines.core.training_files import experiment_of
 from pipelines.promotion.judge import Judged, judge
-from pipelines.promotion.record import record
+from pipelines.promotion.record import decide, mend
 from pipelines.promotion.rules import Outcome, sentences
 from pipelines.promotion.thresholds import different_aims
 from pipelines.registry import aliases, store
-from pipelines.registry.aliases import CHALLENGER, CHAMPION
+from pipelines.registry.aliases import CHALLENGER, CHAMPION, VERDICT, ChampionChanged
 from pipelines.registry.store import Client
 from pipelines.reporting.decision import ACCEPTED, FORCED, INCONCLUSIVE, PROMOTED, REFUSED
 from pipelines.tracking.registration import version_of
@@ -58,6 +58,7 @@ def promote(category: str, params: Params, *, version: str | None = None, person
     sync(category=category)  # an evaluation whose server was away is a challenger, too
     client = store.connect()
     with store.answering():
+        mend(client, category)
         champion = aliases.alias(client, model_name(category), CHAMPION)
         challenger = version or _challenger(client, category)
         if challenger is None and champion is None:
@@ -65,8 +66,7 @@ def promote(category: str, params: Params, *, version: str | None = None, person
         if challenger in (None, champion):
             log.info("%s: version %s is champion already%s", category, champion, _waiting(client, category))
             return
-        tags = aliases.get_version(client, category, str(challenger)).tags
-        if version is None and tags.get(aliases.ROLLED_BACK_TAG) == "true":
+        if version is None and aliases.is_withdrawn(aliases.get_version(client, category, str(challenger))):
             raise Refused(
                 f"{category}: version {challenger} was rolled back, {_stays(champion)}; to take it all the same: "
                 f"fastflow promote {category} --version {challenger}"
@@ -77,7 +77,7 @@ def promote(category: str, params: Params, *, version: str | None = None, person
 def _waiting(client: Client, category: str) -> str:
     """What to add where the newest evaluated version is another one, and the gate has not refused it."""
     waiting = aliases.alias(client, model_name(category), CHALLENGER)
-    if waiting is None or aliases.get_version(client, category, waiting).tags.get("gate") == REFUSED:
+    if waiting is None or aliases.get_version(client, category, waiting).tags.get(VERDICT, "").startswith(REFUSED):
         return ""
     return f"; version {waiting} was evaluated, too: --version {waiting}"
 
@@ -123,13 +123,14 @@ def _decide(
         word = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.INCONCLUSIVE: "unclear"}[rule.outcome]
         log.info("%-7s  %-18s %s", word, rule.name, rule.sentence)
     verdict, reason = _verdict(category, judged, challenger, champion, person)
-    if (now := aliases.alias(client, model_name(category), CHAMPION)) != champion:
-        raise Failed(
-            f"{category}: {_stays(now)}, which changed while version {challenger} was tried; nothing was decided: try "
-            f"again: fastflow promote {category} --version {challenger}"
-        )
     decision = {"verdict": verdict, "reason": reason, "challenger": challenger, "champion": champion}
-    record(client, category, decision, judged, params.gate.of(category))
+    try:
+        decide(client, category, decision, judged, params.gate.of(category))
+    except ChampionChanged as error:
+        raise Failed(
+            f"{category}: {_stays(error.champion)}, which changed while version {challenger} was tried; nothing was "
+            f"decided: try again: fastflow promote {category} --version {challenger}"
+        ) from error
     added, failed, unclear = f"; {aim}" * bool(aim), sentences(judged.failed), sentences(judged.unclear)
     if verdict == REFUSED:
         raise Refused(f"{category}: version {challenger} is refused, {_stays(champion)}: {failed}{added}")
@@ -138,7 +139,6 @@ def _decide(
             f"{category}: version {challenger} is inconclusive, {_stays(champion)}: {unclear}{added}; to "
             f'take it all the same: fastflow promote {category} --version {challenger} --accept-inconclusive "why"'
         )
-    aliases.crown(client, category, challenger)
     log.info("%s: version %s is champion now (%s)", category, challenger, verdict)
     log.info("the next report shows it: fastflow report")
     text = f"version {challenger} is champion now ({verdict}), before it was {champion or 'none'}"
@@ -148,7 +148,7 @@ def _decide(
 def _verdict(category: str, judged: Judged, challenger: str, champion: str | None, person: Person) -> tuple[str, str]:
     """The verdict, and a person's reason where that made it."""
     if judged.failed:
-        forced = person.force and judged.opened
+        forced = person.force and judged.usable
         return (FORCED, person.force) if forced else (REFUSED, "")
     if not judged.unclear:
         return PROMOTED, ""

@@ -2,7 +2,7 @@
 
 One registered model a category, `fastflow-<category>`, one version a training. `champion` is served, `challenger` is
 the newest that was evaluated, `previous` was champion before. The champion's alias always moves last.
-A version that a rollback withdrew has a tag for it, until it is champion again.
+A version that a rollback withdrew says so in its tag, until it is champion again.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,17 @@ from pipelines.core.lock import store_lock
 from pipelines.core.paths import model_name
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-ROLLED_BACK_TAG = "rolled_back"
+VERDICT = "gate"
+"""The tag of a version with what became of it: a verdict and why, behind `WITHDRAWN` after a rollback."""
+WITHDRAWN = "rolled back: "
+
+
+class ChampionChanged(Exception):
+    """Another version than the one compared with is champion: `champion`, or none."""
+
+    def __init__(self, champion: str | None) -> None:
+        super().__init__(champion)
+        self.champion = champion
 
 
 def get_version(client: mlflow.MlflowClient, category: str, version: str) -> ModelVersion:
@@ -51,13 +61,14 @@ def run_status(client: mlflow.MlflowClient, version: ModelVersion) -> str:
 def annotate(
     client: mlflow.MlflowClient, category: str, version: str, tags: Mapping[str, str], files: Mapping[Path, str]
 ) -> None:
-    """Sets tags of a version, and logs files, each to its folder of the run's artifacts, if the store has the run."""
+    """Sets tags of a version's run, and logs files, each to its folder of the artifacts, if the store has the run."""
     made = get_version(client, category, version)
+    if run_status(client, made) == "gone":
+        return
     for key, value in tags.items():
-        client.set_model_version_tag(made.name, made.version, key, value)
-    if run_status(client, made) != "gone":
-        for file, folder in files.items():
-            client.log_artifact(made.run_id, str(file), artifact_path=folder)
+        client.set_tag(str(made.run_id), key, value)
+    for file, folder in files.items():
+        client.log_artifact(made.run_id, str(file), artifact_path=folder)
 
 
 def versions(client: mlflow.MlflowClient, name: str) -> list[ModelVersion]:
@@ -82,21 +93,51 @@ def alias(client: mlflow.MlflowClient, name: str, which: str) -> str | None:
         raise
 
 
+def is_withdrawn(version: ModelVersion) -> bool:
+    """Whether a rollback took it from the line, and nobody named it since."""
+    return bool(version.tags.get(VERDICT, "").startswith(WITHDRAWN))
+
+
+def _mark_withdrawn(client: mlflow.MlflowClient, name: str, version: str, *, withdrawn: bool) -> None:
+    said = client.get_model_version(name, version).tags.get(VERDICT, "")
+    text = WITHDRAWN * withdrawn + said.removeprefix(WITHDRAWN)
+    if text != said:
+        client.set_model_version_tag(name, version, VERDICT, text)
+
+
 def crown(client: mlflow.MlflowClient, category: str, version: str) -> str | None:
     """Makes a version champion; the one before becomes `previous`, and is returned. The champion's alias is the last
     thing to move."""
-    name = model_name(category)
     with store_lock("registry"):
-        before = alias(client, name, CHAMPION)
-        if before == version:
-            return before
+        before = alias(client, model_name(category), CHAMPION)
+        _crown(client, model_name(category), version, before)
+    return before
+
+
+def replace_champion(client: mlflow.MlflowClient, category: str, version: str, *, champion: str | None) -> None:
+    """As `crown`, only where `champion` is champion still: compared while no other process of this project may move it.
+
+    MLflow itself cannot compare and set: of two machines that promote in the same instant the later one wins.
+
+    Raises:
+        ChampionChanged: another version is champion; nothing was moved.
+    """
+    with store_lock("registry"):
+        now = alias(client, model_name(category), CHAMPION)
+        if now != champion:
+            raise ChampionChanged(now)
+        _crown(client, model_name(category), version, now)
+
+
+def _crown(client: mlflow.MlflowClient, name: str, version: str, before: str | None) -> None:
+    """Under the registry's lock. Done again after a kill in between, it completes what is left."""
+    _mark_withdrawn(client, name, version, withdrawn=False)
+    if before != version:
         if before is not None:
             client.set_registered_model_alias(name, PREVIOUS, before)
         client.set_registered_model_alias(name, CHAMPION, version)
-        client.set_model_version_tag(name, version, ROLLED_BACK_TAG, "false")
-        if alias(client, name, CHALLENGER) == version:
-            client.delete_registered_model_alias(name, CHALLENGER)
-    return before
+    if alias(client, name, CHALLENGER) == version:
+        client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def step_back(client: mlflow.MlflowClient, category: str) -> tuple[str, str | None]:
@@ -114,9 +155,10 @@ def step_back(client: mlflow.MlflowClient, category: str) -> tuple[str, str | No
             )
         if files_of(client, get_version(client, category, before)) is None:
             raise ValueError(f"{name} version {before} has lost its files: version {now} stays champion; restore them")
+        if now is not None:  # first: after a kill in between, no night takes the withdrawn one again
+            _mark_withdrawn(client, name, now, withdrawn=True)
         client.set_registered_model_alias(name, CHAMPION, before)
-        client.set_model_version_tag(name, before, ROLLED_BACK_TAG, "false")
+        _mark_withdrawn(client, name, before, withdrawn=False)
         if now is not None:
             client.set_registered_model_alias(name, PREVIOUS, now)
-            client.set_model_version_tag(name, now, ROLLED_BACK_TAG, "true")
     return before, now

@@ -1,4 +1,5 @@
-"""Delete registered versions that are not needed: all but champion, previous, challenger and the newest --keep.
+"""Delete registered versions that are not needed: all but champion, previous, challenger, the best earlier champions,
+to which the gate holds the next one, and the newest --keep.
 
 Run as: fastflow gc bottle --keep 5 --dry-run        (without --category: all of params.yaml)
 
@@ -14,6 +15,7 @@ from pipelines.core.names import counted
 from pipelines.core.paths import model_name
 from pipelines.core.stage import log
 from pipelines.registry import aliases, store
+from pipelines.registry.best import read_best
 
 DELETING = "model_being_deleted"  # tag of a run: the next gc finishes one that was killed
 KEPT_ALIASES = (aliases.CHAMPION, aliases.PREVIOUS, aliases.CHALLENGER)
@@ -35,7 +37,8 @@ def gc(category: str, *, keep: int, dry_run: bool) -> int:
             _finish_deletions(client, name)
         aliased = {aliases.alias(client, name, which) for which in KEPT_ALIASES}
         made = aliases.versions(client, name)
-        kept = {str(v.version) for v in made[:keep]} | aliased
+        best = set(read_best(client, category).versions()) if made else set()
+        kept = {str(v.version) for v in made[:keep]} | aliased | best & {str(v.version) for v in made}
         freed = 0
         for version in made:
             if str(version.version) not in kept:

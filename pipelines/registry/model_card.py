@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastflow.sealed import read_config
-from pipelines.core.paths import model_folder
+from pipelines.core.paths import model_folder, model_name
 
 FRACTIONS = ("image_auroc", "pixel_auroc", "aupro", "false_reject_rate", "miss_rate")
+DECISION = "\n## Decision\n"
 COUNTS = ("num_train", "num_good", "num_defective", "milliseconds_per_image")
 
 
@@ -38,6 +39,10 @@ def model_card(
         f"{threshold['image']:.6g}, for {threshold['false_reject_rate']:.1%} false rejects, by method "
         f"`{threshold['method']}` from {threshold['num_normal']} good training images. Guarantee: "
         f"{threshold['guarantee']}.\n\n"
+        f"## Load\n```python\n"
+        f'mlflow.pyfunc.load_model("models:/{model_name(category)}@champion").predict(["part.png"])  # or /<version>\n'
+        "```\nin an environment with this project's package; takes paths, bytes or base64, gives `pred_score`, "
+        "`pred_label`.\n\n"
         "## Images\n"
         f"{images['source']}, DVC hash `{images['dvc_md5']}`. Licence: {images['licence']}. {images['left_out']} left "
         f"out, {images['noted']} noted by the checks.\n\n"
@@ -47,6 +52,13 @@ def model_card(
         f"{', with changes that are in no commit' if origin['git_dirty'] == 'true' else ''}; torch {origin['torch']}, "
         f"timm {origin['timm']}.\n"
     )
+
+
+def with_decision(card: str, decision: Mapping[str, Any], verdict: str) -> str:
+    """The card with the gate's decision in place of an earlier one: `verdict` in words, and a line a rule."""
+    champion = f"beside version {decision['champion']}" if decision["champion"] else "as the first champion"
+    rules = "\n".join(f"- {rule['outcome']}: `{rule['name']}`, {rule['sentence']}" for rule in decision["rules"])
+    return f"{card.partition(DECISION)[0].rstrip()}\n{DECISION}{verdict}, {champion}, {decision['time']}\n\n{rules}\n"
 
 
 def metrics_table(numbers: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:

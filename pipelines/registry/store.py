@@ -48,10 +48,9 @@ def connect() -> mlflow.MlflowClient:
             client = mlflow.MlflowClient()  # this alone creates the tables of a fresh store
             if (experiment := client.get_experiment_by_name(EXPERIMENT)) is None:
                 location = place.artifacts_uri() if uri == own else None
-                client.create_experiment(
-                    EXPERIMENT, artifact_location=location, tags={comparison_view.TAG: comparison_view.SAVED}
-                )
-            elif comparison_view.TAG not in experiment.tags:  # an older store; a view of the user's own stays
+                tags = {comparison_view.TAG: comparison_view.SAVED}
+                client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags)
+            elif comparison_view.is_outdated(experiment.tags.get(comparison_view.TAG)):
                 client.set_experiment_tag(experiment.experiment_id, comparison_view.TAG, comparison_view.SAVED)
             client.search_registered_models(max_results=1)  # the registry's tables, too
         except MlflowException as error:

@@ -12,6 +12,7 @@ FILE = "gate.json"
 PROMOTED, REFUSED, INCONCLUSIVE = "promoted", "refused", "inconclusive"
 ACCEPTED, FORCED = "accepted", "forced"  # by a person: what was inconclusive, what was refused
 ROLLED_BACK = "rolled back"
+PROMOTING = "promoting: "  # in a version's tag, before the verdict, until it is champion
 KEPT = (REFUSED, INCONCLUSIVE, ROLLED_BACK)  # verdicts after which the decision's `champion` is champion
 
 

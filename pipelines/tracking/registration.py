@@ -66,8 +66,13 @@ def _upload(client: mlflow.MlflowClient, run_id: str, checkpoint: Path, example:
 
 
 def _make_model(client: mlflow.MlflowClient, category: str) -> None:
+    about = (
+        f"Finds defects in photographs of **{category}**. One version a training and threshold, its card beside it. "
+        "`champion` is served, `previous` was champion before, `challenger` is the newest that was evaluated. "
+        "The tag `gate` says what was decided on a version, and why."
+    )
     try:
-        client.create_registered_model(model_name(category), description=f"FastFlow, {category}: see docs/tracking.md")
+        client.create_registered_model(model_name(category), description=about)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

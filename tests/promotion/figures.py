@@ -9,7 +9,8 @@ from pipelines.promotion.gate import rules_against
 from pipelines.promotion.rules import Measured, Outcome, Rule
 from tests.conftest import ROOT
 
-RULES = read_params(ROOT / "params.yaml").gate.of("plates")
+RULES = read_params(ROOT / "params.yaml").gate.of("plates").model_copy(update={"epsilon": 0.08})
+"""As shipped, but that 40 images of a kind without any difference show enough: an exact limit of .072."""
 PASSED, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE
 
 

@@ -61,7 +61,7 @@ def test_a_first_champion_is_a_persons_decision(versions: None) -> None:
         assert unclear.said.startswith("error: plates: version 1 is inconclusive, there is no champion: first: ")
         assert unclear.said.endswith('fastflow promote plates --version 1 --accept-inconclusive "why"\n')
         assert unclear.aliases["champion"] is None
-        assert unclear.tags == {"gate": "inconclusive", "gate_failed": "", "gate_unclear": "first", "gate_reason": ""}
+        assert unclear.tags == {"gate": "inconclusive: unclear first"}
         assert asked("--version", "1", "--accept-inconclusive", " ").code == USAGE
         assert asked("--version", "2", "--accept-inconclusive", "it must be").code == REFUSED  # what failed, failed
         accepted = asked("--version", "1", "--accept-inconclusive", "all defects are found")

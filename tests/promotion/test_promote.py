@@ -32,7 +32,7 @@ pytestmark = [
 ]
 FLOORS = {"image_auroc_floor", "misses", "false_rejects"}
 QUALITY = {"image_auroc", "aupro", "defects", *FLOORS}
-PROMOTED = {"gate": "promoted", "gate_failed": "", "gate_unclear": "", "gate_reason": ""}
+PROMOTED = {"gate": "promoted"}
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,10 @@ def test_a_challenger_that_learned_defects_as_normal_is_refused_by_name(story: S
     assert noisy.failed() <= QUALITY
     assert all(f"{name}: " in noisy.said for name in noisy.failed())
     assert noisy.aliases == {"champion": "2", "previous": "1", "challenger": "3"}
-    assert noisy.decision["verdict"] == noisy.tags["gate"] == "refused"
-    assert set(noisy.tags["gate_failed"].split(", ")) == noisy.failed()
+    assert noisy.decision["verdict"] == "refused"
+    failed, unclear = noisy.tags["gate"].removeprefix("refused: failed ").split("; unclear ")
+    assert set(failed.split(", ")) == noisy.failed()
+    assert set(unclear.split(", ")) == noisy.of("inconclusive")
     figures = {rule["name"]: rule["figures"] for rule in noisy.decision["rules"]}
     assert figures["defects"] == {"lost": {"square": 4}, "allowed": 1}
     assert figures["misses"]["count"] == figures["misses"]["defective_images"] == 4
@@ -121,7 +123,7 @@ def test_force_needs_a_reason_and_the_reason_is_kept(story: Story) -> None:
     assert (forced.decision["verdict"], forced.decision["reason"]) == ("forced", "new camera")
     assert forced.failed() == story.noisy.failed()
     assert forced.words == "version 3, against version 2 (new camera)"
-    assert forced.tags == story.noisy.tags | {"gate": "forced", "gate_reason": "new camera"}
+    assert forced.tags["gate"] == story.noisy.tags["gate"].replace("refused: ", "forced: new camera; ")
 
 
 def test_what_was_rolled_back_comes_again_only_by_its_number(story: Story) -> None:
@@ -157,7 +159,7 @@ def test_after_an_abandoned_threshold_what_is_in_use_is_tried(
     assert standing() == {"champion": "2", "previous": None, "challenger": "4"}
     (MODEL / "config.json").write_bytes(before)
     for version in ("3", "4"):
-        store.connect().set_model_version_tag(NAME, version, aliases.ROLLED_BACK_TAG, "false")
+        store.connect().set_model_version_tag(NAME, version, "gate", "")
     assert asked().decision["challenger"] == "3"
     stand(champion="3", challenger="4")
     with caplog.at_level("INFO", logger="fastflow"):
@@ -226,7 +228,7 @@ def test_a_damaged_challenger_is_refused_by_force_too(story: Story, damage: Dama
             assert outcome.failed() == {"artifact"}
             assert outcome.decision["verdict"] == "refused"
             assert outcome.aliases == before
-            assert (outcome.tags["gate"], outcome.tags["gate_failed"]) == ("refused", "artifact")
+            assert outcome.tags["gate"] == "refused: failed artifact"
     assert asked("--version", "2").aliases == {"champion": "2", "previous": "1", "challenger": None}
 
 

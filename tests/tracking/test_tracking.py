@@ -1,5 +1,6 @@
 """Runs logged truly: real processes that end in every way."""
 
+import json
 import signal
 import subprocess
 import time
@@ -128,6 +129,9 @@ def test_the_view_comes_to_an_older_store_and_a_persons_own_stays() -> None:
     number = store.experiment_id(client)
     assert client.get_experiment(number).tags == {comparison_view.TAG: comparison_view.SAVED}
     client.delete_experiment_tag(number, comparison_view.TAG)
+    assert store.connect().get_experiment(number).tags == {comparison_view.TAG: comparison_view.SAVED}
+    older = json.dumps(json.loads(comparison_view.SAVED) | {"state": "{}"})  # by an earlier version of this project
+    client.set_experiment_tag(number, comparison_view.TAG, older)
     assert store.connect().get_experiment(number).tags == {comparison_view.TAG: comparison_view.SAVED}
     client.set_experiment_tag(number, comparison_view.TAG, "my own")
     assert store.connect().get_experiment(number).tags == {comparison_view.TAG: "my own"}
