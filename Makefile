@@ -74,9 +74,10 @@ ui: setup  ## MLflow's pages of all runs, on 127.0.0.1:5000, until Ctrl-C; anoth
 
 mlflow-server: setup  ## the same as a hardened server, for several writers: see docs/tracking.md
 	mkdir -p -m 700 .mlflow
-	MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
+	MLFLOW_BACKEND_STORE_URI="$${MLFLOW_BACKEND_STORE_URI:-sqlite:///.mlflow/mlflow.db}" \
+	  MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
 	  --allowed-hosts 'localhost:5000,127.0.0.1:5000' --x-frame-options DENY --serve-artifacts \
-	  --backend-store-uri "$${MLFLOW_BACKEND:-sqlite:///.mlflow/mlflow.db}" --artifacts-destination .mlflow/artifacts
+	  --artifacts-destination .mlflow/artifacts
 
 test: setup  ## the fast tests
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile

@@ -4,6 +4,7 @@ import os
 import secrets
 import shlex
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 from fastflow.files import write_bytes
@@ -12,13 +13,17 @@ from pipelines.core.paths import STATE
 from pipelines.core.stage import Failed
 
 ENVIRONMENT = STATE / "services.env"
+BACKEND = "MLFLOW_BACKEND_STORE_URI"  # another data base than the project's own, in the environment of `up`
+PREFECT_BACKEND = "PREFECT_API_DATABASE_CONNECTION_URL"
+DRIVERS = {"postgresql+psycopg2": "psycopg2", "postgresql": "psycopg2", "postgresql+asyncpg": "asyncpg"}
 HOST, POOL, MACHINES = "127.0.0.1", "fastflow", "machines"
 
 
 def settings(prefect_port: int, mlflow_port: int) -> dict[str, str]:
-    """The environment of servers, worker and users' shells. The password is new at each start."""
+    """The environment of servers, worker and users' shells. The password is new at each start, but where this one
+    has one, PREFECT_SERVER_API_AUTH_STRING: workers of other machines need no other after a restart."""
     page = f"http://{HOST}:{prefect_port}"
-    login = f"admin:{secrets.token_urlsafe(18)}"
+    login = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or f"admin:{secrets.token_urlsafe(18)}"
     return {
         "PREFECT_API_URL": f"{page}/api",
         "PREFECT_API_AUTH_STRING": login,
@@ -41,16 +46,27 @@ def commands(environment: dict[str, str]) -> dict[str, tuple[list[str], int]]:
     """By service: its command, and the port that shows that it is there, 0 where there is none."""
     prefect, mlflow = (port_of(environment[key]) for key in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"))
     hosts = f"localhost:{mlflow},{HOST}:{mlflow}"
-    store = "sqlite:///.mlflow/mlflow.db"
     tracking = ["mlflow", "server", "--host", HOST, "--port", str(mlflow), "--workers", "1", "--allowed-hosts", hosts]
     tracking += ["--x-frame-options", "DENY", "--serve-artifacts", "--artifacts-destination", ".mlflow/artifacts"]
-    tracking += ["--backend-store-uri", os.environ.get("MLFLOW_BACKEND", store)]
+    if BACKEND not in os.environ:  # else MLflow reads it itself: a command line would show its password to everybody
+        tracking += ["--backend-store-uri", "sqlite:///.mlflow/mlflow.db"]
     worker = ["prefect", "worker", "start", "--pool", POOL, "--name", f"{socket.gethostname()}-{os.getpid()}"]
     return {
         "prefect": (["prefect", "server", "start", "--host", HOST, "--port", str(prefect)], prefect),
         "mlflow": (tracking, mlflow),
         "worker": (worker, 0),
     }
+
+
+def require_drivers() -> None:
+    """Raises Failed where a data base that the environment names has no driver here."""
+    for variable in (BACKEND, PREFECT_BACKEND):
+        driver = DRIVERS.get(os.environ.get(variable, "").partition("://")[0])
+        if driver and find_spec(driver) is None:
+            raise Failed(
+                f"{variable} names PostgreSQL, whose driver {driver} is not installed: "
+                "python -m pip install --editable '.[postgresql]'"
+            )
 
 
 def write_environment(environment: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from pipelines.orchestration.service_settings import (
     POOL,
     commands,
     read_environment,
+    require_drivers,
     settings,
     write_environment,
 )
@@ -59,6 +60,7 @@ def up(*, prefect_port: int, mlflow_port: int) -> None:
     Raises:
         Failed: a port is in use, or a service ends at once; the message has its last lines.
     """
+    require_drivers()
     LOGS.mkdir(mode=0o700, parents=True, exist_ok=True)
     running = {service.name: service for service in recorded() if service.alive()}
     environment = settings(prefect_port, mlflow_port) if not running else read_environment()

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ CATEGORIES = [f"part{i}" for i in range(6)]
 
 @pytest.fixture
 def coordinator(tmp_path: Path) -> Iterator[Path]:
+    with coordinating(tmp_path, CATEGORIES) as folder:
+        yield folder
+
+
+@contextmanager
+def coordinating(tmp_path: Path, categories: Sequence[str]) -> Iterator[Path]:
     """A project with committed code, images in DVC's remote, and its services up."""
     folder = tmp_path / "coordinator"
     for name in ("fastflow", "pipelines"):
@@ -38,12 +45,12 @@ def coordinator(tmp_path: Path) -> Iterator[Path]:
     for name in ("dvc.yaml", ".gitignore", ".dvcignore", "prefect.yaml"):
         shutil.copy(ROOT / name, folder)
     write_tiny_params(folder, epochs=1)
-    change_params(folder, data={"root": "images", "categories": CATEGORIES}, demo_categories=[])
+    change_params(folder, data={"root": "images", "categories": list(categories)}, demo_categories=[])
     change(folder, "retrain", where="pool")
     run(folder, "git", "init", "-q")
     dvc(folder, "init", "-q")
     dvc(folder, "remote", "add", "--default", "shared", str(tmp_path / "remote"))
-    for i, category in enumerate(CATEGORIES):
+    for i, category in enumerate(categories):
         write_plates(folder / "images" / category, num_train=4 + i, num_test=2)
         dvc(folder, "add", "-q", f"images/{category}")
     dvc(folder, "push", "-q")
