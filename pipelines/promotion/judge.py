@@ -72,7 +72,7 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
         figures = of_champion | figures
         if of_champion:
             best = read_best(client, category, digest)
-            others = {v: names for v, names in best.versions().items() if v not in figures}
+            others = {v: n for v, n in best.versions(above=of_champion[champion]).items() if v not in figures}
             found += _beside_best(client, images, measured, others, params.gate.of(category), category)
     unchanged = passes_if(images.sha256() == digest)
     meanwhile = "unchanged meanwhile" if unchanged == Outcome.PASSED else "which changed meanwhile: try again"

@@ -5,7 +5,9 @@ tag of the registered model. Other test images begin anew.
 """
 
 import json
+import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import mlflow
@@ -15,6 +17,7 @@ from pipelines.registry import aliases
 
 TAG = "best"
 Figures = Mapping[str, float]  # of one version, by the rule that compares it; higher is better
+NOTHING: Figures = MappingProxyType({})
 
 
 class Best(NamedTuple):
@@ -23,11 +26,12 @@ class Best(NamedTuple):
     images: str
     of: Mapping[str, tuple[str, float]]
 
-    def versions(self) -> dict[str, set[str]]:
-        """The figures that each version holds."""
+    def versions(self, *, above: Figures = NOTHING) -> dict[str, set[str]]:
+        """The figures that each version holds, and that are higher than those of `above`."""
         found: dict[str, set[str]] = {}
-        for name, (version, _) in self.of.items():
-            found.setdefault(version, set()).add(name)
+        for name, (version, value) in self.of.items():
+            if value > above.get(name, -math.inf):
+                found.setdefault(version, set()).add(name)
         return found
 
     def with_champion(self, version: str, figures: Figures) -> "Best":

@@ -43,7 +43,7 @@ def champions(*, with_best: bool) -> list[int]:
     for version in list(models)[1:]:
         challenger = models[version]
         found = rules_against(challenger, models[line[-1]], RULES)
-        others = best.versions() if with_best else {}
+        others = best.versions(above=best_figures(models[line[-1]])) if with_best else {}
         for other, names in others.items():
             if other != line[-1]:
                 found += rules_against_best(challenger, models[other], names, RULES, version=other)
@@ -141,7 +141,7 @@ def test_a_challenger_is_measured_beside_an_earlier_champion_too(client: Client,
     found = judging.judge(client, "plates", read_params(), "3", "2")
     assert not [rule for rule in found.rules if rule.name.startswith("best_")]
     assert found.figures["2"]["image_auroc"] == pytest.approx(1 - 1 / 40)
-    write_best(client, "plates", Best("x", {"image_auroc": ("1", 1.0), "aupro": ("2", 0.9)}))
+    write_best(client, "plates", Best("x", {"image_auroc": ("1", 1.0), "defects": ("1", 40.0), "aupro": ("2", 0.9)}))
     found = judging.judge(client, "plates", read_params(), "3", "2")
     assert [rule.name for rule in found.rules if rule.name.startswith("best_")] == ["best_image_auroc"]
 
