@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+from pipelines.registry.aliases import VERDICT, WITHDRAWN
 from pipelines.registry.standing import Standing, Version
 from pipelines.reporting.decision import INCONCLUSIVE, REFUSED
 from pipelines.tracking.history import Check, Evaluation, Night
@@ -135,17 +136,19 @@ def _of_standing(name: str, standing: Standing | None) -> list[Need]:
     if standing is None:
         return []
     champion, waiting = standing
-    if waiting and (waiting.tags.get("rolled_back") == "true" or (champion and waiting.number == champion.number)):
+    said = waiting.tags.get(VERDICT, "") if waiting else ""
+    if waiting and (said.startswith(WITHDRAWN) or (champion and waiting.number == champion.number)):
         waiting = None
     if waiting is None:
         return [] if champion else [Need(NO_CHAMPION, "it has no model yet", f"fastflow evaluate {name}")]
-    verdict, promote = waiting.tags.get("gate", ""), f"fastflow promote {name}"
+    verdict, _, why = said.partition(": ")
+    promote = f"fastflow promote {name}"
     accept = f'{promote} --version {waiting.number} --accept-inconclusive "why"'
     if verdict == INCONCLUSIVE:
-        unclear = f"version {waiting.number}, unclear: {waiting.tags.get('gate_unclear') or 'see its report'}"
+        unclear = f"version {waiting.number}, {why or 'see its report'}"
         return [Need(WAITING if champion else FIRST, unclear, accept)]
     if verdict == REFUSED:
-        failed = f"version {waiting.number} is refused: {waiting.tags.get('gate_failed') or 'see its report'}"
+        failed = f"version {waiting.number} is refused: {why or 'see its report'}"
         return [] if champion else [Need(NO_CHAMPION, failed)]
     if verdict:
         return [] if champion else [Need(NO_CHAMPION, f"version {waiting.number} waits", promote)]

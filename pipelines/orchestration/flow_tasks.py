@@ -6,15 +6,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from pipelines.core.dvc import EMPTY, StageFailed, end_running, run_command, stale_stages
-from pipelines.core.params import read_params
+from pipelines.core.params import Params, read_params
 from pipelines.core.paths import CHAMPION_MODEL, report_folder
 from pipelines.core.stage import INCONCLUSIVE, REFUSED, SERVER_AWAY
-from pipelines.orchestration.flow_artifacts import NO_DECISION, Result, show_category
+from pipelines.orchestration.flow_artifacts import NO_DECISION, Progress, Result, show_category, summary_of
 from pipelines.orchestration.machines import git, run_on_worker
 from pipelines.orchestration.slots import Slots
 from pipelines.orchestration.stage_tasks import HERE, cancelled_when_ending, run_stages, stages_of, stop_when_ending
@@ -110,6 +111,28 @@ def wait_for_result(future: PrefectFuture[Result], among: Collection[PrefectFutu
             for one in among:  # they still report to Prefect, which this thread's end would cut off
                 one.wait()
         raise
+
+
+def run_each_category(
+    categories: list[str], todo: Collection[str], work: Task[..., Result], params: Params, **settings: Any
+) -> list[Result]:
+    """The result of each category: those in `todo` by the task `work`, as many at once as there are `Slots`."""
+    progress, slots = Progress("retraining", ", ".join(categories)), Slots(params)
+    results = []
+    threads = len(todo) if params.retrain.where == "pool" else slots.count  # waiting for workers takes no slot
+    with ThreadPoolTaskRunner[Result](max_workers=max(1, threads)) as runner:
+        shared = {"slots": slots, **settings}
+        futures = {c: runner.submit(work, {"category": c} | shared) for c in categories if c in todo}
+        for category in categories:
+            if category in todo:
+                result = wait_for_result(futures[category], futures.values())
+            else:
+                result = Result.of(category, "up to date", "", 0.0)
+            if isinstance(result, BaseException):
+                result = Result(category, "failed", str(result))
+            results.append(result)
+            progress.show(100 * len(results) / len(categories), summary_of(results), at_once=True)
+    return results
 
 
 def stale_categories(categories: list[str]) -> set[str]:

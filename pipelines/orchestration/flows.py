@@ -11,7 +11,7 @@ after its step, state saved.
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 # Prefect reads these at import. Its private server may start slowly on a busy machine.
@@ -19,12 +19,11 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
-from prefect import State, Task, flow
+from prefect import State, flow
 from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.states import Failed as PrefectFailed
-from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from pipelines.core.dvc import StageFailed, is_ending
@@ -35,7 +34,6 @@ from pipelines.core.paths import REPORT
 from pipelines.core.stage import FAILED, Failed
 from pipelines.orchestration.fleet import show_fleet
 from pipelines.orchestration.flow_artifacts import (
-    Progress,
     Result,
     log_night,
     run_name,
@@ -47,13 +45,12 @@ from pipelines.orchestration.flow_tasks import (
     category_task,
     champion_task,
     drift_task,
+    run_each_category,
     stale_categories,
-    wait_for_result,
 )
 from pipelines.orchestration.machines import images_file, record_worker, refuse_changes, refuse_epochs
 from pipelines.orchestration.one_off import one_off_task
 from pipelines.orchestration.retraining_queue import close_dead_runs, queued_retraining
-from pipelines.orchestration.slots import Slots
 from pipelines.orchestration.stage_tasks import dvc_task, run_stages, stage_task
 from pipelines.promotion.pending import pending_categories
 from pipelines.reporting.decision import INCONCLUSIVE, REFUSED
@@ -230,28 +227,6 @@ def retrain_each(
     todo = set(categories) if force else stale_categories(categories) | (pending_categories() if promote else set())
     settings = {"force": force, "promote": promote, "environment": environment}
     return run_each_category(categories, todo, category_task, params, **settings)
-
-
-def run_each_category(
-    categories: list[str], todo: Collection[str], work: Task[..., Result], params: Params, **settings: Any
-) -> list[Result]:
-    """The result of each category: those in `todo` by the task `work`, as many at once as there are `Slots`."""
-    progress, slots = Progress("retraining", ", ".join(categories)), Slots(params)
-    results = []
-    threads = len(todo) if params.retrain.where == "pool" else slots.count  # waiting for workers takes no slot
-    with ThreadPoolTaskRunner[Result](max_workers=max(1, threads)) as runner:
-        shared = {"slots": slots, **settings}
-        futures = {c: runner.submit(work, {"category": c} | shared) for c in categories if c in todo}
-        for category in categories:
-            if category in todo:
-                result = wait_for_result(futures[category], futures.values())
-            else:
-                result = Result.of(category, "up to date", "", 0.0)
-            if isinstance(result, BaseException):
-                result = Result(category, "failed", str(result))
-            results.append(result)
-            progress.show(100 * len(results) / len(categories), summary_of(results), at_once=True)
-    return results
 
 
 def choose_categories(categories: list[str] | None, params: Params) -> list[str]:

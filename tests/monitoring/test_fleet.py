@@ -54,13 +54,13 @@ def needs(found: Facts, name: str) -> list[tuple[str, str]]:
     [
         (CHAMPION, []),
         (Standing(None, None), [("no champion", "fastflow evaluate a")]),
-        (Standing(None, version("1", gate="inconclusive", gate_unclear="first")), [("first champion", "1")]),
-        (Standing(None, version("1", gate="refused", gate_failed="misses")), [("no champion", "")]),
+        (Standing(None, version("1", gate="inconclusive: unclear first")), [("first champion", "1")]),
+        (Standing(None, version("1", gate="refused: failed misses")), [("no champion", "")]),
         (Standing(None, version("1")), [("no champion", "fastflow promote a")]),
         (Standing(version("3"), version("4", gate="inconclusive")), [("inconclusive", "4")]),
         (Standing(version("3"), version("4", gate="refused")), []),
         (Standing(version("3"), version("4")), [("not judged", "fastflow promote a")]),
-        (Standing(version("3"), version("4", gate="inconclusive", rolled_back="true")), []),
+        (Standing(version("3"), version("4", gate="rolled back: inconclusive: unclear aupro")), []),
         (Standing(version("3"), version("3", gate="inconclusive")), []),
     ],
 )

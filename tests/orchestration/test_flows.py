@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from pipelines.core.params import BadParams, read_params, read_yaml
 from pipelines.core.params_edit import write_values
 from pipelines.core.stage import FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, Failed
 from pipelines.orchestration import flow_tasks, flows
-from pipelines.orchestration.flow_artifacts import Result, links_of, run_name, summary_of, table_of
+from pipelines.orchestration.flow_artifacts import Result, run_name, summary_of, table_of
 from pipelines.orchestration.flow_tasks import category_task, gate_task
 from pipelines.orchestration.flows import choose_categories
 from pipelines.orchestration.schedule import deployment_of
@@ -69,41 +68,6 @@ def test_failures_stand_on_top_of_the_table(tmp_path: Path, monkeypatch: pytest.
 def test_the_summary_names_each_outcome_failures_first() -> None:
     results = [Result("a", "trained", "", 1), Result("b", "failed", "no masks", 1), Result("c", "up to date", "", 0)]
     assert summary_of(results) == "b failed (no masks); a trained; c up to date"
-
-
-def test_a_category_leads_to_its_run_and_its_report() -> None:
-    run = "http://localhost:5000/#/experiments/1/runs/ab12"
-    assert (
-        links_of(Result("a", "trained", "", run=run))
-        == f" · [run]({run}) · [report]({run}/artifacts/report/report.html)"
-    )
-    assert links_of(Result("a", "trained", "")) == ""
-
-
-def test_people_are_told_of_what_failed_was_refused_or_is_unclear(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FASTFLOW_SYNC", "later")
-    decided = [{"verdict": verdict} for verdict in ("promoted", "refused", "inconclusive")]
-    results = [Result(c, "trained", "why" * (c != "a"), 1, d) for c, d in zip("abc", decided, strict=True)]
-    told: list[tuple[str, str]] = []
-    monkeypatch.setattr(flows, "retrain_each", lambda *_, **__: [*results])
-    monkeypatch.setattr(flows, "show_results", lambda *_, **__: None)
-    monkeypatch.setattr(flows, "notify", lambda what, text: told.append((what, text)))
-
-    class Report:
-        def with_options(self, **_: object) -> Any:
-            return lambda *_, **__: "ran"
-
-    monkeypatch.setattr(flows, "stage_task", Report())
-    flows._retrain(["weave"], force=False, promote=True, overrides={})
-    assert told == [("refused", "b trained, refused (why)"), ("inconclusive", "c trained, inconclusive (why)")]
-    results.append(Result("d", "failed", "no masks"))
-    with pytest.raises(flows.RetrainingFailed):
-        flows._retrain(["weave"], force=False, promote=True, overrides={})
-    assert told[2] == ("failed", "d failed (no masks)")
 
 
 def test_a_night_shows_the_verdict_and_what_it_rests_on() -> None:

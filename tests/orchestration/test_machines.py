@@ -44,6 +44,8 @@ def coordinating(tmp_path: Path, categories: Sequence[str]) -> Iterator[Path]:
         shutil.copytree(ROOT / name, folder / name)
     for name in ("dvc.yaml", ".gitignore", ".dvcignore", "prefect.yaml"):
         shutil.copy(ROOT / name, folder)
+    with (folder / ".gitignore").open("a") as ignored:  # as `dvc init` of a person has it in a folder of its own
+        ignored.write("/.dvc/site-cache/\n")
     write_tiny_params(folder, epochs=1)
     change_params(folder, data={"root": "images", "categories": list(categories)}, demo_categories=[])
     change(folder, "retrain", where="pool")
