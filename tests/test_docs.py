@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 OTHERS = {  # programs that are not ours, and what they need
     "make", "dvc", "git", "curl", "export", "set", ".", "find", "mlflow", "prefect", "docker", "pip", "uv", "cd",
-    "kubectl", "python", "bash",
+    "kubectl", "python", "bash", "sudo",
 }  # fmt: skip
 
 
