@@ -26,7 +26,7 @@ from pipelines.core.stage import Failed
 from pipelines.orchestration.service_settings import BACKEND, PREFECT_BACKEND, require_drivers
 from tests.conftest import FULL
 from tests.orchestration.test_machines import coordinating, lose_power, start_worker, taken
-from tests.orchestration.test_services import asking, services_of, until
+from tests.orchestration.test_services import asking, ended, services_of, until
 from tests.test_pipeline import dvc, run
 
 CATEGORIES = [f"part{i}" for i in range(4)]
@@ -105,7 +105,7 @@ def test_a_worker_dies_the_coordinator_comes_again_and_nothing_is_lost(
                 os.kill(process, signal.SIGKILL)
             run(coordinator, sys.executable, "-m", "pipelines.cli.operations", "up")
             whole = ask("run", "retrain-all/nightly", "{}")
-            until(lambda: [r for r in ask("runs") if r[0] == whole and r[2] not in ("Pending", "Running")], 1500)
+            until(lambda: ended(ask, whole), 1500)
             runs = {r[0]: r for r in ask("runs")}
             assert runs[dead][2] == "Crashed"
             assert runs[whole][2] == "Completed", runs[whole]
