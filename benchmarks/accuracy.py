@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ import yaml
 
 from benchmarks.accuracy_table import METRICS, table
 from benchmarks.published import MVTEC
-from fastflow.evaluation import Scored, measure, score_images
+from fastflow.evaluation import Scored, image_metrics, pixel_values, pixels, score_images
 from fastflow.features import extract_features
 from fastflow.files import write_text
 from fastflow.fit import FINAL, Hooks, Progress, fit
@@ -84,6 +85,7 @@ def run_seed(
         config_for(category.train_paths, args.backbone, **overrides), weights=args.weights, seed=seed
     ).to(device)
     batch_size = params.evaluate.batch_size
+    measured = partial(measure_now, category=category, batch_size=batch_size, original_size=args.original_size)
     features = extract_features(model, category.train_paths, batch_size=batch_size, device=device)
     curve = []
     spent = 0.0
@@ -94,24 +96,28 @@ def run_seed(
         if progress.fold == FINAL and args.every and number % args.every == 0 and number < progress.epochs:
             pause = time.perf_counter()
             calibrate(model, features, batch_size=batch_size)
-            curve.append({"epoch": number} | measure_now(model, category, batch_size))
+            curve.append({"epoch": number} | measured(model))
             spent += time.perf_counter() - pause
 
     settings = fit_settings(params, len(category.train_paths)) | {"seed": seed}
     fit(model, features, hooks=Hooks(on_epoch=on_epoch), **settings)
     seconds = time.perf_counter() - start - spent
-    metrics = measure_now(model, category, batch_size)
+    metrics = measured(model)
     curve.append({"epoch": settings["epochs"]} | metrics)
     shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in METRICS if metrics[name] is not None)
     print(f"seed {seed}: {shown}  {settings['epochs']} epochs  {seconds:.0f} s", flush=True)
     return {"metrics": metrics, "epochs": settings["epochs"], "seconds": seconds, "curve": curve}
 
 
-def measure_now(model: FastFlow, category: Category, batch_size: int) -> dict[str, float | None]:
-    """The three metrics of the model as it stands."""
+def measure_now(
+    model: FastFlow, category: Category, batch_size: int, *, original_size: bool = False
+) -> dict[str, float | None]:
+    """The three metrics of the model as it stands; those of pixels at the model's size, or at the photographs' own."""
     detector = TrainedDetector(model=model, threshold={"image": 0, "pixel": 0, "low": 0})  # no metric here asks for it
     scored: Scored = score_images(detector, category.test_paths, batch_size=batch_size)
-    return {name: value.value for name, value in measure(category.test, scored, category.root).items()}
+    values = image_metrics(category.test, scored.pred_score)
+    values |= pixel_values(category.test, *pixels(category.test, scored, category.root, original_size=original_size))
+    return {name: value.value for name, value in values.items()}
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def main() -> None:
     parser.add_argument("--weights", default="imagenet", help="a .safetensors file, imagenet or random")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
+    parser.add_argument("--original-size", action="store_true", help="pixel metrics at the size of the photographs")
     parser.add_argument("--every", type=int, default=0, help="also measure every so many epochs")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--markdown", type=Path, help="write the table here")
@@ -178,7 +185,7 @@ def main() -> None:
 def write_figures(args: argparse.Namespace, categories: dict[str, Any]) -> None:
     """The files asked for, of the categories measured so far."""
     if args.json:
-        asked = {"backbone": args.backbone, "changes": args.changes, "seeds": args.seeds}
+        asked = {name: vars(args)[name] for name in ("backbone", "changes", "seeds", "original_size")}
         write_text(args.json, json.dumps(asked | {"categories": categories}, indent=2) + "\n")
     if args.markdown:
         write_text(args.markdown, table(categories, paper=args.mvtec))
