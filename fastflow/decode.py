@@ -150,7 +150,7 @@ def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) ->
         if samples.halved and rule.value_range:
             upright.info["lower"] = _lower_bytes(path, rule, name)
         return upright
-    except BadImage:
+    except (BadImage, MemoryError):  # a lack of memory says nothing of the file
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, above ours
         raise BadImage(f"{name}: too many pixels{TOO_MANY_PIXELS}") from error
@@ -169,16 +169,26 @@ def turn_to(image: Image.Image, rule: PixelRule, name: object) -> None:
     Raises:
         BadImage: it has several, and none is named; or not so many.
     """
-    page, pages = rule.page, getattr(image, "n_frames", 1)
-    if image.format == "MPO" or (pages == 1 and image.format != "TIFF"):  # an MPO is a JPEG with its preview behind it
-        return
-    if page is None and pages > 1:
+    page = rule.page
+    if image.format == "MPO" or (image.format != "TIFF" and getattr(image, "n_frames", 1) == 1):
+        return  # an MPO is a JPEG with its preview behind it
+    if page is None and has_page(image, 2):
         say = "say which one counts (--page N of fastflow init, or pixels in params.yaml), or " * (rule.version > 1)
-        raise BadImage(f"{name}: holds several pages or frames ({pages}); {say}save the one that is meant as a file")
-    if page is not None and page > pages:
-        raise BadImage(f"{name}: has no page {page}, only {pages}; restore the file, or name another page")
-    if page is not None:
+        raise BadImage(f"{name}: holds several pages or frames; {say}save the one that is meant as a file")
+    if page is not None and not has_page(image, page):
+        raise BadImage(f"{name}: has no page {page}; restore the file, or name another page")
+
+
+def has_page(image: Image.Image, page: int) -> bool:
+    """Whether an open image has a page of this number, from 1; if so, it is turned to, but for the check of a second.
+
+    Asked, not counted: Pillow takes time that grows with the square of a TIFF's pages to count them.
+    """
+    try:
         image.seek(page - 1)
+    except EOFError:
+        return False
+    return True
 
 
 def _lower_bytes(path: Source, rule: PixelRule, name: object) -> Image.Image:

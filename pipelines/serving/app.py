@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipelines.serving.batching import Batcher
+from pipelines.serving.decoding import Decoders
 from pipelines.serving.guard import LIVENESS, token_guard
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
@@ -21,13 +22,19 @@ CONTENT_POLICY = (
 
 
 def build_app(
-    models: Models, batcher: Batcher, *, limits: Limits, token: str = "", recorder: Recorder | None = None
+    models: Models,
+    batcher: Batcher,
+    decoders: Decoders,
+    *,
+    limits: Limits,
+    token: str = "",
+    recorder: Recorder | None = None,
 ) -> FastAPI:
     """`token`: required of every request but the liveness check; no token is required where it is empty. `recorder`:
     keeps the verdicts, where there is one."""
     app = FastAPI(title="FastFlow", description=__doc__, docs_url=None, redoc_url=None)
     instruments = Instruments()
-    verdicts = Verdicts(models, batcher, limits, instruments, recorder)
+    verdicts = Verdicts(models, batcher, decoders, limits, instruments, recorder)
     app.middleware("http")(token_guard(token))
     app.middleware("http")(secure)
     app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
@@ -115,7 +122,7 @@ RESPONSES: dict[int | str, dict[str, object]] = {
     400: {"description": "No image in the body, or a damaged one"},
     401: {"description": "A token is needed"},
     404: {"description": "The category is not served"},
-    413: {"description": "Too many bytes or pixels"},
+    413: {"description": "Too many bytes or pixels, or too long or large to decode"},
     415: {"description": "Not an image"},
     429: {"description": "Too many images wait already"},
     500: {"description": "The score is no number, so there is no verdict"},

@@ -25,6 +25,8 @@ from pipelines.registry.folders import folder_of
 from pipelines.scoring.production import is_recorded
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
+from pipelines.serving.connections import BACKLOG, BoundedProtocol, BoundedServer
+from pipelines.serving.decoding import Decoders
 from pipelines.serving.guard import check_token, is_local, own_names, url_of
 from pipelines.serving.models import REGISTERED, Models, sources_of
 from pipelines.serving.recorder import Recorder
@@ -69,10 +71,11 @@ def serve(
         log.info("opening %s; a model that is not an export is exported first", ", ".join(models))
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
+        decoders = Decoders(max_pixels=limits.max_pixels)
         timing = {"seconds": watch, "ending": ending}
         threading.Thread(target=opened.watch, kwargs=timing, name="watching", daemon=True).start()
         recorder = Recorder() if is_recorded(record) else None
-        app = build_app(opened, batcher, limits=limits, token=token, recorder=recorder)
+        app = build_app(opened, batcher, decoders, limits=limits, token=token, recorder=recorder)
         if local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
         log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
@@ -81,6 +84,7 @@ def serve(
         finally:
             ending.set()
             batcher.end()
+            decoders.end()
             if recorder:
                 recorder.end()
             log.info("ended")
@@ -89,10 +93,11 @@ def serve(
 def run_server(app: FastAPI, bound: socket.socket) -> None:
     """Runs until a signal ends it; accepted requests are answered first."""
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAINING_SECONDS, server_header=False
-    )
+        app, http=BoundedProtocol, ws="none", log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=DRAINING_SECONDS, backlog=BACKLOG,
+    )  # fmt: skip
     with suppress(KeyboardInterrupt):  # Ctrl-C is how a person ends it
-        uvicorn.Server(config).run(sockets=[bound])
+        BoundedServer(config).run(sockets=[bound])
 
 
 def bind(host: str, port: int) -> socket.socket:

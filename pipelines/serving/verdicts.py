@@ -4,8 +4,9 @@ import asyncio
 import base64
 import hashlib
 import io
-import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, NamedTuple
 
 from fastapi import HTTPException, Query, Request
@@ -15,10 +16,11 @@ from pydantic import BaseModel, Field
 from fastflow.detector import Detector, NotFinite
 from pipelines.reporting.pictures import heat_colours
 from pipelines.serving.batching import Batcher, QueueFull, Scored
+from pipelines.serving.decoding import Decoders
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
 from pipelines.serving.recorder import Recorder
-from pipelines.serving.uploads import decode, read_body
+from pipelines.serving.uploads import Refused, read_body
 
 
 class Limits(NamedTuple):
@@ -47,11 +49,17 @@ class Verdicts:
     """The handler of `/score`. Every request is counted, whatever its result."""
 
     def __init__(
-        self, models: Models, batcher: Batcher, limits: Limits, instruments: Instruments, recorder: Recorder | None
+        self,
+        models: Models,
+        batcher: Batcher,
+        decoders: Decoders,
+        limits: Limits,
+        instruments: Instruments,
+        recorder: Recorder | None,
     ) -> None:
-        self.models, self.batcher, self.limits, self.instruments = models, batcher, limits, instruments
-        self.recorder = recorder
-        self.slots, self.decoding = asyncio.Semaphore(limits.at_once), asyncio.Semaphore(os.cpu_count() or 1)
+        self.models, self.batcher, self.decoders = models, batcher, decoders
+        self.limits, self.instruments, self.recorder = limits, instruments, recorder
+        self.slots, self.held_bytes = asyncio.Semaphore(limits.at_once), 0
 
     async def score(
         self,
@@ -74,6 +82,9 @@ class Verdicts:
             raise busy(str(error)) from error
         except NotFinite as error:
             raise HTTPException(500, str(error)) from error
+        except Refused as error:
+            status = error.status
+            raise HTTPException(error.status, error.why) from error
         except HTTPException as error:
             status = error.status_code
             raise
@@ -90,17 +101,36 @@ class Verdicts:
         )  # fmt: skip
 
     async def _scored(self, request: Request, detector: Detector) -> Scored:
-        if self.slots.locked():
-            raise busy(f"{self.limits.at_once} images are being processed")
-        async with self.slots, asyncio.timeout(self.limits.seconds):
-            content = await read_body(request, max_bytes=self.limits.max_bytes)
-            async with self.decoding:
-                framed = await asyncio.to_thread(decode, content, detector.frame, self.limits.max_pixels)
-            found = await asyncio.wrap_future(self.batcher.submit(framed, detector))
+        """A place is taken once the body is there, and given back when the work has ended."""
+        async with asyncio.timeout(self.limits.seconds):
+            with self._held() as hold:
+                content = await read_body(request, max_bytes=self.limits.max_bytes, on_part=hold)
+                if self.slots.locked():
+                    raise busy(f"{self.limits.at_once} images are being processed")
+                async with self.slots:
+                    framed = await self.decoders.framed(content, detector.frame)
+                    found = await asyncio.wrap_future(self.batcher.submit(framed, detector))
         if self.recorder:
             sha256 = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
             self.recorder.add(framed, sha256, found, detector)
         return found
+
+    @contextmanager
+    def _held(self) -> Iterator[Callable[[int], None]]:
+        """Counts the bytes of one body; all bodies together are as many as `at_once` of the longest allowed have."""
+        mine = 0
+
+        def hold(size: int) -> None:
+            nonlocal mine
+            if self.held_bytes + size > self.limits.at_once * self.limits.max_bytes:
+                raise busy("too many bytes of images are arriving")
+            mine += size
+            self.held_bytes += size
+
+        try:
+            yield hold
+        finally:
+            self.held_bytes -= mine
 
 
 def detector_of(models: Models, category: str | None) -> Detector:

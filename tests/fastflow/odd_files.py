@@ -181,7 +181,7 @@ REFUSED: dict[str, tuple[Draw, str]] = {  # with what is to be said
     "f64_1.tif": (lambda: tiff(FRACTION.astype("<f8"), bits=64, form=3), r"a TIFF of 64-bit floats, .+; save it as"),
     "two_pages.tif": (
         lambda: saved(Image.fromarray(RGB), "TIFF", save_all=True, append_images=[Image.new("RGB", (8, 6), "red")]),
-        r"several pages or frames \(2\); say which one counts \(--page N .+\), or save the one that is meant",
+        r"several pages or frames; say which one counts \(--page N .+\), or save the one that is meant",
     ),
     "jpg_cut_eoi.jpg": (lambda: jpeg(cut=-2), r"cannot be read .+; restore the file or remove it"),
     "bmp_cut.bmp": (lambda: saved(Image.fromarray(RGB), "BMP")[:-100], r"cannot be read .+; restore the file or rem"),

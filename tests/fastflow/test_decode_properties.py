@@ -129,7 +129,7 @@ def test_floats_beyond_the_unit_interval_are_refused_not_clipped(values: list[fl
 def test_several_frames_are_refused(tmp_path: Path) -> None:
     frames = [Image.fromarray(grey((8, 8), seed)) for seed in range(3)]
     frames[0].save(tmp_path / "pages.tiff", save_all=True, append_images=frames[1:])
-    with pytest.raises(BadImage, match=r"pages\.tiff: holds several pages or frames \(3\); say which one counts"):
+    with pytest.raises(BadImage, match=r"pages\.tiff: holds several pages or frames; say which one counts"):
         read_image(tmp_path / "pages.tiff")
 
 

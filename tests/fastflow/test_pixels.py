@@ -95,11 +95,11 @@ def test_a_page_is_the_one_that_is_named(tmp_path: Path) -> None:
     assert np.array_equal(read_image(path, rule=PixelRule(page=2)), np.full((6, 8, 3), (255, 0, 0)))
     assert picture_shape(path, PixelRule(page=2)) == (6, 8)
     assert read_framed(path, Frame(32, 32, None, PixelRule(page=2))).shape == (6, 8)
-    with pytest.raises(BadImage, match="has no page 3, only 2"):
+    with pytest.raises(BadImage, match="has no page 3; restore"):
         read_image(path, rule=PixelRule(page=3))
     single = write(saved(Image.fromarray(RGB), "PNG"), tmp_path / "single.png")
     assert np.array_equal(read_image(single, rule=PixelRule(page=2)), RGB)  # a format without pages
-    with pytest.raises(BadImage, match="has no page 2, only 1"):
+    with pytest.raises(BadImage, match="has no page 2; restore"):
         read_image(write(saved(Image.fromarray(RGB), "TIFF"), tmp_path / "one.tif"), rule=PixelRule(page=2))
 
 

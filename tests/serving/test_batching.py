@@ -16,6 +16,7 @@ from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher, QueueFull
 from pipelines.serving.models import Models
 from pipelines.serving.verdicts import Limits
+from tests.serving.kit import DecodersHere
 
 SIZE = 8
 
@@ -88,7 +89,8 @@ def client_of(held: HeldDetector, *, seconds: float, at_once: int) -> TestClient
     models = Models.__new__(Models)
     models.detectors, models.failures = {"plates": held}, {}
     limits = Limits(max_bytes=10_000, max_pixels=10_000, seconds=seconds, at_once=at_once)
-    return TestClient(build_app(models, Batcher(batch_size=1, max_waiting=at_once), limits=limits))
+    batcher, decoders = Batcher(batch_size=1, max_waiting=at_once), DecodersHere(max_pixels=limits.max_pixels)
+    return TestClient(build_app(models, batcher, decoders, limits=limits))
 
 
 def png() -> bytes:

@@ -13,6 +13,7 @@ from pipelines.serving.guard import check_token, is_local, own_names, url_of
 from pipelines.serving.models import Models
 from pipelines.serving.serve import bind
 from pipelines.serving.verdicts import Limits
+from tests.serving.kit import DecodersHere
 from tests.serving.test_batching import HeldDetector
 
 TOKEN = "a-secret-of-24-letters"
@@ -24,7 +25,7 @@ def client() -> Iterator[TestClient]:
     models.detectors, models.failures = {"plates": HeldDetector()}, {}
     limits = Limits(max_bytes=1000, max_pixels=1000, seconds=1, at_once=1)
     batcher = Batcher(batch_size=1, max_waiting=1)
-    with TestClient(build_app(models, batcher, limits=limits, token=TOKEN)) as client:
+    with TestClient(build_app(models, batcher, DecodersHere(max_pixels=1000), limits=limits, token=TOKEN)) as client:
         yield client
     batcher.end()
 
@@ -114,7 +115,7 @@ def test_only_a_name_of_this_machine_is_answered(host: str, status: int) -> None
     models = Models.__new__(Models)
     models.detectors, models.failures = {"plates": HeldDetector()}, {}
     batcher = Batcher(batch_size=1, max_waiting=1)
-    app = build_app(models, batcher, limits=Limits(1, 1, 1, at_once=1))
+    app = build_app(models, batcher, DecodersHere(max_pixels=1), limits=Limits(1, 1, 1, at_once=1))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names("127.0.0.1", "LocalHost"))
     with TestClient(app) as client:
         assert client.get("/healthz", headers={"Host": host}).status_code == status

@@ -12,6 +12,7 @@ from pipelines.serving.batching import Batcher
 from pipelines.serving.models import Models
 from pipelines.serving.recorder import Recorder
 from pipelines.serving.verdicts import Limits
+from tests.serving.kit import DecodersHere
 from tests.serving.test_batching import HeldDetector, png
 
 
@@ -21,7 +22,8 @@ def test_each_verdict_is_recorded(folder: Path) -> None:
     models = Models.__new__(Models)
     models.detectors, models.failures = {"plates": held}, {}
     limits = Limits(max_bytes=10_000, max_pixels=10_000, seconds=30, at_once=4)
-    app = build_app(models, Batcher(batch_size=1, max_waiting=4), limits=limits, recorder=recorder)
+    batcher, decoders = Batcher(batch_size=1, max_waiting=4), DecodersHere(max_pixels=limits.max_pixels)
+    app = build_app(models, batcher, decoders, limits=limits, recorder=recorder)
     with TestClient(app) as client:
         statuses = [client.post("/score", content=content).status_code for content in (png(), b"no image", png())]
     recorder.end()
