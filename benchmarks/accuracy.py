@@ -30,7 +30,9 @@ from fastflow.features import extract_features
 from fastflow.files import write_text
 from fastflow.fit import FINAL, Hooks, Progress, fit
 from fastflow.index import list_category
+from fastflow.mirror import mirrored_features
 from fastflow.model import FastFlow, build_model
+from fastflow.noise import AUTO
 from fastflow.presets import DEFAULT
 from fastflow.sizes import config_for
 from fastflow.train import calibrate
@@ -100,13 +102,17 @@ def run_seed(
             spent += time.perf_counter() - pause
 
     settings = fit_settings(params, len(category.train_paths)) | {"seed": seed}
-    fit(model, features, hooks=Hooks(on_epoch=on_epoch), **settings)
+    mirrored = (
+        mirrored_features(model, category.train_paths, batch_size=batch_size) if params.train.augment == AUTO else None
+    )
+    fitted = fit(model, features, mirrored=mirrored, hooks=Hooks(on_epoch=on_epoch), **settings)
     seconds = time.perf_counter() - start - spent
     metrics = measured(model)
     curve.append({"epoch": settings["epochs"]} | metrics)
     shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in METRICS if metrics[name] is not None)
-    print(f"seed {seed}: {shown}  {settings['epochs']} epochs  {seconds:.0f} s", flush=True)
-    return {"metrics": metrics, "epochs": settings["epochs"], "seconds": seconds, "curve": curve}
+    chosen = {"noise": fitted.noise, "mirrored": fitted.mirrored}
+    print(f"seed {seed}: {shown}  {settings['epochs']} epochs  {chosen}  {seconds:.0f} s", flush=True)
+    return chosen | {"metrics": metrics, "epochs": settings["epochs"], "seconds": seconds, "curve": curve}
 
 
 def measure_now(
@@ -131,6 +137,8 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
         summary[name] = {"mean": mean, "std": std, "per_seed": values}
     return summary | {
         "epochs": runs[0]["epochs"],
+        "noise": [run["noise"] for run in runs],
+        "mirrored": [run["mirrored"] for run in runs],
         "seconds": float(np.mean([run["seconds"] for run in runs])),
         "curves": [run["curve"] for run in runs],
     }

@@ -35,6 +35,7 @@ from fastflow.index import list_category
 from fastflow.maps import OwnMaps
 from fastflow.marks import MaskRule
 from fastflow.metrics.rates import error_rates
+from fastflow.mirror import mirrored_features
 from fastflow.model import build_model
 from fastflow.noise import AUTO
 from fastflow.operating import operating_point
@@ -141,6 +142,7 @@ def fit(
         seed=seed,
         inference_batch=BATCH_SIZE,
         contents=[file_sha256(path) for path in paths],
+        mirrored=mirrored_features(model, paths, batch_size=BATCH_SIZE),
         hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
         epochs=epochs or epochs_for(len(paths), batch_size=TRAINING_DEFAULTS["batch_size"]),
         **TRAINING_DEFAULTS,

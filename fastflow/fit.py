@@ -15,8 +15,9 @@ from torch import Tensor
 
 from fastflow.augment import Augmented
 from fastflow.crossfit import NormalScores, held_out_scores, score_normal
+from fastflow.mirror import CROWDED_FRACTION, Mirrored, mirroring
 from fastflow.model import FastFlow
-from fastflow.noise import AUTO, exceedance, noise_levels
+from fastflow.noise import AUTO, bits, exceedance, noise_levels
 from fastflow.train import Epoch, Training, calibrate
 
 FINAL = 0
@@ -59,11 +60,13 @@ class Hooks:
 
 
 class Fitted(NamedTuple):
-    """The final training's epochs, scores of all N training images, and each scale's noise (standard deviation)."""
+    """The final training's epochs, scores of all N training images, each scale's noise (standard deviation), and the
+    scales, counted from 0, that were trained on mirror images, too."""
 
     epochs: list[Epoch]
     normal: NormalScores
     noise: tuple[float, ...]
+    mirrored: tuple[int, ...] = ()
 
 
 def fit(
@@ -76,6 +79,7 @@ def fit(
     contents: Sequence[Hashable] | None = None,
     noise: float | str = 0.0,
     augmented: Augmented | None = None,
+    mirrored: Mirrored | None = None,
     hooks: Hooks | None = None,
     **settings: Any,
 ) -> Fitted:
@@ -87,35 +91,59 @@ def fit(
     features of augmented images, in the place of `features` while training. `noise`: the standard deviation added to
     features while training, of all scales; or `fastflow.noise.AUTO`: the folds are trained with the lowest level, again
     where a scale needs more for images it has not seen, and the model as they were; without folds, the lowest level.
+    `mirrored`: gives flipped images' features to try, where noise is AUTO and a scale needs much (`fastflow.mirror`).
 
     Raises:
         ValueError: settings that do not fit, fewer than 2 folds, or than 2 images that differ.
         NonFiniteLoss: the loss of a batch is NaN or infinite.
     """
     count, scales = len(features[0]), len(features)
-    chosen = noise_levels([0.0] * scales) if noise == AUTO else (float(noise),) * scales
+    lowest = noise_levels([0.0] * scales) if noise == AUTO else (float(noise),) * scales
     contents = range(count) if contents is None else contents
     trainings = min(folds or 1, len(set(contents)))
-    settings |= {"seed": seed, "noise": chosen}
-    fitting = _Fitting(features, augmented, hooks or Hooks(), settings, count * trainings)
+    settings |= {"seed": seed, "noise": lowest}
+    fitting = _Fitting(features, augmented, hooks or Hooks(), settings, count * trainings, model.mean.device)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
         epochs = fitting.train(model, torch.arange(count), FINAL)
-        return Fitted(epochs, score_normal(model, features, batch_size=inference_batch), chosen)
+        return Fitted(epochs, score_normal(model, features, batch_size=inference_batch), lowest)
 
     held_out = partial(
         held_out_scores, fresh, features, contents=contents, folds=folds, seed=seed, batch_size=inference_batch
     )
 
-    def hold_out(first: int) -> NormalScores:
+    def hold_out() -> NormalScores:
+        first = fitting.begin(count, trainings)
         return held_out(fit=lambda part, rows, number: fitting.train_fold(part, rows, first + number))
 
-    normal = hold_out(FINAL)
-    if noise == AUTO and (needed := noise_levels(fitting.mean_exceedance())) != chosen:
-        fitting.settings["noise"] = chosen = needed
-        fitting.waiting += count * (trainings - 1)
-        normal = hold_out(FINAL + trainings)
-    return Fitted(fitting.train(model, torch.arange(count), FINAL), normal, chosen)
+    kept: tuple[int, ...] = ()
+    normal = hold_out()
+    if noise == AUTO:
+        shares = fitting.mean(fitting.exceedances)
+        crowded = [scale for scale, share in enumerate(shares) if share > CROWDED_FRACTION]
+        if mirrored and crowded and not augmented:
+            normal, kept, shares = _mirrored(fitting, mirrored(crowded), hold_out, shares)
+        if (needed := noise_levels(shares)) != lowest:
+            fitting.settings["noise"] = needed
+            normal = hold_out()
+    return Fitted(fitting.train(model, torch.arange(count), FINAL), normal, fitting.settings["noise"], kept)
+
+
+def _mirrored(
+    fitting: "_Fitting",
+    mirrors: dict[int, list[Tensor]],
+    hold_out: Callable[[], NormalScores],
+    shares: list[float],
+) -> tuple[NormalScores, tuple[int, ...], list[float]]:
+    """The folds trained on mirror images, too; the scales for which that made held-out images likelier, which keep
+    them, and the exceedances (`shares` before) with those of these scales as they are now."""
+    before = fitting.mean(fitting.bits)
+    fitting.mirror(mirrors)
+    normal = hold_out()
+    now, now_shares = fitting.mean(fitting.bits), fitting.mean(fitting.exceedances)
+    kept = tuple(scale for scale in mirrors if now[scale] < before[scale])
+    fitting.mirror({scale: mirrors[scale] for scale in kept})
+    return normal, kept, [now_shares[s] if s in kept else share for s, share in enumerate(shares)]
 
 
 class _Fitting:
@@ -123,23 +151,46 @@ class _Fitting:
     leave K * (N - N / K) to their own trainings, and with the final one that is K * N."""
 
     def __init__(
-        self, features: list[Tensor], augmented: Augmented | None, hooks: Hooks, settings: dict[str, Any], waiting: int
+        self,
+        features: list[Tensor],
+        augmented: Augmented | None,
+        hooks: Hooks,
+        settings: dict[str, Any],
+        waiting: int,
+        device: torch.device,
     ) -> None:
+        self.device = device
         self.features, self.augmented, self.hooks, self.settings = features, augmented, hooks, settings
-        self.waiting = waiting
-        self.exceedances: list[list[float]] = []  # of each fold's model, by scale
+        self.waiting, self.passes = waiting, 0
+        # of each fold's model, by scale, on the images that it has not seen
+        self.exceedances: list[list[float]] = []
+        self.bits: list[list[float]] = []
+
+    def begin(self, count: int, trainings: int) -> int:
+        """Begins the folds, or begins them again; the number that theirs are added to."""
+        self.exceedances, self.bits = [], []
+        if self.passes:
+            self.waiting += count * (trainings - 1)
+        self.passes += 1
+        return FINAL + (self.passes - 1) * trainings
+
+    def mirror(self, mirrors: dict[int, list[Tensor]]) -> None:
+        """Trains these scales on mirror images, too, from here on."""
+        self.augmented = mirroring(self.features, mirrors, device=self.device) if mirrors else None
 
     def train_fold(self, model: FastFlow, rows: Tensor, number: int) -> None:
-        """One fold's training; stores the exceedance of its model on the images that it has not seen."""
+        """One fold's training; stores what its model says of the images that it has not seen."""
         self.train(model, rows, number)
         unseen = torch.ones(len(self.features[0]), dtype=torch.bool)
         unseen[rows] = False
-        batch = self.settings["batch_size"]
-        self.exceedances.append(exceedance(model, self.features, torch.nonzero(unseen)[:, 0], batch_size=batch))
+        others, batch = torch.nonzero(unseen)[:, 0], self.settings["batch_size"]
+        self.exceedances.append(exceedance(model, self.features, others, batch_size=batch))
+        self.bits.append(bits(model, self.features, others, batch_size=batch))
 
-    def mean_exceedance(self) -> list[float]:
+    @staticmethod
+    def mean(of_folds: list[list[float]]) -> list[float]:
         """Each scale's, over the folds."""
-        return torch.tensor(self.exceedances, dtype=torch.float64).mean(dim=0).tolist()
+        return torch.tensor(of_folds, dtype=torch.float64).mean(dim=0).tolist()
 
     def train(self, model: FastFlow, rows: Tensor, fold: int) -> list[Epoch]:
         """One training and its calibration."""

@@ -6,6 +6,7 @@ costs nothing; a flow that fits its training images too closely needs more. How 
 the positions of images that a model has not seen, 1 % should lie above what 99 % of its training positions stay below.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -28,6 +29,13 @@ def exceedance(model: FastFlow, features: list[Tensor], rows: Tensor, *, batch_s
     scores = raw_scores(model, features, rows, batch_size=batch_size)
     ends = model.normal_center.cpu()
     return [float((raw > end).double().mean()) for raw, end in zip(scores, ends, strict=True)]
+
+
+@torch.no_grad()
+def bits(model: FastFlow, features: list[Tensor], rows: Tensor, *, batch_size: int) -> list[float]:
+    """For each scale, the mean negative log-likelihood of the images `rows`, in bits per dimension."""
+    scores = raw_scores(model, features, rows, batch_size=batch_size, log_det_weight=1.0)
+    return [float(nats.double().mean()) / math.log(2) for nats in scores]
 
 
 def noise_levels(shares: Sequence[float]) -> tuple[float, ...]:

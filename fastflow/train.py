@@ -168,13 +168,19 @@ def rate_factor(step: int, *, total: int) -> float:
 
 
 @torch.no_grad()
-def raw_scores(model: FastFlow, features: list[Tensor], rows: Tensor, *, batch_size: int) -> list[Tensor]:
-    """Each scale's raw scores of all positions of the images `rows` that are not padding, flat, on the CPU."""
+def raw_scores(
+    model: FastFlow, features: list[Tensor], rows: Tensor, *, batch_size: int, log_det_weight: float | None = None
+) -> list[Tensor]:
+    """Each scale's raw scores of all positions of the images `rows` that are not padding, flat, on the CPU.
+
+    `log_det_weight`: of the log-determinant; the score rule's if None.
+    """
+    weight = model.rule.log_det_weight if log_det_weight is None else log_det_weight
     scales: list[list[Tensor]] = [[] for _ in features]
     for chosen in rows.split(batch_size):
         part = features_of(features, chosen, device=model.mean.device)
         for values, f, (z, log_det) in zip(scales, part, model.latents(part), strict=True):
-            raw = raw_score(z, log_det, log_det_weight=model.rule.log_det_weight)
+            raw = raw_score(z, log_det, log_det_weight=weight)
             values.append(raw[inside_of(f)[:, 0]].cpu())
     return [torch.cat(values) for values in scales]
 

@@ -62,31 +62,33 @@ def train(category: str, params: Params) -> None:
         resumable = ResumableFit(STATE / category, key_of(category, params, settings | weights))
         STATE.mkdir(exist_ok=True)
         require_space(STATE, resumable.space(model, params.threshold.folds), f"the state and the model of {category}")
-        features, augmented = embed(model, paths, params, folder=STATE)
-        log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in features])
+        embedded = embed(model, paths, params, folder=STATE)
+        log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in embedded.features])
         with deferred_signals() as check:
             hooks = resumable.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
             fitting = fit_settings(params, len(index))
-            epochs, normal, noise = fit(
-                model, features, contents=list(index["sha256"]), augmented=augmented, hooks=hooks, **fitting
-            )
-        log.info("%s: noise by scale while training: %s", category, ", ".join(f"{sd:g}" for sd in noise))
+            contents = list(index["sha256"])
+            fitted = fit(model, **embedded._asdict(), contents=contents, hooks=hooks, **fitting)
+        log.info("%s: noise by scale while training: %s", category, ", ".join(f"{sd:g}" for sd in fitted.noise))
+        if fitted.mirrored:
+            log.info("%s: mirror images were trained on at scales %s", category, list(fitted.mirrored))
         run.log_metrics(peak_memory(device))
         rate = params.threshold.false_reject_rate
-        threshold = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
+        threshold = operating_point(fitted.normal, false_reject_rate=rate, bounds=model.rule.bounds)
         log.info("%s: threshold %.6g, for %.3g %% of good parts rejected", category, threshold["image"], 100 * rate)
         log.info("guarantee: %s", threshold["guarantee"])
         about = {
             "category": category,
             "seed": params.seed,
             "weights": params.model.weights,
-            "epochs": len(epochs),
-            "noise": list(noise),
+            "epochs": len(fitted.epochs),
+            "noise": list(fitted.noise),
+            "mirrored": list(fitted.mirrored),
             "train_seconds": time.perf_counter() - start,
             "threshold": threshold,
         }
         seen = appearances(paths, model.frame)
-        write_outputs(model, category, run, epochs, about, normal_table(index, normal, seen))
+        write_outputs(model, category, run, fitted.epochs, about, normal_table(index, fitted.normal, seen))
         resumable.forget()
 
 
@@ -146,9 +148,8 @@ def log_epoch(run: runs.TrackedRun, folds: int | None, progress: Progress) -> No
         log.info("epoch %d/%d  loss %.4f bits/dim  %.0f s left", epoch.epoch, epochs, epoch.loss, left)
         write_epoch(EpochLine(epoch.epoch, epochs, epoch.loss, left))
         return
-    again = progress.fold > (folds or 0)  # with more noise, as the first training has shown to be needed
-    number = progress.fold - (folds or 0) if again else progress.fold
-    name = f"threshold, model {number} of {folds}" + ", with more noise" * again
+    times, number = divmod(progress.fold - 1, folds or 1)  # again as the training before has shown to be needed
+    name = f"threshold, model {number + 1} of {folds}" + ", regularised" * (times > 0)
     log.info("%s: epoch %d/%d on %d images  %.0f s left", name, epoch.epoch, epochs, progress.images, left)
 
 

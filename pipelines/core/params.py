@@ -108,7 +108,7 @@ class Train(Section):
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     noise: Literal["auto"] | Annotated[float, Field(ge=0, le=2)]
-    augment: list[Literal["hflip", "vflip", "rot90"]]
+    augment: Literal["auto"] | list[Literal["hflip", "vflip", "rot90"]]
     precision: Literal["auto", "fp32", "bf16"]
     micro_batch: Count | None
     features: Literal["fp32", "bf16"]

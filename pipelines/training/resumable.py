@@ -7,7 +7,7 @@ written.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,9 @@ from fastflow.data import read_pictures
 from fastflow.features import FeatureStorage, extract_features
 from fastflow.files import file_sha256
 from fastflow.fit import FINAL, Hooks, Progress
+from fastflow.mirror import Mirrored, mirrored_features
 from fastflow.model import FastFlow
+from fastflow.noise import AUTO
 from fastflow.resume import STATES_KEPT, SavedStates
 from fastflow.train import Training, epochs_for
 from pipelines.core.params import Params
@@ -47,18 +49,27 @@ def code_sha256() -> str:
     return " ".join(file_sha256(path)[:16] for path in sorted([*folder.glob("*.py"), *folder.glob("fused/*.py")]))
 
 
-def embed(
-    model: FastFlow, images: list[Path], params: Params, *, folder: Path
-) -> tuple[list[Tensor], Augmented | None]:
-    """Features of the images, decoded and computed once within the memory that the parameters allow (the rest is in a
-    file in `folder`), and the function that computes those of augmented images, where augmentation is chosen."""
+class Embedded(NamedTuple):
+    """Features of the images, computed once; what computes those of images augmented as the parameters say, None where
+    they say nothing; and what computes those of mirror images, should the training ask, where they leave it to that."""
+
+    features: list[Tensor]
+    augmented: Augmented | None
+    mirrored: Mirrored | None
+
+
+def embed(model: FastFlow, images: list[Path], params: Params, *, folder: Path) -> Embedded:
+    """What a fit reads. Features lie within the memory that the parameters allow, the rest in a file in `folder`."""
     train, size = params.train, params.evaluate.batch_size
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[train.features]
     storage = FeatureStorage(dtype, memory_bytes=int(train.features_gib * 2**30), folder=folder)
     features = extract_features(model, images, batch_size=size, device=model.mean.device, storage=storage)
+    if train.augment == AUTO:
+        return Embedded(features, None, mirrored_features(model, images, batch_size=size))
     if not train.augment:
-        return features, None
-    return features, augmented_features(model, read_pictures(images, model.frame), train.augment, batch_size=size)
+        return Embedded(features, None, None)
+    pictures = read_pictures(images, model.frame)
+    return Embedded(features, augmented_features(model, pictures, train.augment, batch_size=size), None)
 
 
 class ResumableFit:
@@ -71,7 +82,7 @@ class ResumableFit:
     def space(self, model: FastFlow, folds: int | None) -> int:
         """Bytes that states and checkpoint need on the disk, features aside."""
         flows = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-        trainings = 1 + 2 * (folds or 0)  # folds may be trained twice: fastflow/fit.py
+        trainings = 1 + 3 * (folds or 0)  # folds may be trained three times: fastflow/fit.py
         return flows * _COPIES_PER_STATE * (STATES_KEPT + 1) * trainings + sum(
             p.numel() * 4 for p in model.parameters()
         )

@@ -40,7 +40,7 @@ def same(a: FastFlow, b: FastFlow) -> bool:
 
 
 def test_it_is_a_training_on_all_images_and_one_without_each_fold(tiny_model: FastFlow, features: list[Tensor]) -> None:
-    model, (epochs, normal, _) = fitted(tiny_model, features)
+    model, (epochs, normal, *_) = fitted(tiny_model, features)
     assert same(model, by_hand(tiny_model, features, torch.arange(COUNT)))
     assert [epoch.epoch for epoch in epochs] == [1, 2]
     assert torch.equal(normal.fold, assign_folds(range(COUNT), folds=FOLDS, seed=5))
@@ -52,7 +52,7 @@ def test_it_is_a_training_on_all_images_and_one_without_each_fold(tiny_model: Fa
 
 
 def test_without_folds_scores_are_the_models_own(tiny_model: FastFlow, features: list[Tensor]) -> None:
-    model, (_, normal, _) = fitted(tiny_model, features, folds=None)
+    model, (_, normal, *_) = fitted(tiny_model, features, folds=None)
     assert normal.folds == 0
     assert torch.equal(normal.pred_score, score_normal(model, features, batch_size=4).pred_score)
 
