@@ -105,28 +105,36 @@ def fit(
     fitting = _Fitting(features, augmented, hooks or Hooks(), settings, count * trainings, model.mean.device)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
-        epochs = fitting.train(model, torch.arange(count), FINAL)
-        return Fitted(epochs, score_normal(model, features, batch_size=inference_batch), lowest)
+        trained = fitting.train(model, torch.arange(count), FINAL)
+        return Fitted(trained, score_normal(model, features, batch_size=inference_batch), lowest)
 
-    held_out = partial(
-        held_out_scores, fresh, features, contents=contents, folds=folds, seed=seed, batch_size=inference_batch
-    )
+    settled: dict[str, Any] = {"contents": contents, "folds": folds, "seed": seed, "batch_size": inference_batch}
+    held_out = partial(held_out_scores, fresh, features, **settled)
 
     def hold_out() -> NormalScores:
         first = fitting.begin(count, trainings)
         return held_out(fit=lambda part, rows, number: fitting.train_fold(part, rows, first + number))
 
-    kept: tuple[int, ...] = ()
-    normal = hold_out()
+    normal, kept = hold_out(), tuple[int, ...]()
     if noise == AUTO:
-        shares = fitting.mean(fitting.exceedances)
-        crowded = [scale for scale, share in enumerate(shares) if share > CROWDED_FRACTION]
-        if mirrored and crowded and not augmented:
-            normal, kept, shares = _mirrored(fitting, mirrored(crowded), hold_out, shares)
-        if (needed := noise_levels(shares)) != lowest:
-            fitting.settings["noise"] = needed
-            normal = hold_out()
+        normal, kept = _regularised(fitting, hold_out, normal, mirrored)
     return Fitted(fitting.train(model, torch.arange(count), FINAL), normal, fitting.settings["noise"], kept)
+
+
+def _regularised(
+    fitting: "_Fitting", hold_out: Callable[[], NormalScores], normal: NormalScores, mirrored: Mirrored | None
+) -> tuple[NormalScores, tuple[int, ...]]:
+    """The folds trained again as their held-out images, of the scores `normal`, say that they must be: their scores
+    then, and the scales that mirror images are trained on, too. `fitting` trains in that way from here on."""
+    kept: tuple[int, ...] = ()
+    shares = fitting.mean(fitting.exceedances)
+    crowded = [scale for scale, share in enumerate(shares) if share > CROWDED_FRACTION]
+    if mirrored and crowded and not fitting.augmented:
+        normal, kept, shares = _mirrored(fitting, mirrored(crowded), hold_out, shares)
+    if (needed := noise_levels(shares)) != fitting.settings["noise"]:
+        fitting.settings["noise"] = needed
+        normal = hold_out()
+    return normal, kept
 
 
 def _mirrored(

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -54,14 +55,12 @@ def serve(
     """Serves until a signal ends it. The options are those of `fastflow serve --help`; `record` None: in a project.
 
     Raises:
-        ValueError: an address beyond this machine without a token, a token that no request can send, or models that
-            do not go together.
+        ValueError: an address beyond this machine without a token, one that no request can send, models that clash.
         BadData: a model whose files are not what was written.
         ServerAway: the registry does not answer.
     """
     token = os.environ.get("FASTFLOW_TOKEN", "")
-    size = MAX_BYTES if max_bytes is None else max_bytes
-    limits = Limits(size, MAX_PIXELS if max_pixels is None else max_pixels, seconds, at_once=queue)
+    limits = Limits(max_bytes or MAX_BYTES, max_pixels or MAX_PIXELS, seconds, at_once=queue)
     ending = threading.Event()
     # bound first: a port in use is reported before models are loaded
     with bind(host, port) as bound, tempfile.TemporaryDirectory() as scratch:
@@ -72,8 +71,8 @@ def serve(
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
         decoders = Decoders(max_pixels=limits.max_pixels)
-        timing = {"seconds": watch, "ending": ending}
-        threading.Thread(target=opened.watch, kwargs=timing, name="watching", daemon=True).start()
+        watching = partial(opened.watch, seconds=watch, ending=ending)
+        threading.Thread(target=watching, name="watching", daemon=True).start()
         recorder = Recorder() if is_recorded(record) else None
         app = build_app(opened, batcher, decoders, limits=limits, token=token, recorder=recorder)
         if local:
