@@ -19,7 +19,7 @@ WORDS = (
     "annotations?", "annotated", "anno", "heatmaps?", "overlays?", "binary", "labelids?",
 )  # fmt: skip
 WORD = f"(?:{'|'.join(WORDS)})"
-TAIL = re.compile(rf"(.*[^\W_])(?:[\W_]+|(?<=\d)){WORD}(?:[-_ ]?\d+)?")
+TAIL = re.compile(rf"(.*[^\W_]|)([\W_]+|(?<=\d)){WORD}(?:[-_ ]?\d+)?", re.DOTALL)
 HEAD = re.compile(rf"{WORD}(?:[-_ ]?\d+)?[-_ ]+(.+)")
 KIND = re.compile(r"(.+)[-_ ](?:defects?|anomaly|anomalies)")  # 000_defect_mask
 LONE = re.compile(rf"{WORD}|images?|imgs?")
@@ -43,17 +43,19 @@ def keys(stem: str) -> Iterator[str]:
         if head := HEAD.fullmatch(stem):
             yield head[1]
         tail = TAIL.fullmatch(stem)
+        if tail and tail[2]:  # a stem may end in a bracket: part (9)_mask is of part (9)
+            yield from (stem[:end] for end in range(tail.end(2), max(tail.end(1), 1) - 1, -1) if end != tail.end(1))
         stem = tail[1] if tail else ""
         if kind := KIND.fullmatch(stem):
             yield kind[1]
 
 
 def beginnings(stem: str) -> Iterator[str]:
-    """What a stem begins with, up to a separator, the longest first: 000-x may belong to 000."""
+    """What a stem begins with, up to a separator or with some, the longest first: 000-x may belong to 000."""
     stem = plain(stem)
     for match in reversed(list(re.finditer(r"[\W_]+|(?<=\d)(?=[^\W\d_])", stem))):
-        if match.start():
-            yield stem[: match.start()]
+        ends = range(max(match.start(), match.end() - 1), match.start() - 1, -1)  # (1)-x may belong to (1)
+        yield from (stem[:end] for end in ends if end)
 
 
 def beside(path: Path, stems: dict[str, list[Path]]) -> Path | None:

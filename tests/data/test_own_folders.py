@@ -38,6 +38,21 @@ def test_masks_are_masks_under_any_word_at_any_place(tmp_path: Path, masks: str)
     assert not stops(reading)
 
 
+@pytest.mark.parametrize("stem", ["part ({})", "({})", "Teil {}%", "\uff08{}\uff09", "[{}]", "{}\N{COLLISION SYMBOL}"])
+@pytest.mark.parametrize(
+    "masks", ["{}_mask.png", "{}-mask.png", "masks/{}_mask.png", "../mask/mask_{}.png", "{}-x.png"]
+)
+def test_a_mask_is_its_images_whatever_the_stem_ends_in(tmp_path: Path, stem: str, masks: str) -> None:
+    """Windows numbers files so; their masks were good images and defects, in silence."""
+    good(tmp_path / "good")
+    name = stem.replace("{}", "{:03}")
+    bad(tmp_path / "scratch", name=f"{name}.png", masks=masks.format(name))
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
+    kinds = {"good": names("good/", 6), "scratch": names("scratch/", 3, name=f"{name}.png")}
+    assert classes(reading, tmp_path) == kinds
+    assert_masks_are_true(reading)
+
+
 @pytest.mark.parametrize("case", LAYOUTS | ODD)
 def test_a_layout_is_recognised_and_read_without_a_question(tmp_path: Path, case: str) -> None:
     layout, kinds, masked = (LAYOUTS | ODD)[case](tmp_path / "mine")
