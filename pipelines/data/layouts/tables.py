@@ -4,9 +4,8 @@ Columns: image_path, relative to the table or absolute; gt_label (0, 1, or words
 wanted, mask_path and split (train, test).
 """
 
-import io
 import shlex
-import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,22 +14,14 @@ import pandas as pd
 
 from fastflow.arrange import Item, named
 from fastflow.errors import BadData
-from fastflow.files import walk
 from fastflow.index import GOOD
 from pipelines.core.names import counted
-from pipelines.data.layouts.classes import DEFECT
 from pipelines.data.layouts.reading import Reading, ReadingOptions, set_apart
+from pipelines.data.layouts.table_files import NEEDED, SUFFIXES, describes, load
+from pipelines.data.layouts.table_labels import ALLOWED, FLAGS, kind_of_row
+from pipelines.data.layouts.table_places import Files
 from pipelines.data.words import word_of
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
-NAMES = {
-    "image_path": ("image_path", "image", "path", "file", "filename", "file_name", "img", "img_path"),
-    "gt_label": ("gt_label", "label", "class", "label_index", "is_anomaly", "anomaly"),
-    "defect_type": ("defect_type", "defect", "kind", "anomaly_type"),
-    "mask_path": ("mask_path", "mask", "gt", "gt_path", "ground_truth"),
-    "split": ("split", "subset", "set", "phase"),
-}
-ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 VISA_SPLIT = "split_csv/1cls.csv"
 
 
@@ -62,107 +53,51 @@ def _describes(path: Path) -> bool:
         table = load(path)
     except (BadData, OSError):
         return False
-    return "image_path" in table and bool({"gt_label", "defect_type", "split"} & set(table)) and len(table) > 0
-
-
-def load(path: Path) -> pd.DataFrame:
-    """All columns as text, by the names above. Raises BadData."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path).astype(str)
-        else:
-            text = io.StringIO(text_of(path.read_bytes()), newline=None)
-            table = pd.read_csv(text, dtype=str, keep_default_na=False, sep=None, engine="python")
-    except (ValueError, ImportError, pd.errors.ParserError) as error:
-        raise BadData(f"{path} is no table that can be read: {error}") from error
-    table = table.rename(columns=str)
-    columns = {column.strip().casefold(): column for column in table.columns}
-    found = {name: columns[known] for name, all_known in NAMES.items() if (known := _first(all_known, columns))}
-    return table.rename(columns={column: name for name, column in found.items()})
-
-
-def text_of(content: bytes) -> str:
-    """A table as programs save it: Unicode with or without its mark, or Windows' own code page for Western Europe. A
-    wrong guess names files that are not there, and those are refused. Raises ValueError where it is none of these."""
-    start = content[:3]
-    if encoding := next((encoding for mark, encoding in ENCODINGS.items() if start.startswith(mark)), None):
-        return content.decode(encoding)
-    if b"\0" in content:
-        return content.decode("utf-16-be" if start.startswith(b"\0") else "utf-16-le")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return content.decode("cp1252")
-
-
-def _first(names: tuple[str, ...], columns: dict[str, str]) -> str | None:
-    return next((name for name in names if name in columns), None)
+    return describes(table)
 
 
 def read_table(path: Path, how: ReadingOptions) -> Reading:
     """Raises BadData where a file is missing, a label cannot be understood, or an image is named as two things."""
     table = load(path)
     if "image_path" not in table or not {"gt_label", "defect_type"} & set(table):
-        raise BadData(
-            f"{path} has the columns {', '.join(map(str, table))}; needed are image_path and gt_label or defect_type"
-        )
-    known: dict[str, list[Path]] = {}
-    for file in walk(path.parent):
-        for name in {_composed(file), _composed(file.name)}:
-            known.setdefault(name, []).append(file)
-    rows = [
-        row._replace(image=_there(row.image, known), mask=row.mask and _there(row.mask, known))
-        for row in _rows(table, path)
-    ]
+        raise BadData(f"{path} has the columns {', '.join(map(str, table))}; needed are {NEEDED}")
+    if "gt_label" not in table and set(table["defect_type"].str.strip().str.casefold()) <= set(FLAGS):
+        table = table.rename(columns={"defect_type": "gt_label"})  # such as defect: 0, 1
+    rows = _found(list(_rows(table, path)), path.parent)
+    if rows and all(row.kind != GOOD for row in rows):
+        raise BadData(f"{path} names no good image; found are {_values(table)}; {ALLOWED}")
     return reading_of(rows, f"table {path.name}", path.parent, how)
 
 
+def _found(rows: list[Row], folder: Path) -> list[Row]:
+    """The rows with the files that they mean: no image is what another row has as its mask, and the other way round."""
+    files = Files(folder)
+    masks = {row.mask for row in rows if row.mask}
+    images = files.find({row.image for row in rows}, never=masks, masks=False)
+    masks_at = files.find(masks, never=set(images.values()), masks=True)
+    return [row._replace(image=images[row.image], mask=row.mask and masks_at[row.mask]) for row in rows]
+
+
+def _values(table: pd.DataFrame) -> str:
+    """Such as: label 1 (10), -1 (3)."""
+    columns = [column for column in ("gt_label", "defect_type") if column in table]
+    counts = {column: Counter(table[column].str.strip()).most_common(5) for column in columns}
+    return "; ".join(
+        f"{column} {', '.join(f'{v!r} ({n:,})' for v, n in several)}" for column, several in counts.items()
+    )
+
+
 def _rows(table: pd.DataFrame, path: Path) -> Iterator[Row]:
-    for number, row in enumerate(table.to_dict("records"), 2):
+    for number, row in zip(table.index, table.to_dict("records"), strict=True):
         where = f"{path}, line {number}"
         mask = str(row.get("mask_path", "")).strip()
-        kind = _kind(str(row.get("gt_label", "")).strip(), str(row.get("defect_type", "")).strip(), where)
+        kind = kind_of_row(str(row.get("gt_label", "")).strip(), str(row.get("defect_type", "")).strip(), where)
         split = word_of(str(row.get("split", "")).strip()).split if row.get("split") else ""
         if row.get("split") and not split:
             raise BadData(f"{where}: split is {row['split']!r}; allowed: train, test, validation or nothing")
         image = path.parent / str(row["image_path"]).strip().replace("\\", "/")
         has_mask = mask and mask.casefold() not in ("nan", "none", "null", "-")
         yield Row(image, kind, split, path.parent / mask.replace("\\", "/") if has_mask else None)
-
-
-def _there(path: Path, known: dict[str, list[Path]]) -> Path:
-    """The file, also where the table has its name in another Unicode form; or the only one of its name below the
-    table's folder."""
-    if path.is_file():
-        return path
-    for name in (_composed(path), _composed(path.name)):
-        if len(found := known.get(name, [])) == 1:
-            return found[0]
-    return path
-
-
-def _composed(path: Path | str) -> str:
-    return unicodedata.normalize("NFC", str(path))
-
-
-def _kind(label: str, defect_type: str, where: str) -> str:
-    """What a row says: a number, a word for good or bad, or the kind of defect itself."""
-    kind = "" if word_of(defect_type).meaning == "good" or defect_type.casefold() in ("nan", "none") else defect_type
-    match label.casefold():
-        case "0" | "0.0" | "false":
-            good = True
-        case "1" | "1.0" | "true":
-            good = False
-        case "" if defect_type:
-            good = not kind
-        case "":
-            raise BadData(f"{where}: gt_label is empty; allowed: 0 for good, 1 for defective")
-        case _:
-            good = word_of(label).meaning == "good"
-            kind = kind or (label if word_of(label).meaning not in ("good", "bad") else "")
-    if good and kind:
-        raise BadData(f"{where}: gt_label says good and defect_type says {kind!r}")
-    return GOOD if good else (kind or DEFECT).replace("/", "_")
 
 
 def reading_of(rows: list[Row], layout: str, folder: Path, how: ReadingOptions) -> Reading:
