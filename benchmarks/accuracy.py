@@ -82,13 +82,12 @@ def run_seed(
 ) -> dict[str, Any]:
     """One training and its measurements: the metrics at the last epoch, the seconds, and the curve if asked for."""
     start = time.perf_counter()
+    paths = drawn(category.train_paths, args.images, seed=seed)
     device = choose_device(params.device)
-    model = build_model(
-        config_for(category.train_paths, args.backbone, **overrides), weights=args.weights, seed=seed
-    ).to(device)
+    model = build_model(config_for(paths, args.backbone, **overrides), weights=args.weights, seed=seed).to(device)
     batch_size = params.evaluate.batch_size
     measured = partial(measure_now, category=category, batch_size=batch_size, original_size=args.original_size)
-    features = extract_features(model, category.train_paths, batch_size=batch_size, device=device)
+    features = extract_features(model, paths, batch_size=batch_size, device=device)
     curve = []
     spent = 0.0
 
@@ -101,10 +100,8 @@ def run_seed(
             curve.append({"epoch": number} | measured(model))
             spent += time.perf_counter() - pause
 
-    settings = fit_settings(params, len(category.train_paths)) | {"seed": seed}
-    mirrored = (
-        mirrored_features(model, category.train_paths, batch_size=batch_size) if params.train.augment == AUTO else None
-    )
+    settings = fit_settings(params, len(paths)) | {"seed": seed}
+    mirrored = mirrored_features(model, paths, batch_size=batch_size) if params.train.augment == AUTO else None
     fitted = fit(model, features, mirrored=mirrored, hooks=Hooks(on_epoch=on_epoch), **settings)
     seconds = time.perf_counter() - start - spent
     metrics = measured(model)
@@ -113,6 +110,13 @@ def run_seed(
     chosen = {"noise": fitted.noise, "mirrored": fitted.mirrored}
     print(f"seed {seed}: {shown}  {settings['epochs']} epochs  {chosen}  {seconds:.0f} s", flush=True)
     return chosen | {"metrics": metrics, "epochs": settings["epochs"], "seconds": seconds, "curve": curve}
+
+
+def drawn(paths: list[Path], count: int | None, *, seed: int) -> list[Path]:
+    """So many of the files, in their order; all where `count` is None or not below their number."""
+    if count is None or count >= len(paths):
+        return paths
+    return [paths[i] for i in sorted(np.random.default_rng(seed).permutation(len(paths))[:count])]
 
 
 def measure_now(
@@ -171,6 +175,7 @@ def main() -> None:
     parser.add_argument("--weights", default="imagenet", help="a .safetensors file, imagenet or random")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
+    parser.add_argument("--images", type=int, help="so many good images, drawn by each seed; all if not given")
     parser.add_argument("--original-size", action="store_true", help="pixel metrics at the size of the photographs")
     parser.add_argument("--every", type=int, default=0, help="also measure every so many epochs")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -193,7 +198,7 @@ def main() -> None:
 def write_figures(args: argparse.Namespace, categories: dict[str, Any]) -> None:
     """The files asked for, of the categories measured so far."""
     if args.json:
-        asked = {name: vars(args)[name] for name in ("backbone", "changes", "seeds", "original_size")}
+        asked = {name: vars(args)[name] for name in ("backbone", "changes", "seeds", "images", "original_size")}
         write_text(args.json, json.dumps(asked | {"categories": categories}, indent=2) + "\n")
     if args.markdown:
         write_text(args.markdown, table(categories, paper=args.mvtec))

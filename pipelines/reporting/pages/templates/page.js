@@ -20,9 +20,11 @@ for (const button of document.querySelectorAll("button.theme")) {
 }
 for (const input of document.querySelectorAll("input.filter")) {
   const rows = [...document.querySelectorAll(".filtered tbody tr")], found = document.querySelector(".found");
-  input.addEventListener("input", () => {
+  const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of rows) row.hidden = !words.every((word) => row.dataset.search.includes(word));
     found.textContent = words.length ? rows.filter((row) => !row.hidden).length + " of " + rows.length : "";
-  });
+  };
+  input.addEventListener("input", filter);
+  filter();  // a browser that comes back keeps what was typed
 }
