@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import FlowRun, WorkerStatus
 from prefect.deployments import run_deployment
 from prefect.states import Crashed
 
-from pipelines.core.revision import RESULTS
+from pipelines.core.revision import but_for_results
 from pipelines.core.stage import Failed, log
 from pipelines.orchestration.service_settings import MACHINES
 
@@ -56,7 +56,7 @@ def own_clone() -> dict[str, str]:
 
 def refuse_changes() -> None:
     """Raises Failed where tracked files differ from the commit; dvc.lock and decisions may: each night writes them."""
-    listed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *RESULTS)
+    listed = git("status", "--porcelain", "--untracked-files=no", "--", *but_for_results())
     changed = [line for line in listed.splitlines() if line]
     if changed:
         names = ", ".join(line.split()[-1] for line in changed)

@@ -48,8 +48,15 @@ def test_figures_of_each_seed_are_written_with_mean_and_deviation(
 
 
 def test_undefined_metrics_stay_undefined() -> None:
+    chosen = {"noise": (0.1,), "mirrored": ()}
     runs = [
-        {"metrics": {"image_auroc": 0.5, "pixel_auroc": None, "aupro": None}, "epochs": 1, "seconds": 1, "curve": []}
+        {
+            "metrics": {"image_auroc": 0.5, "pixel_auroc": None, "aupro": None},
+            **chosen,
+            "epochs": 1,
+            "seconds": 1,
+            "curve": [],
+        }
     ]
     summary = accuracy.summarise(runs)
     assert summary["aupro"] == {"mean": None, "std": None, "per_seed": [None]}
