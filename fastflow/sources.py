@@ -1,7 +1,8 @@
 """What each file of a folder is, as the user states it: globs for good images, defective ones, their masks.
 
 A glob is one of .gitignore's kind: `*` and `?` stay within a name, `**` goes across folders, a name without a slash is
-meant at any depth, and a folder means all that lies in it. Upper and lower case are one, and so are the Unicode forms.
+meant at any depth, and a folder means all that lies in it, but `x/*` the files of x alone. Upper and lower case are
+one, and so are the Unicode forms.
 """
 
 import re
@@ -64,7 +65,8 @@ def regex(glob: str, folder: Path) -> re.Pattern[str]:
             expression += "".join(map(_translated, re.findall(r"\[!?\]?[^\]]*\]|.", part, re.DOTALL))) + "/" * (
                 not last
             )
-    return re.compile(f"{expression}(?:/.*)?", re.DOTALL)
+    files_alone = anchored and parts[-1] == "*"  # else the good images' glob would take a folder of defects among them
+    return re.compile(expression if files_alone else f"{expression}(?:/.*)?", re.DOTALL)
 
 
 def _translated(token: str) -> str:

@@ -24,5 +24,6 @@ def check_categories(categories: Iterable[str], known: Collection[str]) -> None:
 
 
 def counted(number: int, thing: str) -> str:
-    """Such as: 1 finding, 2 findings."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
+    """Such as: 1 finding, 2 findings, 2 boxes."""
+    plural = "es" if thing.endswith(("x", "ch", "sh")) else "s"
+    return f"{number:,} {thing}{plural * (number != 1)}"

@@ -15,7 +15,7 @@ BAD = (
     "bad ng nok nio ko notok notgood nogood defect defects defective anomaly anomalies anomalous abnormal fail failed "
     "fault faults faulty reject rejected rejects scrap damaged unacceptable nonconforming "
     "schlecht schlechtteil schlechtteile ausschuss fehler fehlerhaft "
-    "defekt defekte mauvais malo 不良 不良品 异常 缺陷 欠陥"
+    "defekt defekte kaputt mauvais malo 不良 不良品 异常 缺陷 欠陥"
 )
 DEFECTS = (
     "scratch scratches dent dents crack cracks cracked hole holes stain stains contamination contaminated cut cuts "
@@ -30,7 +30,8 @@ MASKS = (
 UNCLEAR = (  # made of other images, or not sorted yet
     "production incoming unlabeled unlabelled unknown unsorted unclassified unsure inbox todo review misc pending "
     "thumbnail thumbnails thumb thumbs preview previews cache backup backups copy copies tmp temp trash augmented "
-    "augmentation resized prediction predictions pred preds result results output outputs"
+    "augmentation resized prediction predictions pred preds result results output outputs "
+    "calibration calib background backgrounds unclear unbekannt unklar unsortiert"
 )
 MAYBE_MASKS = "label labels annotation annotations annotated anno annos heatmap heatmaps overlay overlays binary"
 FILLERS = (
@@ -61,6 +62,7 @@ def _set(text: str) -> frozenset[str]:
 
 _GOOD, _BAD, _DEFECTS, _MASKS = map(_set, (GOOD, BAD, DEFECTS, MASKS))
 _MAYBE, _FILLERS, _UNCLEAR = map(_set, (MAYBE_MASKS, FILLERS, UNCLEAR))
+_NOT_SORTED = _set("unknown unsorted unclassified unsure unclear review todo unbekannt unklar unsortiert")
 
 
 def tokens(name: str) -> list[str]:
@@ -79,7 +81,7 @@ def word_of(name: str) -> Word:
             return Word(meaning)
     if whole in _DEFECTS:
         return Word("defect")
-    if whole in _UNCLEAR:
+    if whole in _UNCLEAR or (not whole and "?" in name):
         return Word("unclear")
     if whole in _FILLERS:
         return Word("filler")
@@ -104,6 +106,8 @@ def _of_words(words: list[str]) -> Word:
         return Word("good", exact=(exact or "".join(own) in _GOOD) and not any(word.isdigit() for word in words))
     if said & _DEFECTS:
         return Word("defect", exact=exact)
+    if said & _NOT_SORTED:
+        return Word("unclear", exact=False)
     return Word("" if own else "filler")
 
 

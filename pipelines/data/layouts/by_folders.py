@@ -1,5 +1,6 @@
 """A folder is read by its folders' and files' names, by its masks and annotations, and by the user's options."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,13 +34,13 @@ def read_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str], sai
     images = sorted(set(files) - found.files - found.unsure - objects)
     private = [path for path in images if places[path].split == "private" and path not in roles]
     images = sorted(set(images) - set(private))
-    classes = classify(images, places, roles)
+    classes = classify(images, places, roles, how.sources)
     pairs = pair(images, sorted(found.files), folder, likely=lambda path: classes.of.get(path) != GOOD)
     of_good = [mask for mask, several in pairs.shared.items() if all(classes.of.get(p) == GOOD for p in several)]
     refuse_shared({mask: several for mask, several in pairs.shared.items() if mask not in of_good}, folder)
     masks: dict[Path, tuple[Path | Drawing, ...]] = {path: tuple(several) for path, several in pairs.masks.items()}
     masks |= {path: (*masks.get(path, ()), *outlines) for path, outlines in said.outlines.items() if outlines}
-    classes = classify_rest(classes, Evidence(masks, said, how.rule, folder))
+    classes = classify_rest(classes, Evidence(masks, said, how.rule, places))
     if GOOD not in classes.of.values():
         raise BadData(_no_good(tree, images, masks))
     doubts = [*found.doubts, *classes.doubts, *pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)]
@@ -77,12 +78,14 @@ def _split(
 
 
 def _no_good(tree: Tree, images: Sequence[Path], masks: Masks) -> str:
-    there = sorted({path.parent for path in images} - {tree.folder})
+    count = Counter(path.parent for path in images if path.parent != tree.folder)
+    there = sorted(count)
     listed = ", ".join(f"{place.relative_to(tree.folder)}/" for place in there[:5]) or "no folder of images"
     more = f" and {len(there) - 5} more" if len(there) > 5 else ""
-    likely = [place for place in there if not label_of(place.name)]
-    each = " or ".join(f"--good {glob_of(tree.folder, place)}" for place in likely[:3])
-    say = f"; say which are good: {each}, or all: --good '**'" if likely else ""
+    likely = sorted((place for place in there if not label_of(place.name)), key=lambda place: -count[place])
+    each = " or ".join(f"--good {glob_of(tree.folder, place, there)}" for place in likely[:3])
+    every = ", or all: --good '**'" if len(likely) == len(there) else ""  # none that is called after a defect
+    say = f"; say which are good: {each}{every}" if likely else ""
     if images and all(path in masks for path in images):
         say = (
             "; each is marked as defective: where outlines or masks show the part, not a defect, leave them out and "

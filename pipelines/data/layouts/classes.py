@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from fastflow.errors import BadData
 from fastflow.index import GOOD
-from fastflow.sources import plain
+from fastflow.sources import Sources, plain
+from pipelines.data.layouts.good_doubts import doubts_of_good, taken_along
 from pipelines.data.layouts.places import Place, Places
-from pipelines.data.layouts.reading import Doubt, quoted
+from pipelines.data.layouts.reading import Doubt
 from pipelines.data.words import word_of
 
 DEFECT = "defect"  # a kind of defect without a name
@@ -25,8 +26,8 @@ class Classes(NamedTuple):
     doubts: list[Doubt]
 
 
-def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) -> Classes:
-    """Classes by folders' names; `roles` are those that the user gave to some images.
+def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str], globs: Sources) -> Classes:
+    """Classes by folders' names; `roles` are those that the user gave to some images, by the `globs`.
 
     Raises:
         BadData: the folder holds several data sets.
@@ -36,7 +37,9 @@ def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str]) 
     good = [path for path in images if path not in roles and places[path].good_at and not said]
     level = min((places[path].good_at[0] for path in good), default=0)
     shared = _shared([places[path].names for path in images])
-    classes = Classes({}, [], _doubts_of_good(good, places))
+    said_good = [path for path in images if roles.get(path) in ("good", "test_good")]
+    doubts = [*doubts_of_good(good, places), *taken_along(said_good, places, globs, shared)]
+    classes = Classes({}, [], doubts)
     for path in images:
         place, role = places[path], roles.get(path)
         if role in ("good", "test_good"):
@@ -88,28 +91,6 @@ def _refuse_several_sets(images: Sequence[Path], places: Places) -> None:
             f"{places.folder} holds {len(first)} data sets, each with its own train or test: {', '.join(first[:3])}"
             f"{', ...' if len(first) > 3 else ''}; read one: fastflow init {one} --name ..."
         )
-
-
-def _doubts_of_good(good: Sequence[Path], places: Places) -> list[Doubt]:
-    """More than one folder beside one another that could be the good ones, and good ones of several products."""
-    count: dict[tuple[str, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for path in good:
-        place = places[path]
-        at = place.good_at[0]
-        count[place.split, *place.names[:at]][place.names[at]] += 1
-    doubts = []
-    for names in (names for names in count.values() if len(names) > 1):
-        listed = ", ".join(f"{name} ({number:,})" for name, number in names.items())
-        every = " ".join(f"--good {quoted(f'{name}/**')}" for name in names)
-        other = quoted(f"{max(names, key=len)}/**")
-        options = (every, f"--defects {other}", f"--ignore {other}")
-        doubts.append(Doubt(f"more than one folder could be the good one, all taken as good: {listed}", options))
-    products = sorted({key[1:] for key in count if any(part.strip("0123456789-_. ") for part in key[1:])})
-    if len(products) > 1:
-        listed = ", ".join("/".join(names) for names in products[:3])
-        one = f"fastflow init {shlex.quote(str(places.folder / Path(*products[0])))} --name ..."
-        doubts.append(Doubt(f"good images lie in {len(products)} folders ({listed}), taken as one product", (one,)))
-    return doubts
 
 
 def _one_spelling(classes: Classes) -> Classes:

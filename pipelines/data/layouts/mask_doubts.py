@@ -1,66 +1,115 @@
 """Doubts about masks: they mark too much, nothing, several labels, or have another shape than their image."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import DEFECT, open_image
+from fastflow.decode import DEFECT, mask_levels, open_image
 from fastflow.errors import BadImage
 from fastflow.index import GOOD
 from fastflow.marks import MaskRule, upright_size
 from fastflow.pixels.meaning import to_rgb
 from pipelines.core.names import counted
+from pipelines.core.progress import progress
+from pipelines.data.checks.finding import REMEDIES
 from pipelines.data.layouts.reading import Doubt, quoted, some
 
-MASKS_SAMPLED = 25  # of a kind
+MASKS_SAMPLED = 25  # of a kind, for what they all have alike
+NAMED = 3  # shares that a message lists
 MOSTLY_MARKED_FRACTION, FULLY_MARKED_FRACTION = 0.5, 0.999  # of an image
 MAX_ASPECT_FACTOR = 1.02  # of a mask's aspect ratio, to its image's
 FEW_LABELS = 64
 
 
+class Marked(NamedTuple):
+    """A defective image with masks: the share of it that they mark, and those that hold more than two levels."""
+
+    item: Item
+    share: float
+    soft: list[Path]
+
+
 def mask_doubts(items: Sequence[Item], folder: Path, rule: MaskRule) -> list[Doubt]:
-    kinds: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        if item.masks and item.defect_type != GOOD:
-            kinds[item.defect_type].append(item)
+    masked = [item for item in items if item.masks and item.defect_type != GOOD]
+    with progress("reading masks", len(masked), unit="mask") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def look_at(item: Item) -> Marked | None:
+            found = _marked(item, rule)
+            advance()
+            return found
+
+        every = [found for found in pool.map(look_at, masked) if found]
+    kinds: dict[str, list[Marked]] = defaultdict(list)
+    for found in every:
+        kinds[found.item.defect_type].append(found)
     doubts: dict[str, Doubt] = {}
     for kind, several in kinds.items():
-        sample = several[:: max(1, len(several) // MASKS_SAMPLED)][:MASKS_SAMPLED]
-        for doubt in (*_of_marks(kind, several, sample, folder, rule), *_of_files(sample, folder, rule)):
+        sample = [found.item for found in several[:: max(1, len(several) // MASKS_SAMPLED)][:MASKS_SAMPLED]]
+        for doubt in (*_of_marks(kind, several, folder), *_of_files(sample, folder, rule)):
             doubts.setdefault(doubt.text, doubt)
-    return list(doubts.values())
+    return [*doubts.values(), *_of_soft([path for found in every for path in found.soft], folder, rule)]
 
 
-def _of_marks(
-    kind: str, several: Sequence[Item], sample: Sequence[Item], folder: Path, rule: MaskRule
-) -> Iterator[Doubt]:
-    shares = []
-    for item in sample:
-        try:
-            shares.append(float((marks_of(item, rule) == DEFECT).mean()))
-        except BadImage:  # the check names it
-            continue
-    files = [mask for item in sample for mask in item.masks if isinstance(mask, Path)]
+def _marked(item: Item, rule: MaskRule) -> Marked | None:
+    """None where a mask cannot be read: the check names it."""
+    try:
+        share = float((marks_of(item, rule) == DEFECT).mean())
+        return Marked(item, share, [mask for mask in item.masks if isinstance(mask, Path) and _is_soft(mask)])
+    except BadImage:
+        return None
+
+
+def _is_soft(mask: Path) -> bool:
+    """Whether a mask has more than two levels that are no label numbers."""
+    image = open_image(mask)
+    levels = mask_levels(image, mask)
+    return levels.dtype == np.uint8 and int((np.bincount(levels.ravel()) > 0).sum()) > 2 and not _labels(mask)
+
+
+def _of_soft(soft: Sequence[Path], folder: Path, rule: MaskRule) -> Iterator[Doubt]:
+    if soft and not rule.values and rule.ignore is None:
+        message = f"{counted(len(soft), 'mask')} of more than two values (non_binary_mask): {some(soft, folder)}"
+        yield Doubt(message, (REMEDIES["non_binary_mask"],), stops=False)
+
+
+def _of_marks(kind: str, several: Sequence[Marked], folder: Path) -> Iterator[Doubt]:
+    middle = float(np.median([found.share for found in several]))
     message = f"{counted(len(several), 'mask')} of {kind}"
-    middle = float(np.median(shares)) if shares else 0.0
+    much = [found for found in several if found.share > MOSTLY_MARKED_FRACTION]
     if middle > MOSTLY_MARKED_FRACTION:
-        values = _colours(files)
         options = (
-            [f"--mask-values {value}" for value in values] if middle >= FULLY_MARKED_FRACTION else ["--masks-inverted"]
+            [f"--mask-values {value}" for value in _colours(several)]
+            if middle >= FULLY_MARKED_FRACTION
+            else ["--masks-inverted"]
         )
-        yield Doubt(f"{message} mark {middle:.0%} of their image: {some(files, folder)}", tuple(options))
-    elif shares and not max(shares):
-        values = _colours(files)
-        options = [f"--mask-values {value}" for value in values] or ["redraw them"]
-        yield Doubt(f"{message} mark nothing: {some(files, folder)}", tuple(options))
+        yield Doubt(f"{message} mark {middle:.0%} of their image: {some(_files(several), folder)}", tuple(options))
+    elif much:
+        shares = ", ".join(f"{found.share:.0%}" for found in much[:NAMED])
+        files = _files(much)
+        first = quoted(files[0].relative_to(folder).as_posix() if files[0].is_relative_to(folder) else str(files[0]))
+        options = ["if inverted, redraw those alone", f"--ignore {first}"]
+        message = f"{len(much):,} of {message} mark more than half of their image ({shares}): {some(files, folder)}"
+        yield Doubt(message, tuple(options))
+    if not max(found.share for found in several):
+        options = [f"--mask-values {value}" for value in _colours(several)] or ["redraw them"]
+        yield Doubt(f"{message} mark nothing: {some(_files(several), folder)}", tuple(options))
 
 
-def _colours(files: Sequence[Path]) -> list[str]:
+def _files(several: Sequence[Marked]) -> list[Path]:
+    """The masks, or their images where outlines are drawn."""
+    masks = [mask for found in several for mask in found.item.masks if isinstance(mask, Path)]
+    return masks or [found.item.image for found in several]
+
+
+def _colours(several: Sequence[Marked]) -> list[str]:
     """What the masks hold beside the most frequent value: a level, or a colour in quotes for the shell."""
-    for path in files[:3]:
+    for path in [mask for found in several for mask in found.item.masks if isinstance(mask, Path)][:3]:
         image = open_image(path)
         rgb = to_rgb(image, path)
         found = sorted(rgb.getcolors(FEW_LABELS) or [], key=lambda pair: pair[0])[:-1]

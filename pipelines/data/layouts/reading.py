@@ -1,7 +1,7 @@
 """What a folder is read as, before anything is copied: its images, its doubts, and what is left out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,9 +62,11 @@ def some(paths: Sequence[Path], folder: Path, *, most: int = 3) -> str:
     return ", ".join(names) + (f" and {len(paths) - most:,} more" if len(paths) > most else "")
 
 
-def glob_of(folder: Path, place: Path) -> str:
-    """A glob, quoted for the shell, of all that lies in a place of the folder."""
-    return quoted(f"{place.relative_to(folder).as_posix()}/**" if place != folder else "/*")
+def glob_of(folder: Path, place: Path, others: Iterable[Path] = ()) -> str:
+    """A glob, quoted for the shell, of all that lies in a place of the folder; of its files alone where one of the
+    `other` places lies in it."""
+    end = "*" if any(place in other.parents for other in others) else "**"
+    return quoted(f"{place.relative_to(folder).as_posix()}/{end}" if place != folder else "/*")
 
 
 def pattern_of(name: str) -> str:

@@ -1,6 +1,6 @@
 """Classes of images that their folders do not classify: by annotations, masks, their own names, or by default."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from pipelines.core.names import counted
 from pipelines.data.annotations.outline import Annotated
 from pipelines.data.layouts.classes import DEFECT, Classes
 from pipelines.data.layouts.marked import Masks, marks_defect
+from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import Doubt, glob_of, pattern_of, quoted, some
 from pipelines.data.words import label_of
 
@@ -23,7 +24,11 @@ class Evidence(NamedTuple):
     masks: Masks
     said: Annotated
     rule: MaskRule
-    folder: Path
+    places: Places
+
+    @property
+    def folder(self) -> Path:
+        return self.places.folder
 
 
 def classify_rest(classes: Classes, evidence: Evidence) -> Classes:
@@ -48,12 +53,39 @@ def classify_rest(classes: Classes, evidence: Evidence) -> Classes:
     if rest and said_good:
         message = f"{counted(len(rest), 'image')} beside the good ones' folder, left out: {some(rest, evidence.folder)}"
         return Classes(of, rest, [*doubts, Doubt(message, _options(rest, of, evidence.folder))])
+    left, rest = _not_sorted(rest, of, evidence.places)
+    if left:
+        message = f"{counted(len(left), 'image')} not sorted yet, left out: {some(left, evidence.folder)}"
+        doubts.append(Doubt(message, _options(left, [*of, *rest], evidence.folder)))
+    labels = {path: labels[path] for path in rest}
     rest_is_good = set(labels.values()) == {"good"}
     why = "" if rest_is_good else _why_doubtful(kinds, len(listed) + len(marked), labels)
     if rest and why:
         message = f"{counted(len(rest), 'image')} {why}, taken as good: {some(rest, evidence.folder)}"
         doubts.append(Doubt(message, _options(rest, of, evidence.folder)))
-    return Classes(of | dict.fromkeys(rest, GOOD), [], doubts)
+    elif not rest_is_good:
+        doubts += _doubts_of_test(rest, of, evidence.places)
+    return Classes(of | dict.fromkeys(rest, GOOD), left, doubts)
+
+
+def _not_sorted(rest: Sequence[Path], of: Mapping[Path, str], places: Places) -> tuple[list[Path], list[Path]]:
+    """Images in folders such as to review, unless there are no others; and those in none."""
+    unclear = [path for path in rest if places[path].unclear]
+    if not of and len(unclear) == len(rest):
+        return [], list(rest)
+    return unclear, [path for path in rest if not places[path].unclear]
+
+
+def _doubts_of_test(rest: Sequence[Path], of: Mapping[Path, str], places: Places) -> Iterator[Doubt]:
+    """A folder for the test that names no defect: its images may be good ones or defects."""
+    test = [path for path in rest if places[path].split == "test"]
+    if test and not any(places[path].split == "test" for path, kind in of.items() if kind != GOOD):
+        train = [path for path in rest if places[path].split != "test"]
+        good, *others = _options(test, [*of, *train], places.folder)
+        message = f"{counted(len(test), 'image')} for the test, not said to be good, taken as good"
+        both = f"{_options(train, [*of, *test], places.folder)[0]} " if train else ""
+        options = (both + good.replace("--good", "--test-good"), *others)
+        yield Doubt(f"{message}: {some(test, places.folder)}", options)
 
 
 def _items_in_folders(of: Mapping[Path, str], evidence: Evidence) -> bool:
@@ -87,7 +119,7 @@ def _options(paths: Sequence[Path], others: Mapping[Path, str] | Sequence[Path],
     """What names these files and none of the others, if there is such a glob."""
     places = sorted({path.parent for path in paths})
     elsewhere = {path.parent for path in others}
-    globs = [glob_of(folder, place) for place in places[:2]]
+    globs = [glob_of(folder, place, elsewhere) for place in places[:2]]
     if elsewhere & set(places):
         patterns = {pattern_of(path.name) for path in paths}
         if len(patterns) > 1 or patterns & {pattern_of(path.name) for path in others}:
