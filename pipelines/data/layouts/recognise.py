@@ -19,9 +19,11 @@ from pipelines.data.layouts.mask_doubts import mask_doubts
 from pipelines.data.layouts.names import layout_name
 from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import ANNOTATIONS, Doubt, Reading, ReadingOptions, quoted, some
-from pipelines.data.layouts.tables import find_table, read_table, read_visa
+from pipelines.data.layouts.table_masks import masks_not_named
+from pipelines.data.layouts.tables import find_table, is_table, read_table, read_visa
 from pipelines.data.layouts.tree import Tree, look
 from pipelines.data.layouts.unclassified import WITHOUT_MASK
+from pipelines.data.layouts.unread_tables import unread_tables
 
 
 def read_folder(source: Path, how: ReadingOptions) -> Reading:
@@ -30,16 +32,19 @@ def read_folder(source: Path, how: ReadingOptions) -> Reading:
     Raises:
         BadData: no such folder, no good image in it, a link, or what cannot be read in one way.
     """
-    globs = any(how.sources)
-    table = None if globs else find_table(source)
-    folder = source.parent if table == source else source
+    folder = source.parent if is_table(source) else source
     tree = look(folder)
     roles = assign([*tree.images, *tree.foreign, *tree.odd, *tree.others], folder, how.sources)
-    reading = read_table(table, how) if table else None if globs else read_visa(folder, how)
+    globs = any(how.sources._replace(ignore=()))
+    ignored = {path for path, role in roles.items() if role == "ignore"}
+    table = None if globs else find_table(source, ignored)
+    reading = read_table(table, how, ignored) if table else None if globs else read_visa(folder, how, ignored)
     if reading:
         taken = {path for item in reading.items for path in (item.image, *item.masks)}
-        rest = [path for path in tree.images if path not in taken]
-        reading = reading._replace(left_out={"not in the table": rest, ANNOTATIONS: [table] if table else []})
+        rest = [path for path in tree.images if path not in taken.union(*reading.left_out.values())]
+        left_out = {**reading.left_out, "not in the table": rest, ANNOTATIONS: [table] if table else []}
+        unnamed = masks_not_named(reading.items, [path for path in rest if path not in ignored], folder)
+        reading = reading._replace(left_out=left_out, doubts=[*reading.doubts, *unnamed])
     else:
         reading = _by_folders(tree, how, roles)
     reading = reading._replace(items=[item._replace(page=how.pixels.page) for item in reading.items])
@@ -64,7 +69,12 @@ def _by_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str]) -> R
         doubts.append(Doubt(remarks(said), (), stops=False))
     bare = [item.image for item in reading.items if item.defect_type == GOOD and _only_by_default(item, places, roles)]
     unclassified = {path for path in bare if path not in said.kinds}
-    for form, files in not_read(tree.images, others, said.read).items():
+    unread = not_read(tree.images, others, said.read)
+    rest = sorted(set(others) - said.read.union(*unread.values()))
+    options = any(how.sources._replace(ignore=()))
+    for doubt in unread_tables(tree.images, rest, tree.folder, options=options):
+        doubts.append(doubt._replace(stops=bool(unclassified) and name != "DAGM"))
+    for form, files in unread.items():
         ignore = f"--ignore {quoted(f'*{files[0].suffix}')}"
         message = f"{counted(len(files), 'file')} of {form} called as images, not read: {some(files, tree.folder)}"
         doubts.append(Doubt(message, ("export them as COCO JSON", ignore), stops=bool(unclassified)))

@@ -18,14 +18,17 @@ NAMES = {
     "mask_path": ("mask_path", "mask", "gt", "gt_path", "ground_truth"),
     "split": ("split", "subset", "set", "phase"),
 }
-NEEDED = "image_path and gt_label or defect_type"
+NEEDED = "image_path, and gt_label or defect_type"
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 SEPARATORS = ",;\t|"
 TITLE_LINES = 5  # that may stand above the columns' names
 
 
 def load(path: Path) -> pd.DataFrame:
-    """All columns as text, by the names above; the index is the line of each row. Raises BadData."""
+    """All columns as text, by the names above; the index is the line of each row. Raises BadData.
+
+    The columns' own names stay in `attrs`.
+    """
     try:
         if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path).astype(str)
@@ -37,7 +40,14 @@ def load(path: Path) -> pd.DataFrame:
     table = table.rename(columns=str)
     columns = {column.strip().casefold(): column for column in table.columns}
     found = {name: columns[known] for name, all_known in NAMES.items() if (known := _first(all_known, columns))}
-    return table.rename(columns={column: name for name, column in found.items()})
+    renamed = table.rename(columns={column: name for name, column in found.items()})
+    renamed.attrs["columns"] = list(table)
+    return renamed
+
+
+def needs(table: pd.DataFrame) -> str:
+    """What a table has and what it needs, of columns."""
+    return f"has the columns {', '.join(table.attrs['columns'])}; needed are {NEEDED}"
 
 
 def describes(table: pd.DataFrame) -> bool:

@@ -6,7 +6,7 @@ wanted, mask_path and split (train, test).
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +17,9 @@ from fastflow.errors import BadData
 from fastflow.index import GOOD
 from pipelines.core.names import counted
 from pipelines.data.layouts.reading import Reading, ReadingOptions, set_apart
-from pipelines.data.layouts.table_files import NEEDED, SUFFIXES, describes, load
+from pipelines.data.layouts.table_files import SUFFIXES, describes, load, needs
 from pipelines.data.layouts.table_labels import ALLOWED, FLAGS, kind_of_row
+from pipelines.data.layouts.table_masks import masks_of_good
 from pipelines.data.layouts.table_places import Files
 from pipelines.data.words import word_of
 
@@ -34,16 +35,21 @@ class Row(NamedTuple):
     mask: Path | None
 
 
-def find_table(folder: Path) -> Path | None:
+def is_table(path: Path) -> bool:
+    """Whether a path is a file that can be a table."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def find_table(source: Path, ignored: Collection[Path] = ()) -> Path | None:
     """The table at a folder's top that describes its images, or the file itself. Raises BadData where several do."""
-    if folder.is_file():
-        return folder if folder.suffix.lower() in SUFFIXES else None
-    files = [p for p in sorted(folder.glob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
+    if source.is_file():
+        return source if is_table(source) else None
+    files = [path for path in sorted(source.glob("*")) if is_table(path) and path not in ignored]
     tables = [path for path in files if _describes(path)]
     if len(tables) > 1:
         raise BadData(
             f"{', '.join(p.name for p in tables)}: several tables name images; give one: "
-            f"fastflow init {shlex.quote(str(tables[0]))}"
+            f"fastflow init {shlex.quote(str(tables[0]))}, or --ignore the others"
         )
     return tables[0] if tables else None
 
@@ -56,17 +62,26 @@ def _describes(path: Path) -> bool:
     return describes(table)
 
 
-def read_table(path: Path, how: ReadingOptions) -> Reading:
-    """Raises BadData where a file is missing, a label cannot be understood, or an image is named as two things."""
+def read_table(path: Path, how: ReadingOptions, ignored: Collection[Path] = ()) -> Reading:
+    """Without the files that are `ignored`.
+
+    Raises:
+        BadData: a file is missing, a label cannot be understood, or an image is named as two things.
+    """
     table = load(path)
     if "image_path" not in table or not {"gt_label", "defect_type"} & set(table):
-        raise BadData(f"{path} has the columns {', '.join(map(str, table))}; needed are {NEEDED}")
+        raise BadData(f"{path} {needs(table)}")
     if "gt_label" not in table and set(table["defect_type"].str.strip().str.casefold()) <= set(FLAGS):
         table = table.rename(columns={"defect_type": "gt_label"})  # such as defect: 0, 1
-    rows = _found(list(_rows(table, path)), path.parent)
+    rows = _without(ignored, _found(list(_rows(table, path)), path.parent))
     if rows and all(row.kind != GOOD for row in rows):
         raise BadData(f"{path} names no good image; found are {_values(table)}; {ALLOWED}")
     return reading_of(rows, f"table {path.name}", path.parent, how)
+
+
+def _without(ignored: Collection[Path], rows: list[Row]) -> list[Row]:
+    kept = [row for row in rows if row.image not in ignored]
+    return [row._replace(mask=None) if row.mask in ignored else row for row in kept]
 
 
 def _found(rows: list[Row], folder: Path) -> list[Row]:
@@ -123,10 +138,13 @@ def reading_of(rows: list[Row], layout: str, folder: Path, how: ReadingOptions) 
     else:
         items = set_apart([row.image for row in good], how.test_fraction)
         apart = [item.image for item in items if item.split == "test"]
-    return Reading(layout, named([*items, *bad], folder), [], {}, apart)
+    of_good = {row.image: masks[row.image] for row in good if row.image in masks}
+    doubts = list(masks_of_good(of_good, folder, how.rule))
+    left_out = {"masks of good images": [mask for several in of_good.values() for mask in several]}
+    return Reading(layout, named([*items, *bad], folder), doubts, left_out, apart)
 
 
-def read_visa(folder: Path, how: ReadingOptions) -> Reading | None:
+def read_visa(folder: Path, how: ReadingOptions, ignored: Collection[Path] = ()) -> Reading | None:
     """A category of VisA beside its split_csv. Raises BadData where the folder is all of VisA."""
     if (folder / VISA_SPLIT).is_file():
         objects = sorted(path.name for path in folder.iterdir() if (path / "Data/Images").is_dir())
@@ -146,4 +164,5 @@ def read_visa(folder: Path, how: ReadingOptions) -> Reading | None:
         )
         for row in table[table["object"] == folder.name].to_dict("records")
     ]
+    rows = _without(ignored, rows)
     return reading_of(rows, "VisA, split of 1cls.csv", folder, how) if rows else None
