@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from fastflow.arrange import MAX_STEM_BYTES
 from fastflow.decode import AS_MEANT
 from fastflow.errors import BadData
 from fastflow.files import write_text
@@ -99,6 +100,10 @@ def add_category(
     """
     if not re.fullmatch(CATEGORY_NAME, name):
         raise ValueError(f"name {name!r} cannot be a category's; allowed: letters, digits, _ . and -")
+    if len(name) > MAX_STEM_BYTES:
+        raise ValueError(
+            f"name {name[:40]!r}... has {len(name)} letters, and becomes a folder's; allowed: {MAX_STEM_BYTES}"
+        )
     target = root / name
     there = source.resolve() == target.resolve()
     if not there:

@@ -10,6 +10,7 @@ import pytest
 
 from fastflow.errors import BadData
 from fastflow.sources import Sources
+from pipelines.data.add_category import add_category
 from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
 from tests.data.folders import bad, classes, good, mask_image, names, save, stops
@@ -204,3 +205,13 @@ def test_a_good_row_with_a_mask_is_a_doubt_where_it_marks(tmp_path: Path, marks:
     assert "not in the table" not in reading.left_out
     expected = "1 image good by the table, with a mask that marks a defect, taken as good: 000.png"
     assert [doubt.startswith(expected) for doubt in stops(reading)] == [True] * marks
+
+
+def test_a_label_too_long_for_a_folder_is_refused_before_anything_is_copied(tmp_path: Path) -> None:
+    photographs(tmp_path)
+    (tmp_path / "list.csv").write_text("\n".join(lines()).replace("101.png,crack", "101.png," + "y" * 300))
+    with pytest.raises(BadData, match=r"^101\.png: its kind of defect, 'y{40}'..., has 300 bytes .* allowed: 200"):
+        read_folder(tmp_path, DEFAULT_OPTIONS)
+    with pytest.raises(ValueError, match=r"has 260 letters, and becomes a folder's; allowed: 200"):
+        add_category(tmp_path, "n" * 260, root=tmp_path / "own")
+    assert not (tmp_path / "own").exists()

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastflow.errors import BadData
 from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.annotations.outline import Annotated, Outline
-from pipelines.data.words import word_of
+from pipelines.data.words import SPLITS, tokens, word_of
 
 Entry = Mapping[str, Any]
 
@@ -50,6 +51,11 @@ def add_coco(file: Path, content: Entry, images: Sequence[Path], found: Annotate
                 labels.add(names.get(category, "defect"))
         found.add(image, outlines, labels)
     found.read.add(file)
+    if missing == len(content["images"]) and (elsewhere := _of_that_name(content["images"], by_name)):
+        raise BadData(
+            f"{file} lists no image of its own part of the data set; {elsewhere} is called so, and lies in another: "
+            f"write its folder into file_name, or --ignore {file.name!r}"
+        )
     if missing:
         found.remarks.append(f"{file.name} lists {counted(missing, 'image')} that are not in the folder")
     if boxes:
@@ -68,6 +74,11 @@ def _outline(annotation: Entry, image: Entry) -> Outline | None:
     return Outline(width, height, polygons) if polygons and width and height else None
 
 
+def _of_that_name(entries: Sequence[Entry], by_name: Mapping[str, list[Path]]) -> Path | None:
+    names = (plain(Path(str(entry.get("file_name", "")).replace("\\", "/")).name) for entry in entries)
+    return next((by_name[name][0] for name in names if by_name.get(name)), None)
+
+
 def _by_name(images: Sequence[Path]) -> dict[str, list[Path]]:
     by_name: dict[str, list[Path]] = defaultdict(list)
     for image in images:
@@ -76,12 +87,40 @@ def _by_name(images: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _find(name: str, file: Path, by_name: Mapping[str, list[Path]]) -> Path | None:
-    """The image that a name means: beside the file, below it or beside its folder, the nearest first."""
+    """The image that a name means: beside the file, below it or beside its folder, the nearest first; in a file of
+    train none of val. Raises BadData where it could be several."""
     parts = Path(name.replace("\\", "/")).parts
     candidates = by_name.get(plain(parts[-1]), []) if parts else []
-    same_tail = [path for path in candidates if path.parts[-len(parts) :] == parts] or candidates
+    same_tail = [path for path in candidates if path.parts[-len(parts) :] == parts]
+    own_part = [path for path in same_tail or candidates if not _of_other_part(path, file)]
+    if len(parts) > 1 and not own_part:
+        own_part = same_tail  # its folder is written
+    photographs = [path for path in own_part if not _set_aside(path, file)] or own_part
+    most = max((_shared(path, file) for path in photographs), default=0)
+    nearest = [path for path in photographs if _shared(path, file) == most]
+    if len(nearest) > 1:
+        raise BadData(
+            f"{file} names {name}, which could be {nearest[0]} or {nearest[1]}; write its folder into file_name, put "
+            f"the file beside its images, or --ignore one of the two"
+        )
+    return nearest[0] if nearest else None
 
-    def nearness(path: Path) -> int:
-        return sum(a == b for a, b in zip(path.parts[:-1], file.parts[:-1], strict=False))
 
-    return max(same_tail, key=nearness, default=None)
+def _shared(image: Path, file: Path) -> int:
+    """How many folders two paths begin with together."""
+    pairs = enumerate(zip(image.parts[:-1], file.parts[:-1], strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(image.parts), len(file.parts)) - 1)
+
+
+def _of_other_part(image: Path, file: Path) -> bool:
+    """Whether an image lies in another part of the data set (train, validation, test) than the file is of."""
+    start = _shared(image, file)
+    own = {SPLITS[word] for part in (*file.parts[start:-1], file.stem) for word in tokens(part) if word in SPLITS}
+    lies = {SPLITS[word] for part in image.parts[start:-1] for word in tokens(part) if word in SPLITS}
+    return bool(own and lies) and not own & lies
+
+
+def _set_aside(image: Path, file: Path) -> bool:
+    """Whether a folder says that an image is a mask, or made of another one."""
+    meanings = {word_of(part).meaning for part in image.parts[_shared(image, file) : -1]}
+    return bool(meanings & {"masks", "maybe_masks", "unclear"})

@@ -25,6 +25,8 @@ def read_annotations(images: Sequence[Path], others: Iterable[Path]) -> Annotate
                 add_coco(file, content, images, found)
             elif is_labelme(content):
                 add_labelme(file, content, by_stem, found)
+        except BadData:
+            raise
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # whatever such files may hold
             raise BadData(
                 f"{file} cannot be read as annotations ({error!r}); mend it, or --ignore {file.name!r}"

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fastflow.arrange import Item
+from fastflow.arrange import MAX_STEM_BYTES, Item
+from fastflow.errors import BadData
 from fastflow.files import is_leftover
 from fastflow.index import GOOD
 from fastflow.sources import assign
@@ -47,6 +48,7 @@ def read_folder(source: Path, how: ReadingOptions) -> Reading:
         reading = reading._replace(left_out=left_out, doubts=[*reading.doubts, *unnamed])
     else:
         reading = _by_folders(tree, how, roles)
+    _check_names(reading.items, folder)
     reading = reading._replace(items=[item._replace(page=how.pixels.page) for item in reading.items])
     return reading._replace(
         doubts=[*reading.doubts, *mask_doubts(reading.items, folder, how.rule), *_doubts_of_files(tree, roles)],
@@ -54,9 +56,20 @@ def read_folder(source: Path, how: ReadingOptions) -> Reading:
     )
 
 
+def _check_names(items: Sequence[Item], folder: Path) -> None:
+    """Raises BadData where a kind of defect cannot be a folder's name."""
+    for item in items:
+        if (size := len(item.defect_type.encode())) > MAX_STEM_BYTES:
+            raise BadData(
+                f"{item.image.relative_to(folder) if item.image.is_relative_to(folder) else item.image}: its kind of "
+                f"defect, {item.defect_type[:40]!r}..., has {size} bytes and becomes a folder's name; allowed: "
+                f"{MAX_STEM_BYTES}; shorten it in the table, the annotations or the folder's name"
+            )
+
+
 def _by_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str]) -> Reading:
     others = [path for path in tree.others if roles.get(path) != "ignore"]
-    said = read_annotations(tree.images, others)
+    said = read_annotations([path for path in tree.images if roles.get(path) not in ("ignore", "masks")], others)
     reading, places = read_folders(tree, how, roles, said)
     name = layout_name(tree, places, said=any(how.sources))
     if said.read:
