@@ -9,7 +9,7 @@ import re
 import shutil
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.cluster.hierarchy import DisjointSet
 
 from fastflow.decode import DEFECT, SUFFIXES
 from fastflow.errors import BadImage
@@ -60,27 +61,36 @@ def split_good(
     images: Iterable[Path], test_fraction: float, *, on_image: Callable[[], None] = lambda: None
 ) -> list[Item]:
     """Good images into train and test by their content's hash: no order of names counts, the same at every call, and
-    copies of one image stay together. `on_image` is called once an image, from several threads."""
+    copies of one image stay together, as do files of a folder that differ in suffix alone. `on_image` is called once an
+    image, from several threads."""
 
     def digest(path: Path) -> str:
         found = file_sha256(path)
         on_image()
         return found
 
-    by_content: dict[str, list[Path]] = defaultdict(list)
     images = list(images)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, key in zip(images, pool.map(digest, images), strict=True):
-            by_content[key].append(path)
-    count = sum(map(len, by_content.values()))
+        content = dict(zip(images, pool.map(digest, images), strict=True))
+    count = len(images)
     wanted = round(count * test_fraction) if count >= 5 else 0
     items: list[Item] = []
-    for key in sorted(by_content):
-        copies = sorted(by_content[key])
+    for copies in _of_one_picture(content):
         split = "test" if len(copies) <= wanted else "train"
         wanted -= len(copies) if split == "test" else 0
         items += [Item(path, split, GOOD) for path in copies]
     return items
+
+
+def _of_one_picture(content: Mapping[Path, str]) -> list[list[Path]]:
+    """Files of one content, or of one folder and stem (000.png and 000.jpg), in groups, in order of their hashes."""
+    sets = DisjointSet([*content, *content.values()])
+    by_stem: dict[tuple[Path, str], Path] = {}
+    for path, key in content.items():
+        sets.merge(path, key)
+        sets.merge(path, by_stem.setdefault((path.parent, plain(path.stem)), path))
+    groups = [[member for member in group if isinstance(member, Path)] for group in sets.subsets()]
+    return sorted((sorted(group) for group in groups), key=lambda group: min(content[path] for path in group))
 
 
 def named(items: Sequence[Item], folder: Path) -> list[Item]:

@@ -14,16 +14,19 @@ from pipelines.core.paths import STATE
 from pipelines.core.progress import progress
 from pipelines.core.stage import log
 from pipelines.core.terminal import asker
+from pipelines.data.by_hand import hashes, keep_by_hand, write_copied
 from pipelines.data.layouts.contact_sheet import write_sheet
 from pipelines.data.layouts.reading import Doubt, Reading, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
 from pipelines.data.layouts.show import table, write_list
 
 YES = ("y", "yes")
+NAMED = 3  # files that a message lists
 
 
 def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool, again: bool) -> None:
-    """Copies what `source` holds to `target`, all of it or nothing; `again`: replaces an earlier copy.
+    """Copies what `source` holds to `target`, all of it or nothing; `again`: replaces an earlier copy, and keeps aside
+    what a person added to it.
 
     Raises:
         BadData: the folder cannot be read as a category, or a doubt is not settled. ValueError: the target exists.
@@ -36,20 +39,36 @@ def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool,
     confirm(reading.doubts, yes=yes)
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.parent / f".{target.name}.lock"):  # a second call waits, then finds the category of the first
+        staging, old = (target.with_name(f".{target.name}.{end}") for end in ("part", "old"))
+        if old.exists() and not target.exists():
+            old.rename(target)  # a call was killed between its two renames
         if target.exists() and not again:
             raise already_exists(target, source)
-        staging, old = (target.with_name(f".{target.name}.{end}") for end in ("part", "old"))
         shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
         try:
             with progress("copying", len(reading.items), unit="image") as advance:
                 copy(reading.items, staging, rule=how.rule, on_image=advance)
-            shutil.rmtree(old, ignore_errors=True)
-            if target.exists():
-                target.rename(old)
-            staging.rename(target)
+            _replace(target, staging, old)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+
+
+def _replace(target: Path, staging: Path, old: Path) -> None:
+    """Puts the new copy into the place of an earlier one, of which it keeps aside what a person added."""
+    copied, new = STATE / "init" / target.name / "copied.json", hashes(staging)
+    if target.exists():
+        aside, own = keep_by_hand(target, new, copied)
+        if own:
+            log.warning(
+                "%s of %s added or changed by hand, not in the new copy, kept in %s: %s%s; to have them in it, put "
+                "them into the folder that is read", counted(len(own), "file"), target, aside, ", ".join(own[:NAMED]),
+                f" and {len(own) - NAMED:,} more" if len(own) > NAMED else "",
+            )  # fmt: skip
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+    staging.rename(target)
+    write_copied(new, copied)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def show(reading: Reading, source: Path, how: ReadingOptions, folder: Path) -> None:

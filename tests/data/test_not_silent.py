@@ -8,9 +8,13 @@ from PIL import Image
 from fastflow.errors import BadData
 from fastflow.sources import Sources
 from pipelines.core.names import counted
+from pipelines.data.add_category import add_category
 from pipelines.data.layouts.reading import DEFAULT_OPTIONS, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
-from tests.data.folders import bad, classes, good, mask_image, names, stops
+from tests.data.folders import bad, classes, good, mask_image, names, save, stops
+from tests.data.test_add_category import here
+
+__all__ = ["here"]  # the fixture
 
 
 def test_the_remedy_of_a_day_leaves_its_defects_out(tmp_path: Path) -> None:
@@ -109,3 +113,40 @@ def test_masks_with_soft_edges_are_counted_and_named(tmp_path: Path) -> None:
 
 def test_boxes_are_boxes() -> None:
     assert [counted(3, "box"), counted(1, "box"), counted(2, "batch")] == ["3 boxes", "1 box", "2 batches"]
+
+
+def test_one_picture_in_two_formats_stays_on_one_side(tmp_path: Path) -> None:
+    for path in good(tmp_path / "good", 16):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".jpg"))
+    reading = read_folder(tmp_path, DEFAULT_OPTIONS)
+    sides: dict[str, list[str]] = {}
+    for item in reading.items:
+        sides.setdefault(item.image.stem, []).append(item.split)
+    assert sorted(sides) == [f"{number:03}" for number in range(16)]
+    assert {(len(side), len(set(side))) for side in sides.values()} == {(2, 1)}
+    assert 4 <= sum(item.split == "test" for item in reading.items) <= 8
+    (note,) = map(str, reading.doubts)
+    assert note.startswith(
+        "32 good images called alike but for the suffix, kept on one side of the split: good/000.jpg"
+    )
+
+
+def test_what_was_added_by_hand_is_kept_by_again(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good(here / "mine/good")
+    bad(here / "mine/ng")
+    own = Path("data/own")
+    add_category(here / "mine", "part", root=own)
+    added = good(own / "part/train/good", 1, name="mine.png")[0].read_bytes()
+    save(mask_image("x"), own / "part/test/ng/000.png")
+    changed = (own / "part/test/ng/000.png").read_bytes()
+    (here / "mine/ng/002.png").unlink()  # gone from the source: what the copy made of it is no work of a person
+    add_category(here / "mine", "part", root=own, again=True)
+    kept = {p.relative_to(own).as_posix(): p.read_bytes() for p in own.glob("part.*/**/*.png")}
+    assert kept == {"part.by-hand-1/train/good/mine.png": added, "part.by-hand-1/test/ng/000.png": changed}
+    assert "2 files of data/own/part added or changed by hand" in caplog.text
+    assert "kept in data/own/part.by-hand-1: " in caplog.text
+    assert "train/good/mine.png" in caplog.text
+    assert sorted(p.name for p in (own / "part/test/ng").iterdir()) == ["000.png", "001.png"]
+    add_category(here / "mine", "part", root=own, again=True)
+    assert sorted(p.name for p in own.iterdir() if not p.name.startswith(".")) == ["part", "part.by-hand-1"]

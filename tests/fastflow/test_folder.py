@@ -58,6 +58,8 @@ def test_what_is_not_said_is_refused(tmp_path: Path, globs: dict[str, object], m
         ("./*.png", "a/b.png", False),
         ("ok", "x/ok/1/2.png", True),
         ("ok", "okay/1.png", False),
+        ("ok/*", "ok/1.png", True),
+        ("ok/*", "ok/1/2.png", False),
         ("good/**", "good/1/2.png", True),
         ("good/*/x.png", "good/1/2/x.png", False),
         ("good/**/x.png", "good/x.png", True),

@@ -5,6 +5,7 @@ Roboflow, CVAT and labelme, a table of one's own, folders by class, and images a
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fastflow.arrange import MAX_STEM_BYTES, Item
 from fastflow.errors import BadData
 from fastflow.files import is_leftover
 from fastflow.index import GOOD
-from fastflow.sources import assign
+from fastflow.sources import assign, plain
 from pipelines.core.names import counted
 from pipelines.data.annotations.find import not_read, read_annotations, remarks
 from pipelines.data.layouts.by_folders import read_folders
@@ -106,6 +107,12 @@ def _notes(items: Sequence[Item], places: Places, roles: Mapping[Path, str]) -> 
     if held and not set(held) & set(roles):
         message = f"{counted(len(held), 'good image')} set apart for validation, trained on as the others are"
         yield Doubt(message, (f"--ignore {quoted(f'{_split_folder(held[0], places)}/**')}",), stops=False)
+    stems = Counter((i.image.parent, plain(i.image.stem)) for i in items if i.defect_type == GOOD)
+    alike = [i.image for i in items if i.defect_type == GOOD and stems[i.image.parent, plain(i.image.stem)] > 1]
+    if alike:
+        message = f"{counted(len(alike), 'good image')} called alike but for the suffix, kept on one side of the split"
+        ignore = f"--ignore {quoted(f'*{max(path.suffix for path in alike)}')}"
+        yield Doubt(f"{message}: {some(sorted(alike), places.folder)}", (f"if they are copies, {ignore}",), stops=False)
     bad = [i.image for i in items if i.defect_type != GOOD and places[i.image].split in ("train", "validation")]
     if bad:
         message = f"{counted(len(bad), 'defective image')} in a folder of training, used for the test"
