@@ -32,10 +32,11 @@ def lines(separator: str = ",", *, columns: tuple[str, str] = ("image_path", "la
 @pytest.mark.parametrize(
     "text",
     [
-        "\n".join(["Line 4, shift 2", *lines()]),
+        "\n".join(["Line 4, shift 2", "image list", *lines()]),
         "\n".join(["# exported", "", *lines("\t")]),
         "\n".join(["sep=;", *lines(";")]),
         "\n".join(lines("|")),
+        "\n".join(lines("  ")),
         "\n".join(f"{line}," for line in lines()),
         "\n".join(lines()).replace("crack", '"crack"'),
     ],

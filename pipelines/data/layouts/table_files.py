@@ -20,7 +20,7 @@ NAMES = {
 }
 NEEDED = "image_path, and gt_label or defect_type"
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-SEPARATORS = ",;\t|"
+SEPARATORS = ",;\t| "  # the space only where a header has no other
 TITLE_LINES = 5  # that may stand above the columns' names
 
 
@@ -76,8 +76,9 @@ def _rows(text: str) -> pd.DataFrame:
     lines = io.StringIO(text, newline=None).read().split("\n")
     skipped = _titles(lines)
     header = lines[skipped] if skipped < len(lines) else ""
-    separator = max(SEPARATORS, key=header.count)
-    reader = csv.reader((f"{line}\n" for line in lines[skipped:]), delimiter=separator, strict=True)
+    separator = max(SEPARATORS, key=lambda one: (one != " " and header.count(one), header.count(one)))
+    rest = (f"{line}\n" for line in lines[skipped:])
+    reader = csv.reader(rest, delimiter=separator, skipinitialspace=separator == " ", strict=True)
     columns = [name.strip() for name in next(reader, [])]
     if not any(columns):
         raise ValueError("it is empty")
@@ -118,10 +119,11 @@ def _closed(reader: Any, skipped: int) -> Iterator[list[str]]:
 
 def _titles(lines: list[str]) -> int:
     """How many lines stand above the one that names a column of images; none where no line does."""
-    for number, line in enumerate(lines[:TITLE_LINES]):
-        for separator in SEPARATORS:
+    for separator in SEPARATORS:
+        for number, line in enumerate(lines[:TITLE_LINES]):
             cells = {cell.strip(' "').casefold() for cell in line.split(separator)}
-            if len(cells) > 1 and cells & set(NAMES["image_path"]):
+            mixed = separator == " " and any(other in line for other in SEPARATORS[:-1])
+            if len(cells) > 1 and cells & set(NAMES["image_path"]) and not mixed:
                 return number
     return next((number for number, line in enumerate(lines) if line.strip()), 0)
 
