@@ -12,12 +12,13 @@ from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.annotations.coco import read_json
 from pipelines.data.layouts.reading import Doubt, quoted
-from pipelines.data.layouts.table_files import NEEDED, SUFFIXES, describes, load, needs
+from pipelines.data.layouts.table_files import SUFFIXES, describes, load, needs
 from pipelines.data.words import SPLITS
 
 BOOKS = (".xlsx", ".xlsm", ".ods")
 QUOTED = (".json", ".jsonl", ".ndjson", ".xml")
 KNOWN = (*SUFFIXES, *BOOKS, *QUOTED, ".txt", ".xls", ".yaml", ".yml")
+SAVE = "save it as CSV whose first line is image_path,gt_label"
 MAX_BYTES = 4_000_000  # of a file, looked at
 SEVERAL, SEVERAL_STEMS = 2, 3  # images named with their suffix, and without
 LINES_WITH_STEMS_FRACTION = 0.5
@@ -37,7 +38,7 @@ def unread_tables(images: Sequence[Path], others: Iterable[Path], folder: Path, 
         if path.suffix.lower() in BOOKS and not zipfile.is_zipfile(path):
             name = path.relative_to(folder).as_posix()
             message = f"{name} cannot be looked into, and may say what the images are"
-            yield Doubt(message, (f"save it as CSV with the columns {NEEDED}", f"--ignore {quoted(name)}"))
+            yield Doubt(message, (SAVE, f"--ignore {quoted(name)}"))
         elif path.suffix.lower() in KNOWN and (number := _named(path, names)):
             why, way = ("options say what the files are", "leave them out") if options else _why(path, folder)
             name = path.relative_to(folder).as_posix()
@@ -56,17 +57,17 @@ def _why(path: Path, folder: Path) -> tuple[str, str]:
                 return str(error).replace(str(path), "it", 1), "correct it"
             if describes(table) and path.parent != folder:
                 return "it does not lie at the folder's top", f"move it there, with image_path relative to {folder}"
-            return f"it {needs(table)}", "rename its columns"
+            return f"it {needs(table)}", "rename its columns in the first line"
         case ".json":
             try:
                 json.loads(path.read_text("utf-8-sig"))
             except ValueError as error:
                 return f"it is no JSON: {error}", "export it again"
-            return "it is JSON of neither COCO nor labelme", f"save it as CSV with the columns {NEEDED}"
+            return "it is JSON of neither COCO nor labelme", SAVE
         case ".xml":
             return "XML is not read", "export it as COCO JSON"
         case suffix:
-            return f"{suffix} is not read", f"save it as CSV with the columns {NEEDED}"
+            return f"{suffix} is not read", SAVE
 
 
 def _named(path: Path, names: Names) -> int:
