@@ -78,7 +78,7 @@ def test_one_mask_of_several_that_marks_more_than_half_is_named(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "folders", [("raw", "cropped"), ("images", "images_cropped"), ("RAW", "edited"), ("src", "raw")]
+    "folders", [("raw", "cropped"), ("images", "images_cropped"), ("RAW", "edited"), ("src", "raw"), ("cam1", "cam2")]
 )
 def test_good_images_in_two_versions_are_a_doubt(tmp_path: Path, folders: tuple[str, str]) -> None:
     for folder in folders:

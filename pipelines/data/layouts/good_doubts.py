@@ -47,10 +47,15 @@ def _good_depth(path: Path, places: Places) -> int:
 
 
 def _unlike(names: Sequence[str]) -> tuple[str, ...]:
-    """What tells products, or versions of the same images, apart: neither parts of the data set nor numbers and days
-    (line 1, line 2)."""
-    own = (name for name in names if word_of(name).meaning not in ("split", "number"))
-    return tuple(filter(None, (plain(name).strip("0123456789-_. ") for name in own)))
+    """What tells products, views, or versions of the same images apart: neither parts of the data set nor days; of
+    images_1 and images_2 no number."""
+    own = ((plain(name), word_of(name).meaning) for name in names)
+    told = (
+        name.strip("0123456789-_. ") if meaning == "filler" else name
+        for name, meaning in own
+        if meaning not in ("split", "number")
+    )
+    return tuple(filter(None, told))
 
 
 def taken_along(good: Sequence[Path], places: Places, globs: Sources, shared: int) -> Iterator[Doubt]:

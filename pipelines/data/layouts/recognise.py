@@ -111,8 +111,11 @@ def _notes(items: Sequence[Item], places: Places, roles: Mapping[Path, str]) -> 
     alike = [i.image for i in items if i.defect_type == GOOD and stems[i.image.parent, plain(i.image.stem)] > 1]
     if alike:
         message = f"{counted(len(alike), 'good image')} called alike but for the suffix, kept on one side of the split"
-        ignore = f"--ignore {quoted(f'*{max(path.suffix for path in alike)}')}"
-        yield Doubt(f"{message}: {some(sorted(alike), places.folder)}", (f"if they are copies, {ignore}",), stops=False)
+        yield Doubt(
+            f"{message}: {some(sorted(alike), places.folder)}",
+            ("remove one of each where they are copies",),
+            stops=False,
+        )
     bad = [i.image for i in items if i.defect_type != GOOD and places[i.image].split in ("train", "validation")]
     if bad:
         message = f"{counted(len(bad), 'defective image')} in a folder of training, used for the test"
