@@ -52,7 +52,7 @@ def addresses() -> Iterator[dict[str, str]]:
     whom the server refuses."""
     found = programs()
     assert found
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # pytest's folders are closed to other users
+    folder = Path(tempfile.mkdtemp(prefix="pg"))  # pytest's folders are closed to other users
     as_user: dict[str, Any] = {}
     if os.geteuid() == 0:
         user = pwd.getpwnam("postgres")
