@@ -41,6 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dvc(folder, "add", "data/own/plates")
     fastflow(folder, "report")
     fastflow(folder, "promote", "plates", "--force", "--reason", "too few images for a gate")
+    fastflow(folder, "report")  # which shows the decision
     run(folder, "git", "add", ".")
     run(folder, "git", "commit", "-qm", "plates")
     dvc(folder, "push")
