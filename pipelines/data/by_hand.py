@@ -29,7 +29,7 @@ def keep_by_hand(old: Path, new: Mapping[str, str], copied: Path) -> tuple[Path,
     These are all files that neither `copied`, what the last copy wrote, nor the `new` copy has with this content at
     this place; where nothing was kept of the last copy, files that it made may be among them.
     """
-    known = json.loads(copied.read_text()) if copied.is_file() else {}
+    known = _read(copied)
     own = [name for name, value in hashes(old).items() if value not in (known.get(name), new.get(name))]
     number = 1
     while (aside := old.with_name(f"{old.name}.by-hand-{number}")).exists():
@@ -38,3 +38,12 @@ def keep_by_hand(old: Path, new: Mapping[str, str], copied: Path) -> tuple[Path,
         (aside / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(old / name, aside / name)  # the content, also of a link into DVC's cache
     return aside, own
+
+
+def _read(copied: Path) -> dict[str, str]:
+    """Nothing where it is damaged: then more is kept than need be, never less."""
+    try:
+        known = json.loads(copied.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

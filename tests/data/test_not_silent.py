@@ -150,3 +150,15 @@ def test_what_was_added_by_hand_is_kept_by_again(here: Path, caplog: pytest.LogC
     assert sorted(p.name for p in (own / "part/test/ng").iterdir()) == ["000.png", "001.png"]
     add_category(here / "mine", "part", root=own, again=True)
     assert sorted(p.name for p in own.iterdir() if not p.name.startswith(".")) == ["part", "part.by-hand-1"]
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", ""])
+def test_it_is_kept_too_where_nothing_tells_what_the_last_copy_wrote(here: Path, damaged: str) -> None:
+    good(here / "mine/good")
+    bad(here / "mine/ng")
+    own = Path("data/own")
+    add_category(here / "mine", "part", root=own)
+    added = good(own / "part/train/good", 1, name="mine.png")[0].read_bytes()
+    Path(".state/init/part/copied.json").write_text(damaged)
+    add_category(here / "mine", "part", root=own, again=True)
+    assert (own / "part.by-hand-1/train/good/mine.png").read_bytes() == added
