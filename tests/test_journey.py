@@ -24,7 +24,7 @@ INIT = "fastflow init ~/photos/bracket --name bracket"
 SERVE = "fastflow serve --model models:/fastflow-bracket@champion"
 MVTEC = "fastflow init mvtec_ad --name bottle"
 BACK = "fastflow init data/own/bracket --name bracket"
-ACCURACY = "python -m benchmarks.accuracy --data-root DIR --category NAME --weights imagenet --seeds 1"
+ACCURACY = "python -m benchmarks.accuracy --data-root DIR --category NAME --seeds 3"
 OTHERWISE = {
     "make demo": "tests/demo/test_demo.py and tests/test_pipeline.py: minutes",
     "make test": "this is it",
