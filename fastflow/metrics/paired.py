@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastflow.metrics.bootstrap import Histograms, aupro, draws
+from fastflow.metrics.rates import upper_limit
 
 Array = NDArray[np.float64]
 
@@ -52,14 +53,8 @@ def auroc_lower_limit(
     pairs that share no image without a mistake, and so all images, with probability a^n at most.
     """
     kernel = _kernel(np.asarray(pred_score), _both(gt_label))
-    of_faultless = 1 - unseen_share(min(kernel.shape), confidence=confidence)
+    of_faultless = 1 - upper_limit(0, min(kernel.shape), confidence=confidence)
     return min(of_faultless, float(np.quantile(_resampled(kernel, resamples, seed), 1 - confidence)))
-
-
-def unseen_share(count: int, *, confidence: float) -> float:
-    """The largest share of images that `count` of them, none of which shows it, leave possible: Clopper and Pearson's
-    upper limit of 0 of `count`, about 3 / `count`."""
-    return float(1 - (1 - confidence) ** (1 / count))
 
 
 def aupro_difference(
@@ -100,9 +95,9 @@ def _both(gt_label: ArrayLike) -> NDArray[np.bool_]:
 
 def _limits(value: float, resampled: Array, confidence: float, *, rarer: int) -> Difference:
     """A share of images on which the models differ, and of which none is here, moves the metric by that share at most:
-    `rarer` images of a kind leave it possible."""
+    `rarer` images of a kind leave it possible, up to the limit of 0 of them, about 3 / `rarer`."""
     if resampled.min() == resampled.max():
-        unseen = unseen_share(rarer, confidence=confidence)
+        unseen = upper_limit(0, rarer, confidence=confidence)
         return Difference(value, value - unseen, value + unseen, exact=True)
     lower, upper = np.quantile(resampled, [1 - confidence, confidence])
     return Difference(value, float(lower), float(upper))

@@ -43,6 +43,17 @@ def test_a_faultless_ranking_has_an_exact_limit(images: tuple[int, int]) -> None
     assert faultless.mean() <= 0.05
 
 
+@pytest.mark.parametrize("images", [(3, 40), (40, 40)])
+def test_where_no_resample_differs_the_limits_are_exact(images: tuple[int, int]) -> None:
+    """Those of none of the rarer kind, by SciPy."""
+    label = np.repeat([0, 1], images)
+    found = auroc_difference(label, label * 2, label, confidence=0.95, resamples=200)
+    none = binomtest(0, min(images), alternative="less").proportion_ci(confidence_level=0.95)
+    assert found.exact
+    assert (found.lower, found.upper) == pytest.approx((-none.high, none.high))
+    assert not auroc_difference(SCORES, OTHER, LABEL, confidence=0.95, resamples=200).exact
+
+
 def test_an_aupros_limits_are_those_of_resampled_aupros() -> None:
     """Whole images drawn again, and AUPRO by its definition, without bins, on each draw."""
     rng = np.random.default_rng(2)
