@@ -25,7 +25,7 @@ import yaml
 
 from benchmarks.accuracy_table import METRICS, table
 from benchmarks.published import MVTEC
-from fastflow.evaluation import Scored, image_metrics, pixel_values, pixels, score_images
+from fastflow.evaluation import Scored, measure, score_images
 from fastflow.features import extract_features
 from fastflow.files import write_text
 from fastflow.fit import FINAL, Hooks, Progress, fit
@@ -125,8 +125,7 @@ def measure_now(
     """The three metrics of the model as it stands; those of pixels at the model's size, or at the photographs' own."""
     detector = TrainedDetector(model=model, threshold={"image": 0, "pixel": 0, "low": 0})  # no metric here asks for it
     scored: Scored = score_images(detector, category.test_paths, batch_size=batch_size)
-    values = image_metrics(category.test, scored.pred_score)
-    values |= pixel_values(category.test, *pixels(category.test, scored, category.root, original_size=original_size))
+    values = measure(category.test, scored, category.root, original_size=original_size)
     return {name: value.value for name, value in values.items()}
 
 

@@ -64,12 +64,13 @@ def mask_paths(index: pd.DataFrame, root: Path) -> list[Path | None]:
     return [root / path if path else None for path in index["mask_path"]]
 
 
-def measure(index: pd.DataFrame, scored: Scored, root: Path) -> dict[str, Value]:
-    """Image and pixel metrics at input size, by definition; undefined ones say why.
+def measure(index: pd.DataFrame, scored: Scored, root: Path, *, original_size: bool = False) -> dict[str, Value]:
+    """Image and pixel metrics, by definition, at the size that `pixels` says; undefined ones say why.
 
     `index` holds the rows of the scored images, `root` their category's folder.
     """
-    return image_metrics(index, scored.pred_score) | pixel_values(index, *pixels(index, scored, root))
+    maps, masks = pixels(index, scored, root, original_size=original_size)
+    return image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
 
 
 def image_metrics(index: pd.DataFrame, pred_score: NDArray[np.float32]) -> dict[str, Value]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
-from fastflow.evaluation import Scored, pixels
+from fastflow.evaluation import Scored, measure, pixels
 from fastflow.index import list_category
 from tests.conftest import write_plates
 
@@ -22,5 +23,8 @@ def test_at_the_original_size_maps_are_enlarged_and_masks_are_as_drawn(tmp_path:
         assert anomaly_map == pytest.approx(expected, abs=1e-5)
         drawn = np.asarray(Image.open(folder / path)) > 0 if path else np.zeros((96, 96), bool)
         assert np.array_equal(mask, drawn)
+    truth = np.concatenate([mask.ravel() for mask in masks])
+    found = measure(index, scored, folder, original_size=True)["pixel_auroc"].value
+    assert found == pytest.approx(roc_auc_score(truth, np.concatenate([m.ravel() for m in maps])), abs=1e-6)
     maps, masks = pixels(index, scored, folder)
     assert {m.shape for m in (*maps, *masks)} == {(24, 32)}
