@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.core.lock import store_lock
 from pipelines.core.paths import model_name
+from pipelines.registry.paging import all_pages
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 VERDICT = "gate"
@@ -73,14 +74,8 @@ def annotate(
 
 def versions(client: mlflow.MlflowClient, name: str) -> list[ModelVersion]:
     """All versions, newest first."""
-    found: list[ModelVersion] = []
-    page: str | None = None
-    while True:
-        part = client.search_model_versions(f"name = '{name}'", page_token=page)
-        found += part
-        page = part.token
-        if not page:
-            return sorted(found, key=lambda v: -int(v.version))
+    found = all_pages(lambda token: client.search_model_versions(f"name = '{name}'", page_token=token))
+    return sorted(found, key=lambda v: -int(v.version))
 
 
 def alias(client: mlflow.MlflowClient, name: str, which: str) -> str | None:

@@ -7,8 +7,10 @@ import mlflow
 
 from pipelines.core.paths import model_name
 from pipelines.registry.aliases import CHALLENGER, CHAMPION, get_version
+from pipelines.registry.paging import all_pages
 
 PREFIX = model_name("")
+PAGE_SIZE = 1000
 
 
 class Version(NamedTuple):
@@ -29,17 +31,15 @@ class Standing(NamedTuple):
 
 def standings(client: mlflow.MlflowClient) -> dict[str, Standing]:
     """By category; those without a version are not there. Two queries a category: call it inside `answering`."""
+    query = f"name LIKE '{PREFIX}%'"
     found: dict[str, Standing] = {}
-    page: str | None = None
-    while True:
-        part = client.search_registered_models(f"name LIKE '{PREFIX}%'", max_results=1000, page_token=page)
-        for model in part:
-            category = str(model.name).removeprefix(PREFIX)
-            numbers = [model.aliases.get(which) for which in (CHAMPION, CHALLENGER)]
-            found[category] = Standing(*(_version(client, category, number) for number in numbers))
-        page = part.token
-        if not page:
-            return found
+    for model in all_pages(
+        lambda token: client.search_registered_models(query, max_results=PAGE_SIZE, page_token=token)
+    ):
+        category = str(model.name).removeprefix(PREFIX)
+        numbers = [model.aliases.get(which) for which in (CHAMPION, CHALLENGER)]
+        found[category] = Standing(*(_version(client, category, number) for number in numbers))
+    return found
 
 
 def _version(client: mlflow.MlflowClient, category: str, number: str | None) -> Version | None:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, NamedTuple
 
 import mlflow
@@ -13,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.core import experiment
 from pipelines.registry import store
+from pipelines.registry.paging import all_pages
 from pipelines.tracking import journal
 
 NIGHT = "night.json"  # in a retraining's run, below NIGHT_FOLDER
@@ -101,18 +103,13 @@ def results_of(text: str) -> dict[str, dict[str, str]]:
 
 def _runs(client: mlflow.MlflowClient, query: str, *, since: float, limit: int) -> Iterator[Run]:
     """Newest first."""
-    page: str | None = None
+    where, size = [store.experiment_id(client)], min(limit, PAGE_SIZE)
     query = f"{query} AND attributes.start_time >= {int(1000 * since)}"
-    while limit > 0:
-        size = min(limit, PAGE_SIZE)
-        part = client.search_runs(
-            [store.experiment_id(client)], query, max_results=size, order_by=["attributes.start_time DESC"],
-            page_token=page,
-        )  # fmt: skip
-        yield from part
-        page, limit = part.token, limit - size
-        if not page:
-            return
+    order = ["attributes.start_time DESC"]
+    found = all_pages(
+        lambda token: client.search_runs(where, query, max_results=size, order_by=order, page_token=token)
+    )
+    return islice(found, limit)
 
 
 def _nights(client: mlflow.MlflowClient, since: float) -> list[Night]:
