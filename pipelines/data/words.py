@@ -98,7 +98,7 @@ def _of_words(words: list[str]) -> Word:
         return Word("masks", exact=False)
     if said & _MAYBE:
         return Word("maybe_masks", exact=False)
-    if _denies(words):
+    if denies(words):
         return Word("good", exact=False)
     if said & _BAD or ("".join(own) in _BAD) or (said & NOT and said & _GOOD):
         return Word("bad", exact=exact)
@@ -111,7 +111,7 @@ def _of_words(words: list[str]) -> Word:
     return Word("" if own else "filler")
 
 
-def _denies(words: list[str]) -> bool:
+def denies(words: list[str]) -> bool:
     """Whether a name begins as no_crack or ohne Fehler do: crack_no_5 has a number, and not_good_crack is bad."""
     return len(words) > 1 and words[0] in NOT and words[1] in _BAD | _DEFECTS and not set(words) & _GOOD
 
@@ -124,7 +124,7 @@ def without_masks(name: str) -> str:
 def label_of(stem: str) -> str:
     """What a file's name says of its image: good, the bad word itself, or "" for neither: OK_001, NG_17."""
     words = tokens(stem)
-    if _denies(words):
+    if denies(words):
         return "good"
     for word in words:
         if word in _BAD or word in _DEFECTS:

@@ -3,7 +3,7 @@
 from fastflow.errors import BadData
 from fastflow.index import GOOD
 from pipelines.data.layouts.classes import DEFECT
-from pipelines.data.words import tokens, word_of
+from pipelines.data.words import denies, tokens, word_of
 
 NOTHING = ("nan", "none")  # as a defect_type
 ALLOWED = (
@@ -37,14 +37,9 @@ def _is_good(text: str, where: str) -> bool:
     word = word_of(text)
     if word.meaning != "good":
         return False
-    if "?" in text or not (word.exact or _denies(text)):
+    words = tokens(text)
+    if "?" in text or not (word.exact or (len(words) == 2 and denies(words))):
         raise BadData(
             f"{where}: {text!r} begins or ends as good does, and says more; write 0 or good, or what the defect is"
         )
     return True
-
-
-def _denies(text: str) -> bool:
-    """Whether a value is two words such as ohne Fehler or no scratch."""
-    words = tokens(text)
-    return len(words) == 2 and word_of(words[0]).meaning == "" and word_of(words[1]).meaning in ("bad", "defect")
