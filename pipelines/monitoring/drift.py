@@ -22,6 +22,7 @@ from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.sealed import read_config
 from pipelines.core.params import Params
+from pipelines.core.paths import DRIFT
 from pipelines.core.revision import project_version
 from pipelines.core.stage import Alarm, ServerAway, log
 from pipelines.core.training_files import normal_table
@@ -35,7 +36,6 @@ from pipelines.scoring.rows import Row, read_rows
 from pipelines.scoring.score import BATCH_SIZE, UnreadableImages, image_paths, score_paths
 from pipelines.tracking import runs
 
-FOLDER = Path("drift")
 REQUIRED_COLUMNS = ("pred_score", *Appearance._fields)
 
 
@@ -74,8 +74,8 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
     )
     log_verdict(category, verdict, recent, reference, source=source, usual_rejects=params.drift.usual_rejects)
     if verdict.alarm:
-        raise Alarm(f"{category}: {verdict.sentence}. See {FOLDER / category}.html")
-    log.info("%s: %s. See %s.html", category, verdict.sentence, FOLDER / category)
+        raise Alarm(f"{category}: {verdict.sentence}. See {DRIFT / category}.html")
+    log.info("%s: %s. See %s.html", category, verdict.sentence, DRIFT / category)
     return verdict
 
 
@@ -148,9 +148,9 @@ def log_verdict(
         "usual rejects": f"{usual_rejects:.1%}",
     } | project_version()
     page = render(category, verdict, recent, reference.table, threshold=reference.threshold, about=about)
-    write_text(FOLDER / f"{category}.html", page)
+    write_text(DRIFT / f"{category}.html", page)
     figures = verdict._asdict() | {"shifts": [shift._asdict() for shift in verdict.shifts]}
-    write_text(FOLDER / f"{category}.json", json.dumps({"category": category, **figures}, indent=2) + "\n")
+    write_text(DRIFT / f"{category}.json", json.dumps({"category": category, **figures}, indent=2) + "\n")
     name = f"{category} drift {time.strftime('%Y-%m-%d %H:%M')}"
     tags = {"category": category, "drift": verdict.kind, "model_version": reference.version}
     with runs.new_run(name, tags=tags, live=False) as run:
@@ -160,7 +160,7 @@ def log_verdict(
         run.log_metrics(numbers)
         run.set_tags({"mlflow.note.content": verdict.sentence})
         for suffix in (".html", ".json"):
-            run.log_files(FOLDER / f"{category}{suffix}", under="drift")
+            run.log_files(DRIFT / f"{category}{suffix}", under="drift")
     then_rejected = int(recent["pred_label"].sum())
     other = f", {then_rejected} at the threshold they were scored with" * (then_rejected != verdict.rejected)
     log.info("%s: %d images, %d rejected%s", category, verdict.images, verdict.rejected, other)

@@ -16,6 +16,7 @@ from fastflow.files import write_text
 from fastflow.metrics.rates import rate_interval
 from pipelines.core.duration import seconds_of
 from pipelines.core.params import Params
+from pipelines.core.paths import PRODUCTION
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
 from pipelines.monitoring.production_charts import bins_of, look_over_time, rejects_over_time, scores_over_time
@@ -23,7 +24,7 @@ from pipelines.monitoring.production_log import models_of, pictures_of, read_log
 from pipelines.reporting.pages.drawing import svg
 from pipelines.reporting.pages.page import page, percent, webp
 from pipelines.scoring.oddness import LEAST, LOOKS
-from pipelines.scoring.production import FOLDER, MAX_DAYS, MAX_ROWS, file_of
+from pipelines.scoring.production import MAX_DAYS, MAX_ROWS, file_of
 
 SHOWN = 16  # of the worst, and of the oddest pictures
 
@@ -47,7 +48,7 @@ def write_production(category: str, params: Params, *, since: str) -> Path:
         "kept": f"the newest {MAX_ROWS:,} scores, {MAX_DAYS} days",
     } | project_version()
     text = render(category, table, summary, cases, since=since, usual=params.drift.usual_rejects, about=about)
-    file = FOLDER / f"{category}.html"
+    file = PRODUCTION / f"{category}.html"
     write_text(file, text)
     log.info("%s: %s See %s", category, summary["sentence"], file)
     return file

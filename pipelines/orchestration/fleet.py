@@ -14,6 +14,7 @@ from typing import Any
 
 from fastflow.files import write_text
 from pipelines.core.params import Params, read_params
+from pipelines.core.paths import DRIFT, FLEET
 from pipelines.core.stage import ServerAway, log, without_secrets
 from pipelines.core.tracking_uri import tracking_uri
 from pipelines.monitoring.fleet import Facts
@@ -23,7 +24,6 @@ from pipelines.registry import store
 from pipelines.registry.standing import Standing, standings
 from pipelines.tracking.history import Check, History, history, unsent_nights
 
-FLEET = Path("fleet.html")
 DAYS = 60  # of evaluations; the strip shows fewer
 
 
@@ -85,7 +85,7 @@ def _links(experiment: str) -> Links:
 def _check(category: str, past: History) -> Check | None:
     """The last drift check: of MLflow, or the file that it left here, whichever is newer."""
     known = past.checks.get(category, [])[-1:]
-    file = Path("drift") / f"{category}.json"
+    file = DRIFT / f"{category}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         left: dict[str, Any] = json.loads(file.read_text())
         known.append(Check(file.stat().st_mtime, str(left["kind"]), str(left["sentence"])))

@@ -43,12 +43,13 @@ def one_off_task(
         before = [stage for stage in stages_of(category) if stage.partition("@")[0] not in STAGES]
         run_each(before, environment=here)
         folder = make_folder(category, overrides)
-        here |= override.environment(overrides, HERE)
+        with_values = override.environment(overrides, HERE)
+        here |= with_values
         commands = {f"{s}@{category}": [sys.executable, "-m", f"pipelines.{s}", "--category", category] for s in STAGES}
         run_each(commands, environment=here, commands=commands, folder=folder)
         kept, decision = "", NO_DECISION
         if promote:
-            kept, decision = asked_gate(category, environment=override.environment(overrides, HERE), folder=folder)
+            kept, decision = asked_gate(category, environment=with_values, folder=folder)
             stop_when_ending("the gate")
         if decision:  # of this category's champion: the project's report shows it
             place = report_folder(category)

@@ -20,13 +20,13 @@ from PIL import Image
 from fastflow.files import printable
 from fastflow.frame import Framed
 from pipelines.core.params import PARAMS_FILE
+from pipelines.core.paths import PRODUCTION
 from pipelines.core.sections import CATEGORY_NAME
 from pipelines.core.stage import log
 from pipelines.data.appearance import Appearance, Photograph
 from pipelines.scoring.oddness import LOOKS, Usual, oddness, usual_look
 from pipelines.scoring.rows import Row
 
-FOLDER = Path("production")
 MAX_ROWS, MAX_DAYS = 200_000, 400  # of a category, about 40 MB; older ones are deleted
 PICTURES, PICTURE_DAYS = 100, 30  # so many of the worst, and of the oddest, of so many days have a picture, 1 MB in all
 TRIM_EVERY = 500  # rows of a process between two deletions
@@ -82,7 +82,7 @@ def picture_of(framed: Framed) -> NDArray[np.uint8]:
 
 
 def file_of(category: str) -> Path:
-    return FOLDER / f"{category}.db"
+    return PRODUCTION / f"{category}.db"
 
 
 def is_recorded(asked: bool | None) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
-from pipelines.core.paths import REPORT
+from pipelines.core.paths import DRIFT, FLEET, PRODUCTION, REPORT
 from pipelines.core.sections import CATEGORY_NAME
 
 POLICY = (
@@ -21,7 +21,7 @@ project_pages = APIRouter(include_in_schema=False)
 
 @project_pages.get("/fleet.html")
 def fleet() -> HTMLResponse:
-    return _page(Path("fleet.html"), made_by="fastflow fleet")
+    return _page(FLEET, made_by="fastflow fleet")
 
 
 @project_pages.get("/report.html")
@@ -31,12 +31,12 @@ def report() -> HTMLResponse:
 
 @project_pages.get("/drift/{name}.html")
 def drift(name: str) -> HTMLResponse:
-    return _page(Path("drift") / f"{_category(name)}.html", made_by="fastflow drift")
+    return _page(DRIFT / f"{_category(name)}.html", made_by="fastflow drift")
 
 
 @project_pages.get("/production/{name}.html")
 def production(name: str) -> HTMLResponse:
-    return _page(Path("production") / f"{_category(name)}.html", made_by="fastflow drift, with --since")
+    return _page(PRODUCTION / f"{_category(name)}.html", made_by="fastflow drift, with --since")
 
 
 def _category(name: str) -> str:
