@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 import pytest
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -14,8 +15,9 @@ from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame, Framed
 from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher, QueueFull
+from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
-from pipelines.serving.verdicts import Limits
+from pipelines.serving.verdicts import Limits, Verdicts
 from tests.serving.kit import DecodersHere
 
 SIZE = 8
@@ -119,3 +121,19 @@ def test_requests_beyond_those_under_way_are_answered_429() -> None:
         held.go.set()
         waiting.join(120)
         assert found == [200]
+
+
+def test_bodies_that_arrive_hold_so_many_bytes_together_and_give_them_back() -> None:
+    limits = Limits(max_bytes=10, max_pixels=100, seconds=1, at_once=2)
+    models, batcher = Models.__new__(Models), Batcher(batch_size=1, max_waiting=1)
+    verdicts = Verdicts(models, batcher, DecodersHere(max_pixels=100), limits, Instruments(), None)
+    with verdicts._held() as one:
+        one(10)
+        with verdicts._held() as other:
+            other(10)
+            with pytest.raises(HTTPException) as refused:
+                one(1)
+            assert (refused.value.status_code, verdicts.held_bytes) == (429, 20)
+        one(10)
+    assert verdicts.held_bytes == 0
+    batcher.end()

@@ -36,6 +36,16 @@ def seconds_until_closed(connection: socket.socket, *, send: bytes = b"") -> flo
     return time.monotonic() - start
 
 
+def is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(0.01)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
 def test_connections_without_a_request_are_closed_and_take_no_place(plates: Path) -> None:
     with serving(plates, "--model", "plates", "--queue", "2", "--seconds", "20") as server, ExitStack() as stack:
         silent = stack.enter_context(opened(server.address))
@@ -54,7 +64,12 @@ def test_connections_without_a_request_are_closed_and_take_no_place(plates: Path
 
 
 def test_at_the_limit_of_open_files_the_server_answers_and_its_log_stays_small(plates: Path) -> None:
-    with serving(plates, "--model", "plates", limit_files=100) as server, ExitStack() as stack:
+    with serving(plates, "--model", "plates", limit_files=200) as server, ExitStack() as stack:
+        first = [
+            stack.enter_context(opened(server.address)) for _ in range(130)
+        ]  # half of the files may be connections
+        time.sleep(HEADER_SECONDS / 4)
+        assert 25 <= sum(map(is_closed, first)) <= 45
         for _ in range(300):
             stack.enter_context(opened(server.address))
         time.sleep(HEADER_SECONDS + 2)
