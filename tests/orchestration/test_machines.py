@@ -100,6 +100,21 @@ def lose_power(clone: Path) -> None:
             continue
 
 
+@contextmanager
+def two_workers(coordinator: Path, folder: Path) -> Iterator[Path]:
+    """Workers in the clones `first` and `second`; gives the first one's."""
+    clones = [folder / "first", folder / "second"]
+    workers = [start_worker(coordinator, clone) for clone in clones]
+    try:
+        yield clones[0]
+    finally:
+        for clone in clones:
+            print((clone / "worker.log").read_text()[-3000:])
+            lose_power(clone)
+        for worker in workers:
+            worker.wait(120)
+
+
 def taken(ask: Callable[..., Any], name: str, *states: str) -> list[Any]:
     return [r for r in ask("runs") if f"worker:{name}" in r[5] and r[2] in states]
 
@@ -109,13 +124,11 @@ def taken(ask: Callable[..., Any], name: str, *states: str) -> list[Any]:
 @pytest.mark.skipif(not FULL, reason="takes ten minutes; FASTFLOW_FULL=1 runs it")
 def test_two_workers_share_six_categories_and_one_of_them_dies(coordinator: Path, tmp_path: Path) -> None:
     ask = asking(coordinator)
-    clones = [tmp_path / "first", tmp_path / "second"]
-    workers = [start_worker(coordinator, clone) for clone in clones]
-    try:
+    with two_workers(coordinator, tmp_path) as first:
         whole = ask("run", "retrain-all/nightly", "{}")
         until(lambda: taken(ask, "first", "Running"), 400)
         time.sleep(5)  # in the middle of a stage
-        lose_power(clones[0])
+        lose_power(first)
         until(lambda: [r for r in ask("runs") if r[0] == whole and r[2] not in ("Pending", "Running")], 2000)
         runs = {r[0]: r for r in ask("runs")}
         assert runs[whole][2:4] == ["Completed", ", ".join(f"{c} restored" for c in CATEGORIES)]
@@ -125,12 +138,6 @@ def test_two_workers_share_six_categories_and_one_of_them_dies(coordinator: Path
         assert not re.search(r"Running stage '\w+@", (coordinator / ".state/services/worker.log").read_text())
         for category in CATEGORIES:
             assert json.loads((coordinator / f"reports/{category}/gate.json").read_text())["verdict"] == "promoted"
-    finally:
-        for clone in clones:
-            print((clone / "worker.log").read_text()[-3000:])
-            lose_power(clone)
-        for worker in workers:
-            worker.wait(120)
 
 
 def test_a_clone_with_changes_of_its_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ import yaml
 from pipelines.core.stage import Failed
 from pipelines.orchestration.service_settings import BACKEND, PREFECT_BACKEND, require_drivers
 from tests.conftest import FULL
-from tests.orchestration.test_machines import coordinating, lose_power, start_worker, taken
+from tests.orchestration.test_machines import coordinating, lose_power, taken, two_workers
 from tests.orchestration.test_services import asking, ended, services_of, until
 from tests.test_pipeline import dvc, run
 
@@ -92,13 +92,11 @@ def test_a_worker_dies_the_coordinator_comes_again_and_nothing_is_lost(
         monkeypatch.setenv(name, value)
     with coordinating(tmp_path, CATEGORIES) as coordinator:
         ask = asking(coordinator)
-        clones = [tmp_path / "first", tmp_path / "second"]
-        workers = [start_worker(coordinator, clone) for clone in clones]
-        try:
+        with two_workers(coordinator, tmp_path) as first:
             dead = ask("run", "retrain-all/nightly", "{}")
             until(lambda: taken(ask, "first", "Running"), 600)
             time.sleep(5)  # in the middle of a stage
-            lose_power(clones[0])
+            lose_power(first)
             until(lambda: taken(ask, "second", "Completed"), 900)
             running = services_of(coordinator)
             holder = json.loads((coordinator / ".state/retraining.lock").read_text())["pid"]
@@ -118,12 +116,6 @@ def test_a_worker_dies_the_coordinator_comes_again_and_nothing_is_lost(
             assert not (coordinator / ".mlflow/mlflow.db").exists()
             lock = yaml.safe_load((coordinator / "dvc.lock").read_text())["stages"]
             assert {f"{stage}@{c}" for stage in ("train", "evaluate") for c in CATEGORIES} <= lock.keys()
-        finally:
-            for clone in clones:
-                print((clone / "worker.log").read_text()[-3000:])
-                lose_power(clone)
-            for worker in workers:
-                worker.wait(120)
 
 
 def test_a_missing_driver_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

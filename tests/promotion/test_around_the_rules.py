@@ -13,10 +13,8 @@ from pipelines.promotion.promote import Person, promote
 from pipelines.promotion.rules import Outcome, Rule
 from pipelines.registry import aliases, store
 from pipelines.registry.store import Client
-from pipelines.tracking.sync import sync
 from tests.promotion.kit import REPORT, standing, tags
-from tests.registry.kit import checkpoint, register
-from tests.stages import write_tiny_params
+from tests.registry.kit import registered
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
 
@@ -24,10 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations a
 @pytest.fixture
 def params(folder: Path) -> Params:
     """Three versions, the first of which is champion."""
-    write_tiny_params(folder)
-    for number in (1, 2, 3):
-        register(checkpoint(folder / str(number), number))
-        sync()
+    list(registered(folder, 3))
     aliases.crown(store.connect(), "plates", "1")
     return read_params()
 

@@ -18,8 +18,7 @@ from pipelines.registry.registry import Opened
 from pipelines.registry.store import Client
 from pipelines.tracking.sync import sync
 from tests.promotion.figures import INCONCLUSIVE, PASSED, changed, outcomes
-from tests.registry.kit import checkpoint, register
-from tests.stages import write_tiny_params
+from tests.registry.kit import checkpoint, register, registered
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
 RULES = changed(resamples=200, epsilon=0.02)
@@ -85,10 +84,7 @@ def test_the_best_is_the_earliest_of_equals_and_by_figure() -> None:
 @pytest.fixture
 def client(folder: Any) -> Client:
     """Two versions of plates."""
-    write_tiny_params(folder)
-    for number in (1, 2):
-        register(checkpoint(folder / str(number), number))
-        sync()
+    list(registered(folder, 2))
     return store.connect()
 
 

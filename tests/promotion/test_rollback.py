@@ -10,10 +10,8 @@ import pytest
 
 from pipelines.promotion.rollback import rollback
 from pipelines.registry import aliases, store
-from pipelines.tracking.sync import sync
 from tests.promotion.kit import removed, standing
-from tests.registry.kit import checkpoint, register
-from tests.stages import write_tiny_params
+from tests.registry.kit import registered
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own deprecations are not ours to fix
 ROLLBACK_CPU_SECONDS = 5
@@ -22,11 +20,8 @@ ROLLBACK_CPU_SECONDS = 5
 @pytest.fixture
 def two_versions(folder: Path) -> None:
     """Version 2 is champion, version 1 was it before."""
-    write_tiny_params(folder)
-    for number in (1, 2):
-        register(checkpoint(folder / str(number), number))
-        sync()
-        aliases.crown(store.connect(), "plates", str(number))
+    for number in registered(folder, 2):
+        aliases.crown(store.connect(), "plates", number)
 
 
 def python(*arguments: str) -> tuple[float, subprocess.CompletedProcess[str]]:

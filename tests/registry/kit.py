@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -14,7 +15,9 @@ from fastflow.files import folder_sha256
 from pipelines.registry import aliases, store
 from pipelines.registry.served_model import load_served
 from pipelines.tracking import runs
+from pipelines.tracking.sync import sync
 from tests.conftest import draw_square, shake, tiny_config
+from tests.stages import write_tiny_params
 
 NAME = "fastflow-plates"
 
@@ -42,6 +45,15 @@ def register(path: Path) -> float:
         tags = {"example_pred_score": repr(score)}
         run.log_model(path, category="plates", example=example(), tags=tags, description="a card")
     return score
+
+
+def registered(folder: Path, count: int) -> Iterator[str]:
+    """The numbers of so many versions of plates, each once it is in the registry, of a project in `folder`."""
+    write_tiny_params(folder)
+    for number in range(1, count + 1):
+        register(checkpoint(folder / str(number), number))
+        sync()
+        yield str(number)
 
 
 def version_of(which: str) -> str | None:
