@@ -26,6 +26,7 @@ from fastflow.index import GOOD, mask_path
 from fastflow.marks import MaskRule, at_size, read_marks, united, upright_size
 from fastflow.sources import plain
 
+COPIED_TOGETHER_BYTES = 2**20
 MAX_STEM_BYTES = 200  # files made of an image have its name, and a name may have 255
 BY_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP": ".webp", "MPO": ".jpg"}
 
@@ -149,22 +150,32 @@ def _shortened(name: str, of: str, *, always: bool = False) -> str:
     return f"{kept}-{mark}{suffix}"
 
 
-def copy(items: Sequence[Item], folder: Path, *, rule: MaskRule, on_image: Callable[[], None]) -> None:
-    """Writes the layout; `on_image` is called once an image, from several threads. Raises FileExistsError, never writes
-    over a file."""
+def copy(items: Sequence[Item], folder: Path, *, rule: MaskRule, on_image: Callable[[], None]) -> dict[str, str]:
+    """Writes the layout; the sha256 of each image by its path there. `on_image` is called once an image, from several
+    threads. Raises FileExistsError, never writes over a file."""
     for place in {(folder / item.target).parent for item in items}:
         place.mkdir(parents=True, exist_ok=True)
 
-    def copy_one(item: Item) -> None:
-        with item.image.open("rb") as source, (folder / item.target).open("xb") as file:  # x: never over another
-            shutil.copyfileobj(source, file)
+    def copy_one(item: Item) -> str:
+        digest = _copy_file(item.image, folder / item.target)
         if item.masks:
             copy_masks(item, folder / item.mask_target, rule)
         on_image()
+        return digest
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(copy_one, items):  # raises the first error
-            pass
+        digests = pool.map(copy_one, items)  # raises the first error
+        return {item.target: digest for item, digest in zip(items, digests, strict=True)}
+
+
+def _copy_file(source: Path, target: Path) -> str:
+    """The sha256 of what was copied, read once."""
+    digest = hashlib.sha256()
+    with source.open("rb") as read, target.open("xb") as file:  # x: never over another
+        while block := read.read(COPIED_TOGETHER_BYTES):
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
 
 
 def copy_masks(item: Item, target: Path, rule: MaskRule) -> None:

@@ -6,16 +6,19 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 from fastflow.files import file_sha256, walk, write_text
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of each file of a folder, by its path relative to it; links that lead nowhere are left out."""
-    files = [path for path in walk(folder) if path.is_file()]
+def hashes(folder: Path, *, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The sha256 of each file of a folder, by its path relative to it; links that lead nowhere are left out. `known`
+    ones are not read."""
+    names = {path.relative_to(folder).as_posix(): path for path in walk(folder) if path.is_file()}
+    unread = [name for name in names if name not in known]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(file_sha256, files))
-    return {path.relative_to(folder).as_posix(): value for path, value in zip(files, found, strict=True)}
+        found = dict(zip(unread, pool.map(lambda name: file_sha256(names[name]), unread), strict=True))
+    return {name: found.get(name) or known[name] for name in names}
 
 
 def write_copied(copied: Mapping[str, str], path: Path) -> None:

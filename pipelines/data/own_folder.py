@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastflow.arrange import copy
@@ -47,15 +47,16 @@ def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool,
         shutil.rmtree(staging, ignore_errors=True)  # left by a call that was killed
         try:
             with progress("copying", len(reading.items), unit="image") as advance:
-                copy(reading.items, staging, rule=how.rule, on_image=advance)
-            _replace(target, staging, old)
+                images = copy(reading.items, staging, rule=how.rule, on_image=advance)
+            _replace(target, staging, old, images)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _replace(target: Path, staging: Path, old: Path) -> None:
-    """Puts the new copy into the place of an earlier one, of which it keeps aside what a person added."""
-    copied, new = STATE / "init" / target.name / "copied.json", hashes(staging)
+def _replace(target: Path, staging: Path, old: Path, images: Mapping[str, str]) -> None:
+    """Puts the new copy, whose `images` have these sha256, into the place of an earlier one, of which it keeps aside
+    what a person added."""
+    copied, new = STATE / "init" / target.name / "copied.json", hashes(staging, known=images)
     if target.exists():
         aside, own = keep_by_hand(target, new, copied)
         if own:

@@ -216,10 +216,10 @@ def test_two_calls_with_one_name_make_one_whole_category(here: Path, monkeypatch
         good(here / f"mine{number}", count=5 + number)
     reading, writing = os.pipe()
 
-    def slow_copy(items: Sequence[object], folder: Path, **options: object) -> None:
+    def slow_copy(items: Sequence[object], folder: Path, **options: object) -> dict[str, str]:
         os.write(writing, b".")
         time.sleep(0.5)
-        copy(items, folder, **options)  # type: ignore[arg-type]
+        return copy(items, folder, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(command, "copy", slow_copy)
     children = []

@@ -1,13 +1,15 @@
 """Folders as people have them are read as what they are: which images are good, which defects of which kind, whose each
 mask is."""
 
+import hashlib
 import json
 import os
+import random
 from pathlib import Path
 
 import pytest
 
-from fastflow.arrange import copy
+from fastflow.arrange import Item, copy
 from fastflow.errors import BadData
 from fastflow.index import list_category
 from fastflow.marks import MaskRule
@@ -70,14 +72,26 @@ def test_a_layout_is_recognised_and_read_without_a_question(tmp_path: Path, case
 
 def assert_copied(reading: Reading, folder: Path) -> None:
     """Every image arrives byte for byte under a name of its own, and its mask with it."""
-    copy(reading.items, folder, rule=MaskRule(), on_image=lambda: None)
+    digests = copy(reading.items, folder, rule=MaskRule(), on_image=lambda: None)
     index = list_category(folder)
     assert len(index) == len(reading.items)
     for item in reading.items:
         assert (folder / item.target).read_bytes() == item.image.read_bytes()
+        assert digests[item.target] == hashlib.sha256(item.image.read_bytes()).hexdigest()
     assert (index["mask_path"] != "").sum() == sum(
         bool(item.masks) and item.defect_type != "good" for item in reading.items
     )
+
+
+def test_a_large_file_arrives_whole(tmp_path: Path) -> None:
+    """In blocks, the last of them shorter; it need not be an image."""
+    content = random.Random(0).randbytes(2**21 + 17)
+    (tmp_path / "x.bmp").write_bytes(content)
+    digests = copy(
+        [Item(tmp_path / "x.bmp", "train", "good")], tmp_path / "made", rule=MaskRule(), on_image=lambda: None
+    )
+    assert (tmp_path / "made/train/good/x.bmp").read_bytes() == content
+    assert digests == {"train/good/x.bmp": hashlib.sha256(content).hexdigest()}
 
 
 def test_a_folder_of_dagm_has_its_masks_in_label(tmp_path: Path) -> None:

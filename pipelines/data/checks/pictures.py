@@ -56,9 +56,9 @@ def inspect_image(folder: Path, image_path: str, mask_path: str, rule: PixelRule
 
 def small_grey(image: Image.Image) -> Thumbnail:
     """A thumbnail (1024,) of an image of mode RGB or F."""
+    grey = image if image.mode == "F" else image.convert("L")  # first: one channel is reduced faster than three
     size = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
-    small = image.resize(size, Image.Resampling.BOX, reducing_gap=REDUCED_FIRST)
-    return np.asarray(small if image.mode == "F" else small.convert("L")).ravel()
+    return np.asarray(grey.resize(size, Image.Resampling.BOX, reducing_gap=REDUCED_FIRST)).ravel()
 
 
 def _raw_thumbnail(image: Image.Image, rule: PixelRule) -> Thumbnail:
