@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.core.dvc import DVC, HINTS, restore_model, stage_environment
 from pipelines.core.paths import model_folder
-from pipelines.core.running import process_of
+from pipelines.core.rwlock import process_of
 from pipelines.core.signals import EXIT_CODES, INTERRUPTED_TEXT, forwarding_signals, interrupt
 from pipelines.core.stage import EXIT_CODE_FILE, FAILED
 from pipelines.core.terminal import escape_controls

@@ -19,7 +19,7 @@ from fastflow.index import read_index, verify_images
 from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
 from pipelines.core.params import Params
 from pipelines.core.paths import DVC_CACHE, STATE, STORE, index_file, model_folder
-from pipelines.core.running import training_now
+from pipelines.core.rwlock import training_now
 from pipelines.data.origin import source_stage
 from pipelines.tracking import journal
 

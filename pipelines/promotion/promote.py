@@ -15,7 +15,7 @@ from pipelines.core.names import unknown
 from pipelines.core.notify import notify
 from pipelines.core.params import Params
 from pipelines.core.paths import RUN, model_folder, model_name
-from pipelines.core.running import training_now
+from pipelines.core.rwlock import training_now
 from pipelines.core.stage import Failed, Inconclusive, Refused, log
 from pipelines.core.training_files import experiment_of
 from pipelines.promotion.judge import Judged, judge

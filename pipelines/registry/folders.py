@@ -5,7 +5,7 @@ from pathlib import Path
 from fastflow.sealed import CONFIG
 from pipelines.core.names import unknown
 from pipelines.core.paths import model_folder
-from pipelines.core.running import training_now
+from pipelines.core.rwlock import training_now
 
 
 def folder_of(source: str) -> Path:

@@ -25,7 +25,7 @@ from fastflow.sealed import read_config, write_threshold
 from fastflow.threshold import threshold_for
 from pipelines.core import dvc
 from pipelines.core.paths import model_folder
-from pipelines.core.running import training_now
+from pipelines.core.rwlock import training_now
 from pipelines.core.stage import log
 from pipelines.reporting.miss_warning import warning
 from pipelines.reporting.tables import RATES, costs, tradeoff_table

@@ -18,7 +18,7 @@ from pipelines.core.stage import FAILED, INCONCLUSIVE, REFUSED, SERVER_AWAY, Fai
 from pipelines.orchestration import flow_tasks, flows
 from pipelines.orchestration.flow_artifacts import Result, run_name, summary_of, table_of
 from pipelines.orchestration.flow_tasks import category_task, gate_task
-from pipelines.orchestration.flows import choose_categories
+from pipelines.orchestration.night import choose_categories
 from pipelines.orchestration.schedule import deployment_of
 from pipelines.orchestration.slots import Slots
 from pipelines.orchestration.stage_tasks import is_temporary

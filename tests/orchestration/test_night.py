@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.orchestration import flows
+from pipelines.orchestration import night
 from pipelines.orchestration.flow_artifacts import Result, links_of
 from tests.conftest import ROOT
 
@@ -28,18 +28,18 @@ def test_people_are_told_of_what_failed_was_refused_or_is_unclear(
     decided = [{"verdict": verdict} for verdict in ("promoted", "refused", "inconclusive")]
     results = [Result(c, "trained", "why" * (c != "a"), 1, d) for c, d in zip("abc", decided, strict=True)]
     told: list[tuple[str, str]] = []
-    monkeypatch.setattr(flows, "retrain_each", lambda *_, **__: [*results])
-    monkeypatch.setattr(flows, "show_results", lambda *_, **__: None)
-    monkeypatch.setattr(flows, "notify", lambda what, text: told.append((what, text)))
+    monkeypatch.setattr(night, "retrain_each", lambda *_, **__: [*results])
+    monkeypatch.setattr(night, "show_results", lambda *_, **__: None)
+    monkeypatch.setattr(night, "notify", lambda what, text: told.append((what, text)))
 
     class Report:
         def with_options(self, **_: object) -> Any:
             return lambda *_, **__: "ran"
 
-    monkeypatch.setattr(flows, "stage_task", Report())
-    flows._retrain(["weave"], force=False, promote=True, overrides={})
+    monkeypatch.setattr(night, "stage_task", Report())
+    night.retrain_chosen(["weave"], force=False, promote=True, overrides={})
     assert told == [("refused", "b trained, refused (why)"), ("inconclusive", "c trained, inconclusive (why)")]
     results.append(Result("d", "failed", "no masks"))
-    with pytest.raises(flows.RetrainingFailed):
-        flows._retrain(["weave"], force=False, promote=True, overrides={})
+    with pytest.raises(night.RetrainingFailed):
+        night.retrain_chosen(["weave"], force=False, promote=True, overrides={})
     assert told[2] == ("failed", "d failed (no masks)")

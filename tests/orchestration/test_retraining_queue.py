@@ -97,6 +97,6 @@ def test_parameters_are_those_of_its_turn(tmp_path: Path, monkeypatch: pytest.Mo
 
     trained: list[str] = []
     monkeypatch.setattr(flows, "queued_retraining", queued)
-    monkeypatch.setattr(flows, "_retrain", lambda chosen, **options: trained.extend(chosen))
+    monkeypatch.setattr(flows, "retrain_chosen", lambda chosen, **options: trained.extend(chosen))
     assert flows.retrain_all.fn().is_completed()
     assert trained == [*known, "lid"]

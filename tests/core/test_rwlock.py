@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from pipelines.core.running import process_of
+from pipelines.core.rwlock import process_of
 
 
 def test_a_folder_of_code_that_a_stage_reads_is_no_category(folder: Path) -> None:
