@@ -1,4 +1,4 @@
-"""The work of a retraining, whichever flow asks for it: each category in its task, the report, what a person is told."""
+"""A retraining's work, whichever flow asks for it: each category in its task, the report, and who is told what."""
 
 import time
 from collections.abc import Mapping
