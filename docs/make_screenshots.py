@@ -124,7 +124,8 @@ def run_ids(address: str) -> list[str]:
 def photograph_runs(page: Page, address: str) -> bytes:
     """The table of runs in the saved view, with the side bar and the notice of a saved view folded away."""
     page.open(f"{address}/{comparison_view.LINK.format(experiment_id=EXPERIMENT_ID)}", width=1600, height=400)
-    page.wait("document.querySelectorAll('.ag-center-cols-container [role=row]').length == 4")  # the category that they are grouped by, and the runs
+    group_and_runs = 1 + len(COMPARED)
+    page.wait(f"document.querySelectorAll('.ag-center-cols-container [role=row]').length == {group_and_runs}")
     page.wait("document.querySelector('[aria-label=\"Hide banner\"]')")
     page.value("document.querySelector('[aria-label=\"Hide banner\"]').click()")
     page.value("document.querySelector('[aria-label=\"Toggle sidebar\"]').click()")
