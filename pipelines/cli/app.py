@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused by the gate, 5 a se
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ DEFAULT_ENVIRONMENT = {  # as the Makefile does; MLflow's progress bars change t
     "DVC_NO_ANALYTICS": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+PACKAGE = "fastflow-factory"
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -30,12 +32,21 @@ app = typer.Typer(
 )
 
 
+def show_version(asked: bool) -> None:
+    if asked:
+        print(f"fastflow {version(PACKAGE)}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="tracebacks of internal errors")] = False,
     project: Annotated[
         Path | None, typer.Option("--project", "-C", help="the project's folder; default: this one")
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="show it and end", callback=show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Finds defects in photographs of parts, learnt from good parts alone."""
     STATE["debug"] = debug

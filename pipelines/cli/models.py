@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import runner
+from pipelines.cli import complete, runner
 from pipelines.cli.runner import every_category, require_project
 from pipelines.cli.work import Category
 from pipelines.core.percent import rate_of
 
 MODEL_HELP = "a category, an export's folder, or models:/fastflow-bottle@champion"
-Model = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False)]
+Model = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False, autocompletion=complete.models)]
 SHA256_HELP = "open the model only with this sha256 of its export.json or config.json"
 Sha256 = Annotated[str, typer.Option("--sha256", help=SHA256_HELP, show_default=False)]
 RECORD_HELP = "keep the scores for fastflow drift --since; default: in a project's folder"
@@ -104,9 +104,12 @@ def compare(
         typer.Argument(
             help=f"categories: of each the champion and what was trained last; or two models, each {MODEL_HELP}",
             show_default=False,
+            autocompletion=complete.models,
         ),
     ] = None,
-    category: Annotated[list[str] | None, typer.Option(help="may be repeated; default: all")] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(help="may be repeated; default: all", autocompletion=complete.categories)
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="default: compare.html")] = None,
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:

@@ -5,13 +5,18 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import runner
+from pipelines.cli import complete, runner
 from pipelines.cli.init import init
 from pipelines.cli.runner import every_category, require_project
 from pipelines.core.stage import log
 
-Categories = Annotated[list[str] | None, typer.Argument(help="default: all of params.yaml", show_default=False)]
-Category = Annotated[str, typer.Argument(help="a category of params.yaml", show_default=False)]
+Categories = Annotated[
+    list[str] | None,
+    typer.Argument(help="default: all of params.yaml", show_default=False, autocompletion=complete.categories),
+]
+Category = Annotated[
+    str, typer.Argument(help="a category of params.yaml", show_default=False, autocompletion=complete.categories)
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text")]
 Force = Annotated[bool, typer.Option("--force", help="even if nothing has changed")]
 
@@ -37,7 +42,12 @@ def demo() -> None:
 
 def validate(
     category: Annotated[
-        str | None, typer.Argument(help="a category of params.yaml; default: its only one", show_default=False)
+        str | None,
+        typer.Argument(
+            help="a category of params.yaml; default: its only one",
+            show_default=False,
+            autocompletion=complete.categories,
+        ),
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="or any folder in MVTec AD's layout")] = None,
     json: Json = False,
