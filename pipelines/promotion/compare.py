@@ -23,6 +23,7 @@ from fastflow.index import read_index
 from fastflow.metrics.paired import auroc_difference
 from fastflow.metrics.rates import error_rates
 from fastflow.pixels.meaning import PixelRule
+from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
 from pipelines.core.paths import CHAMPION_MODEL, index_file
@@ -37,6 +38,14 @@ from pipelines.reporting.tables import Evaluated, defect_table, score_table
 THE_TRAINED = "{category}"  # models/<category>
 PAGE = Path("compare.html")
 FLIPPED_SHOWN = 24  # flipped images that a category's page shows
+
+
+class Opened(NamedTuple):
+    """A model by the name that was given, and by its version."""
+
+    name: str
+    version: str
+    detector: TrainedDetector
 
 
 class Judged(NamedTuple):
@@ -74,10 +83,11 @@ def write_comparison(
 
 
 def compare(category: str, params: Params, first: str, second: str) -> Compared:
-    """Raises what `pipelines.registry.checkpoints.checkpoint_of` does."""
+    """Raises what `pipelines.registry.checkpoints.checkpoint_of` does, before an image is scored."""
+    models = [opened(name.format(category=category), params) for name in (first, second)]
     index, root = read_index(index_file(category), split="test"), Path(params.data.root) / category
     rules = params.gate.of(category)
-    both = [judged(index, root, params, name.format(category=category)) for name in (first, second)]
+    both = [judged(index, root, params, model) for model in models]
     one, other = both
     difference = None
     if index["gt_label"].nunique() == 2:
@@ -102,13 +112,17 @@ def compare(category: str, params: Params, first: str, second: str) -> Compared:
     )
 
 
-def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged:
-    """A model on all test images."""
-    device = choose_device(params.device)
-    log.info("scoring %d test images with %s", len(index), name)
+def opened(name: str, params: Params) -> Opened:
     with checkpoint_of(name) as found:
-        detector = found.open().to(device)
+        detector = found.open().to(choose_device(params.device))
         version = found.version if name.startswith("models:") else f"{found.folder} ({found.version})"
+    return Opened(name, version, detector)
+
+
+def judged(index: pd.DataFrame, root: Path, params: Params, model: Opened) -> Judged:
+    """A model on all test images."""
+    detector = model.detector
+    log.info("scoring %d test images with %s", len(index), model.name)
     threshold = dict(detector.threshold)
     paths = [root / path for path in index["image_path"]]
     size = params.evaluate.batch_size
@@ -121,7 +135,7 @@ def judged(index: pd.DataFrame, root: Path, params: Params, name: str) -> Judged
     types = defect_table(Evaluated(index, scores, maps, masks, metrics, {}))
     numbers = {name: value.value for name, value in metrics.items()} | rates
     numbers |= {MILLISECONDS: min(one.milliseconds_per_image for one in (scored, *few))}  # the least disturbed
-    side = Side(version=version, threshold=threshold["image"], metrics=numbers, types=types)
+    side = Side(version=model.version, threshold=threshold["image"], metrics=numbers, types=types)
     return Judged(side, scored, threshold, scores["pred_label"], detector.frame.rule)
 
 

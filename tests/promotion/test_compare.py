@@ -81,6 +81,15 @@ def test_a_model_beside_itself_has_changed_in_nothing(plates: Path) -> None:
     assert all("+0.0000" in line for line in compare.table_of([found]).splitlines()[2:5])
 
 
+@pytest.mark.parametrize("models", [("models/before", "nosuch"), ("nosuch", "{category}")])
+def test_a_model_that_is_not_there_is_named_before_anything_is_scored(
+    plates: Path, models: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "score_images", None)
+    with pytest.raises(ValueError, match=r"no model 'nosuch' in .*models, which has before, plates"):
+        compare.write_comparison(models, read_params(), categories=["plates"])
+
+
 def test_categories_alone_are_compared_with_their_champions(
     plates: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
