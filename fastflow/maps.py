@@ -1,26 +1,55 @@
-"""Anomaly maps at the size of the picture that they belong to."""
+"""Anomaly maps at the size of the picture that they belong to; without PyTorch, as the server has none."""
 
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from fastflow.frame import Size
 
 Map = NDArray[np.float32]
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
+WHOLE: Window = (slice(None), slice(None))
 
 
-def resize_map(anomaly_map: Map, size: Size) -> Map:
-    """A map (h, w), without padding, at `size` (height, width): bilinear, pixel centres aligned.
+class Taps(NamedTuple):
+    """Of each pixel of one axis: the two pixels of a map that it lies between, and its distance from the first."""
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    distance: NDArray[np.float32]
+
+
+def taps(old: int, new: int) -> Taps:
+    """Bilinear, pixel centres aligned (`align_corners=False` of PyTorch)."""
+    places = ((np.arange(new) + 0.5) * (old / new) - 0.5).clip(0, old - 1)
+    first = places.astype(np.intp)
+    return Taps(first, np.minimum(first + 1, old - 1), (places - first).astype(np.float32))
+
+
+def resize_map(anomaly_map: Map, size: Size, window: Window = WHOLE) -> Map:
+    """A map (h, w), without padding, at `size` (height, width); of that, `window` alone, with the same values.
 
     Resizing stretches each axis by itself, the inverse of what `fastflow.frame` did to the picture.
     """
-    tensor = torch.from_numpy(anomaly_map)[None, None]
-    wide: Map = functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
-    return wide
+    if anomaly_map.shape == size:
+        return anomaly_map[window]
+    rows, columns = (
+        Taps(*(part[chosen] for part in taps(old, new)))
+        for old, new, chosen in zip(anomaly_map.shape, size, window, strict=True)
+    )
+    wide = _between(anomaly_map[:, columns.first], anomaly_map[:, columns.second], columns.distance)
+    return _between(wide[rows.first], wide[rows.second], rows.distance[:, None])
+
+
+def _between(first: Map, second: Map, distance: NDArray[np.float32]) -> Map:
+    """Of copies, in place: the result may be large."""
+    second -= first
+    second *= distance
+    second += first
+    return second
 
 
 class OwnMaps(Sequence[Map]):
