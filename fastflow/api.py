@@ -6,6 +6,7 @@
     detector = fit("bottle/train/good")
     found = predict(detector, "bottle/test")
     found.table.sort_values("pred_score")
+    found.region_table.query("area > 20")
     evaluate(detector, "bottle")["image_auroc"]
     detector.save("bottle.model")
 
@@ -40,6 +41,7 @@ from fastflow.model import build_model
 from fastflow.noise import AUTO
 from fastflow.operating import operating_point
 from fastflow.presets import DEFAULT
+from fastflow.regions import MILLIMETRES, Region, RegionRule, as_record, check_rule, find_regions
 from fastflow.sizes import config_for
 from fastflow.sources import Sources
 from fastflow.train import Epoch, epochs_for
@@ -60,10 +62,14 @@ TRAINING_DEFAULTS: dict[str, Any] = {  # as params.yaml has it
 
 class Found(NamedTuple):
     """`table`: a row an image, image_path, pred_score (higher is more anomalous), pred_label (1 above the threshold);
-    `anomaly_maps` [(H_i, W_i)], float32, each in its picture's own pixels, in the same order."""
+    `anomaly_maps` [(H_i, W_i)], float32, each in its picture's own pixels, in the same order. `regions`: of each image
+    those above the pixel threshold (`fastflow.regions.Region`), and `region_table`: a row each, with its image_path,
+    and its lengths in millimetres where their size is known."""
 
     table: pd.DataFrame
     anomaly_maps: OwnMaps
+    regions: list[list[Region]]
+    region_table: pd.DataFrame
 
 
 def arrange(
@@ -163,17 +169,35 @@ def load(folder: str | Path, *, sha256: str = "") -> Detector:
     return open_export(path, sha256=sha256) if is_export else TrainedDetector.load(path, sha256=sha256)
 
 
-def predict(detector: Detector, images: Images) -> Found:
-    """Scores and maps of photographs, a folder or files.
+def predict(detector: Detector, images: Images, *, min_area: int = 0, mm_per_pixel: float | None = None) -> Found:
+    """Scores, maps and regions of photographs, a folder or files. `min_area`: regions of fewer pixels are left out;
+    `mm_per_pixel`: of the photographs, where it is known.
 
     Raises:
         BadImage: a file that cannot be decoded. NotFinite: a score that is no number.
+        ValueError: an area or a scale that is none.
     """
-    paths = paths_of(images)
+    rule, paths = check_rule(RegionRule(min_area, mm_per_pixel)), paths_of(images)
     found = score_images(detector, paths, batch_size=BATCH_SIZE)
     label = (found.pred_score > detector.threshold["image"]).astype(int)  # both are finite
     table = pd.DataFrame({"image_path": list(map(str, paths)), "pred_score": found.pred_score, "pred_label": label})
-    return Found(table, OwnMaps(found.anomaly_maps, found.shapes))
+    pixel = float(detector.threshold["pixel"])
+    regions = [
+        find_regions(one, shape, threshold=pixel, min_area=rule.min_area)
+        for one, shape in zip(found.anomaly_maps, found.shapes, strict=True)
+    ]
+    return Found(table, OwnMaps(found.anomaly_maps, found.shapes), regions, region_table(paths, regions, rule))
+
+
+def region_table(paths: Sequence[Path], regions: Sequence[Sequence[Region]], rule: RegionRule) -> pd.DataFrame:
+    """A row a region, with its image_path; lengths in millimetres, too, where their size is known."""
+    records = [
+        {"image_path": str(path)} | as_record(one, rule.mm_per_pixel)
+        for path, found in zip(paths, regions, strict=True)
+        for one in found
+    ]
+    table = pd.DataFrame(records, columns=["image_path", *Region._fields, *MILLIMETRES])
+    return table if rule.mm_per_pixel is not None else table.drop(columns=list(MILLIMETRES))
 
 
 def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:

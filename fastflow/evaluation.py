@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,11 @@ from fastflow.frame import Size
 from fastflow.maps import resize_map
 from fastflow.metrics.aupimo import aupimo
 from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval, pixel_intervals
+from fastflow.metrics.by_region import judge_picture
 from fastflow.metrics.image import image_ap, image_auroc, image_f1_max
 from fastflow.metrics.pixel import pixel_metrics
 from fastflow.metrics.value import Value, undefined
+from fastflow.regions import find_regions
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aupro_005", "aupimo")
 
@@ -71,6 +73,44 @@ def measure(index: pd.DataFrame, scored: Scored, root: Path, *, original_size: b
     """
     maps, masks = pixels(index, scored, root, original_size=original_size)
     return image_metrics(index, scored.pred_score) | pixel_values(index, maps, masks)
+
+
+class JudgedRegions(NamedTuple):
+    """Regions of the images of an index. `true`: a row a true region, its image_path and defect_type, its `area` in the
+    picture's own pixels, and whether it is `found`. `false_in_good`: of each good image, how many are reported;
+    `false_in_defective`: in all others together, beside their defects. `without_mask`: defective images that say
+    nothing of it."""
+
+    true: pd.DataFrame
+    false_in_good: list[int]
+    false_in_defective: int
+    without_mask: int
+
+
+def judge_regions(
+    index: pd.DataFrame, scored: Scored, root: Path, *, threshold: float, min_area: int = 0
+) -> JudgedRegions:
+    """What the regions above `threshold`, but those of fewer pixels than `min_area`, find of the true ones, by
+    `fastflow.metrics.by_region`; image by image, in each picture's own pixels."""
+    true: list[dict[str, Any]] = []
+    in_good: list[int] = []
+    in_defective, without_mask = 0, 0
+    for place, file in enumerate(mask_paths(index, root)):
+        about, size = index.iloc[place], scored.shapes[place]
+        if about["gt_label"] == 1 and file is None:
+            without_mask += 1
+            continue
+        regions = find_regions(scored.anomaly_maps[place], size, threshold=threshold, min_area=min_area)
+        if file is None:
+            in_good.append(len(regions))
+            continue
+        judged = judge_picture(regions, read_mask(file, image_size=size))
+        in_defective += judged.false_regions
+        of_image = {name: about[name] for name in ("image_path", "defect_type")}
+        both = zip(judged.areas, judged.found, strict=True)
+        true += [of_image | {"area": area, "found": found} for area, found in both]
+    columns = ["image_path", "defect_type", "area", "found"]
+    return JudgedRegions(pd.DataFrame(true, columns=columns), in_good, in_defective, without_mask)
 
 
 def image_metrics(index: pd.DataFrame, pred_score: NDArray[np.float32]) -> dict[str, Value]:

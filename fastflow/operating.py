@@ -17,16 +17,19 @@ def operating_point(
 
     `image` is the threshold of pred_score for the rate, `pixel` the 99.9 % quantile of the anomaly maps, `low` their
     median (where colours begin); `method`, `num_normal`, `folds` and `guarantee` say what the image threshold is
-    worth. `bounds`: as in `threshold_for`.
+    worth. `pixel_rate` is the share of these good images that have a pixel above `pixel`: so many will have a region
+    marked. `bounds`: as in `threshold_for`.
 
     Raises:
         ValueError: fewer than 2 images, or a rate not between 0 and 1.
     """
     found = threshold_for(normal.pred_score.double(), false_reject_rate=false_reject_rate, bounds=bounds)
-    low, pixel = np.nanquantile(normal.pixels.numpy(), [0.5, PIXEL_QUANTILE])  # padding is NaN
+    pixels = normal.pixels.numpy()
+    low, pixel = np.nanquantile(pixels, [0.5, PIXEL_QUANTILE])  # padding is NaN
     return {
         "image": found.value,
         "pixel": float(pixel),
+        "pixel_rate": float((np.nanmax(pixels, axis=1) > pixel).mean()),
         "low": float(low),
         "false_reject_rate": false_reject_rate,
         "method": found.method,

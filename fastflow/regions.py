@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from fastflow.frame import Size
 from fastflow.maps import Map, Window, resize_map, taps
+from fastflow.metrics.regions import EIGHT_CONNECTED
 from fastflow.outline import outline
 
-EIGHT_CONNECTED = np.ones((3, 3), int)
 LENGTHS = ("x", "y", "width", "height", "centroid_x", "centroid_y")
 MILLIMETRES = (*(f"{name}_mm" for name in LENGTHS), "area_mm2")
 
@@ -125,15 +125,19 @@ def largest_area(regions: Sequence[Region]) -> int:
     return max((region.area for region in regions), default=0)
 
 
+def pixels_of(region: Region) -> NDArray[np.bool_]:
+    """Where in its box (height, width) a region is, by its polygon: pixels whose centre lies inside."""
+    edges = np.zeros((region.height, region.width + 1), bool)
+    points = np.array(region.polygon).reshape(-1, 2) - (region.x, region.y)
+    for (x, start), (x_end, end) in zip(points.tolist(), np.roll(points, -1, axis=0).tolist(), strict=True):
+        if x == x_end:  # upright: beyond it, inside and outside change places
+            edges[min(start, end) : max(start, end), x] ^= True
+    return np.asarray(np.logical_xor.accumulate(edges, axis=1)[:, :-1])
+
+
 def filled(regions: Sequence[Region], size: Size) -> NDArray[np.bool_]:
-    """The pixels (H, W) of regions of a picture, by their polygons: those whose centre lies in one."""
+    """The pixels (H, W) of regions of a picture of that size."""
     pixels = np.zeros(size, bool)
     for one in regions:
-        edges = np.zeros((one.height, one.width + 1), bool)
-        points = np.array(one.polygon).reshape(-1, 2) - (one.x, one.y)
-        for (x, start), (x_end, end) in zip(points, np.roll(points, -1, axis=0), strict=True):
-            if x == x_end:  # upright: beyond it, inside and outside change places
-                edges[min(start, end) : max(start, end), x] ^= True
-        inside = np.logical_xor.accumulate(edges, axis=1)[:, :-1]
-        pixels[one.y : one.y + one.height, one.x : one.x + one.width] |= inside
+        pixels[one.y : one.y + one.height, one.x : one.x + one.width] |= pixels_of(one)
     return pixels

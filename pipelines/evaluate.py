@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from fastflow.evaluation import Scored, image_metrics, intervals, pixel_values, pixels, score_images
+from fastflow.evaluation import Scored, image_metrics, intervals, judge_regions, pixel_values, pixels, score_images
 from fastflow.files import write_text
 from fastflow.frame import read_framed
 from fastflow.index import read_index, verify_images
@@ -26,6 +26,7 @@ from pipelines.core.experiment import tags as experiment_tags
 from pipelines.core.params import Params
 from pipelines.core.paths import index_file, model_folder, model_name, report_folder
 from pipelines.core.provenance import data_hash, provenance
+from pipelines.core.region_rule import stated_regions
 from pipelines.core.run import run_category_stage
 from pipelines.core.stage import log
 from pipelines.core.training_files import experiment_of, run_key_of
@@ -35,6 +36,7 @@ from pipelines.registry.model_card import model_card
 from pipelines.registry.served_model import load_served
 from pipelines.reporting.decision import FILE as DECISION
 from pipelines.reporting.gallery import log_page, write_cases
+from pipelines.reporting.region_tables import held_out, write_regions
 from pipelines.reporting.tables import TYPE_METRICS, Evaluated, score_table, tradeoff_table, write_tables
 from pipelines.tracking import runs
 from pipelines.tracking.runs import TrackedRun
@@ -81,10 +83,13 @@ def score_and_report(category: str, params: Params, run: TrackedRun, *, origin: 
     scored = score_images(detector, paths, batch_size=params.evaluate.batch_size)
     threshold = detector.threshold
     found = evaluated(index, scored, root, detector, original_size=params.evaluate.original_size)
+    rule = stated_regions(params, category)
+    judged = judge_regions(index, scored, root, threshold=float(threshold["pixel"]), min_area=rule.min_area)
     facts = count_images(category, index) | {"milliseconds_per_image": round(scored.milliseconds_per_image, 1)}
+    facts |= write_regions(folder, judged, rule=rule, threshold=threshold)
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=detector.model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
-    write_cases(folder, index, scored, root, threshold=threshold, rule=detector.frame.rule)
+    write_cases(folder, index, scored, root, threshold=threshold, rule=detector.frame.rule, min_area=rule.min_area)
     track(category, params, run, numbers, origin=origin)
     values = {name: found.metrics[name].value for name in TYPE_METRICS}  # metrics.json has all
     known = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
@@ -182,6 +187,7 @@ def write_about(category: str, params: Params, *, run_key: str, registered: str,
         "threshold": f"{threshold['image']:.6g}, for {threshold['false_reject_rate']:.1%} of good images",
         "threshold method": threshold["method"],
         "threshold guarantee": threshold["guarantee"],
+        "pixel threshold": f"{threshold['pixel']:.6g}; {held_out(threshold)}",
         "epochs": str(config["epochs"]),
         "seed": str(config["seed"]),
         "training time": f"{config['train_seconds']:.0f} s",

@@ -28,18 +28,24 @@ def score(
     threads: Threads = None,
     sha256: Sha256 = "",
     record: Record = None,
+    regions: Annotated[Path | None, typer.Option(help="a .csv or .jsonl file with a line a region")] = None,
+    coco: Annotated[Path | None, typer.Option(help="a .json file of the regions, as COCO's")] = None,
+    min_area: Annotated[
+        int | None, typer.Option(help="leave out regions of fewer pixels; default: params.yaml")
+    ] = None,
+    mm_per_pixel: Annotated[float | None, typer.Option(help="of the photographs; default: params.yaml")] = None,
 ) -> None:
     """Score photographs. The same command again resumes where it stopped.
 
     \b
-    fastflow score photographs/ --model bottle --to scores.csv --overlays seen/
+    fastflow score photographs/ --model bottle --to scores.csv --regions regions.csv --overlays seen/
     find . -name '*.png' | fastflow score - --model exports/bottle/onnx-fp32
     """
     from pipelines.scoring.score import score
 
     score(
         images, model=model, to=to, overlays=overlays, batch_size=batch_size, threads=threads, sha256=sha256,
-        record=record,
+        record=record, regions=regions, coco=coco, min_area=min_area, mm_per_pixel=mm_per_pixel,
     )  # fmt: skip
 
 

@@ -61,6 +61,13 @@ class Pixels(Section):
     page: Count | None = None
 
 
+class Regions(Section):
+    """What of a category's anomaly maps is reported as a region: `fastflow.regions.RegionRule`."""
+
+    min_area: Annotated[int, Field(ge=0)] = 0
+    mm_per_pixel: Annotated[float, Field(gt=0)] | None = None
+
+
 class Findings(Section):
     unreadable: Policy
     missing_mask: Policy
@@ -154,6 +161,7 @@ class Params(Section):
     train: Train
     threshold: Threshold
     evaluate: Evaluate
+    regions: dict[Category, Regions] = Field(default_factory=dict)
     gate: Gate
     drift: Drift
     retrain: Retrain

@@ -31,6 +31,7 @@ from pipelines.monitoring.drift_page import render
 from pipelines.monitoring.drift_rules import Verdict, judge
 from pipelines.registry.checkpoints import checkpoint_of, version_for_scores
 from pipelines.registry.detectors import open_detector
+from pipelines.scoring.outputs import Outputs
 from pipelines.scoring.results_file import ResultsFile
 from pipelines.scoring.rows import Row, read_rows
 from pipelines.scoring.score import BATCH_SIZE, UnreadableImages, image_paths, score_paths
@@ -111,7 +112,7 @@ def recent_scores(source: str, model: str, reference: Reference, *, last: int) -
             with ResultsFile(file, version=detector.version) as results:
                 paths = sorted(image_paths([source]), key=lambda p: (Path(p).stat().st_mtime, p))
                 try:
-                    score_paths(detector, paths[-last:], results, overlays=None, batch_size=BATCH_SIZE)
+                    score_paths(detector, paths[-last:], Outputs(results), overlays=None, batch_size=BATCH_SIZE)
                 except UnreadableImages as error:  # the others are scored
                     log.warning("%s", error)
             return read_scores(file, reference)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from fastflow.data import read_masks
-from fastflow.decode import AS_MEANT, read_image
+from fastflow.decode import AS_MEANT, read_image, resize_mask
 from fastflow.evaluation import Scored, mask_paths
 from fastflow.files import write_bytes, write_text
 from fastflow.pixels.meaning import PixelRule
+from fastflow.regions import filled, find_regions
 from pipelines.core.paths import report_folder
 from pipelines.core.revision import project_version
 from pipelines.reporting.choice import choose_cases
@@ -31,12 +32,18 @@ def write_cases(
     *,
     threshold: Mapping[str, float],
     rule: PixelRule = AS_MEANT,
+    min_area: int = 0,
 ) -> None:
-    """Pictures of chosen images in `folder`/pictures, read by the model's `rule`; heat on one scale a model."""
+    """Pictures of chosen images in `folder`/pictures, read by the model's `rule`; heat on one scale a model, and the
+    outlines of regions of at least `min_area` of the picture's own pixels."""
     masks = mask_paths(index, root)
     groups = choose_cases(index.assign(pred_score=scored.pred_score), threshold=threshold["image"])
     rows = list(dict.fromkeys(row for chosen in groups.values() for row in chosen))
-    sizes = [one.shape for one in scored.anomaly_maps]
+    sizes = [(len(one), len(one[0])) for one in scored.anomaly_maps]
+    pixel = float(threshold["pixel"])
+    found = {
+        i: find_regions(scored.anomaly_maps[i], scored.shapes[i], threshold=pixel, min_area=min_area) for i in rows
+    }
     cases = [
         Case(
             image_path=index["image_path"][i],
@@ -46,6 +53,7 @@ def write_cases(
             image=read_image(root / index["image_path"][i], image_size=sizes[i], rule=rule),
             anomaly_map=scored.anomaly_maps[i],
             gt_mask=read_masks([masks[i]], sizes=[sizes[i]])[0],
+            predicted=resize_mask(filled(found[i], scored.shapes[i]), sizes[i]),
         )
         for i in rows
     ]

@@ -15,12 +15,14 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 COLOUR_MAP = "inferno"  # lightness rises evenly: readable with any colour vision, and in grey on paper
 MAX_OPACITY = 0.9  # of the highest scores: the part still shows through
 TRUTH_COLOUR = (64, 208, 255)  # blue and amber differ with any colour vision; both have a dark edge
 PREDICTED_COLOUR = (255, 176, 0)
 EDGE_COLOUR = (10, 10, 14)
+WIDEST_LINE = 4  # times the width in a 256-pixel image: a defect of a large picture is not covered by its outline
 CONTOUR_GRID_PIXELS = 1024  # grid that contours are drawn on, then averaged: antialiased
 MAX_SIDE_PIXELS = 320  # longest side of a stored picture
 WEBP_QUALITY = 82
@@ -32,7 +34,8 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Case:
-    """One scored image. image (H, W, 3) uint8; anomaly_map (H, W); gt_mask (H, W), empty where good."""
+    """One scored image. image (H, W, 3) uint8; anomaly_map (H, W); gt_mask (H, W), empty where good; predicted (H, W),
+    where its regions are: None for all that lies above the threshold."""
 
     image_path: str
     defect_type: str
@@ -41,6 +44,7 @@ class Case:
     image: Pixels
     anomaly_map: Map
     gt_mask: Mask
+    predicted: Mask | None = None
 
 
 class Triplet(NamedTuple):
@@ -83,12 +87,16 @@ def blend(image: Pixels, colours: Pixels) -> Pixels:
     return np.rint(image * (1 - opacity) + colours[..., :3] * opacity).astype(np.uint8)
 
 
-def triplet(image: Pixels, anomaly_map: Map, gt_mask: Mask, *, low: float, threshold: float) -> Triplet:
-    """The image (H, W, 3), its heat, and it with the outlines of truth and of what exceeds the threshold."""
+def triplet(
+    image: Pixels, anomaly_map: Map, gt_mask: Mask, *, low: float, threshold: float, predicted: Mask | None = None
+) -> Triplet:
+    """The image (H, W, 3), its heat, and it with the outlines of truth and of what is `predicted`: where that is not
+    given, of what exceeds the threshold."""
     shapes = image.shape[:2], anomaly_map.shape, gt_mask.shape
     assert len(set(shapes)) == 1, shapes
     heat = blend(image, heat_colours(anomaly_map, low=low, threshold=threshold))
-    outlined = draw_contour(image, anomaly_map > threshold, colour=PREDICTED_COLOUR)
+    marked = anomaly_map > threshold if predicted is None else predicted
+    outlined = draw_contour(image, marked, colour=PREDICTED_COLOUR)
     outlined = draw_contour(outlined, gt_mask, colour=TRUTH_COLOUR)
     return Triplet(*(Image.fromarray(picture) for picture in (image, heat, outlined)))
 
@@ -96,20 +104,35 @@ def triplet(image: Pixels, anomaly_map: Map, gt_mask: Mask, *, low: float, thres
 def draw_contour(image: Pixels, mask: Mask, *, colour: tuple[int, int, int]) -> Pixels:
     """The image (H, W, 3) with a line along the edge of mask (H, W), dark on both sides to show on any part.
 
-    It is about 1.5 pixels wide in a 256-pixel image, in proportion in others. The image's border is no edge.
+    It is about 1.5 pixels wide in a 256-pixel image, in proportion in others up to `WIDEST_LINE` times as wide. The
+    image's border is no edge. Each region is drawn by itself: those of a large picture are small.
     """
-    if not mask.any():
-        return image
+    scale = max(1, round(CONTOUR_GRID_PIXELS / max(mask.shape)))
+    unit = min(max(mask.shape) / 256, WIDEST_LINE) * scale
+    margin = round(1.5 * unit / scale) + 2
+    picture = image.astype(np.float64) if mask.any() else image
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    lines = []
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        part = tuple(slice(max(0, one.start - margin), one.stop + margin) for one in box)
+        distance = _distance(labels[part] == number, scale)
+        dark = _coverage(distance <= round(1.5 * unit), scale)
+        picture[part] = picture[part] * (1 - 0.75 * dark) + np.array(EDGE_COLOUR) * 0.75 * dark
+        lines.append((part, _coverage(distance <= round(0.75 * unit), scale)))
+    for part, line in lines:  # after all that is dark
+        picture[part] = picture[part] * (1 - line) + np.array(colour) * line
+    return np.rint(picture).astype(np.uint8)
+
+
+def _distance(mask: Mask, scale: int) -> NDArray[np.float64]:
+    """Of each pixel of a grid `scale` times finer, to the nearest pixel at the mask's edge."""
     height, width = mask.shape
     grey = Image.fromarray(mask.astype(np.uint8) * 255)
-    scale = max(1, round(CONTOUR_GRID_PIXELS / max(mask.shape)))
     fine = grey.resize((width * scale, height * scale), Image.Resampling.BILINEAR)
     edge = _edge(np.asarray(fine) > 127)
-    unit = max(mask.shape) * scale / 256
-    dark = _coverage(_thicken(edge, round(1.5 * unit)), scale)
-    line = _coverage(_thicken(edge, round(0.75 * unit)), scale)
-    picture = image * (1 - 0.75 * dark) + np.array(EDGE_COLOUR) * 0.75 * dark
-    return np.rint(picture * (1 - line) + np.array(colour) * line).astype(np.uint8)
+    if not edge.any():
+        return np.full(edge.shape, np.inf)
+    return np.asarray(ndimage.distance_transform_edt(~edge))
 
 
 def _edge(mask: Mask) -> Mask:
@@ -121,18 +144,6 @@ def _edge(mask: Mask) -> Mask:
     edge[:-1] |= below
     edge[1:] |= below
     return edge
-
-
-def _thicken(line: Mask, radius: int) -> Mask:
-    """Every pixel within `radius` pixels of the line."""
-    height, width = line.shape
-    padded = np.pad(line, radius)
-    thick = np.zeros_like(line)
-    for dy in range(-radius, radius + 1):
-        reach = int((radius**2 - dy**2) ** 0.5)
-        for dx in range(-reach, reach + 1):
-            thick |= padded[radius + dy : radius + dy + height, radius + dx : radius + dx + width]
-    return thick
 
 
 def _coverage(fine: Mask, scale: int) -> NDArray[np.float64]:
@@ -158,7 +169,8 @@ def write_pictures(
 
 
 def _write_case(folder: Path, number: int, case: Case, *, low: float, threshold: float) -> dict[str, Any]:
-    pictures = triplet(case.image, case.anomaly_map, case.gt_mask, low=low, threshold=threshold)
+    shown = case.image, case.anomaly_map, case.gt_mask
+    pictures = triplet(*shown, low=low, threshold=threshold, predicted=case.predicted)
     names = {}
     for kind, picture in pictures._asdict().items():
         names[kind] = f"{number:03d}_{kind}.webp"

@@ -9,8 +9,9 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
 from fastflow.errors import BadData
 
@@ -22,7 +23,8 @@ BOM = "\ufeff"
 class Row(NamedTuple):
     """One image's result; `milliseconds` is its share of its batch, without reading the file. Then its appearance
     (`pipelines.data.appearance.Appearance`), and the hash of the file's bytes, which identifies the image, as a name
-    may be used again."""
+    may be used again. Then how many regions lie above the pixel threshold, and the area in pixels of the largest,
+    without those of fewer pixels than `min_area`; None where nobody looked for regions."""
 
     path: str
     pred_score: float
@@ -36,9 +38,32 @@ class Row(NamedTuple):
     contrast: float
     sharpness: float
     sha256: str
+    regions: int | None = None
+    largest_area: int | None = None
+    min_area: int | None = None
 
 
-TYPES = get_type_hints(Row)
+R = TypeVar("R", bound=tuple[Any, ...])
+
+
+class Kind(NamedTuple, Generic[R]):
+    """A kind of file: what its rows are, which columns older files do not have, and which cells tell rows apart."""
+
+    name: str
+    row: type[R]
+    added: tuple[str, ...] = ()
+    key: tuple[str, ...] = ("path", "sha256")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(get_type_hints(self.row))
+
+    @property
+    def older(self) -> tuple[str, ...]:
+        return self.fields[: len(self.fields) - len(self.added)]
+
+
+SCORES = Kind("scores", Row, added=("regions", "largest_area", "min_area"))
 
 
 class Dialect(NamedTuple):
@@ -51,11 +76,12 @@ class Dialect(NamedTuple):
 DEFAULT_DIALECT = Dialect()
 
 
-class ScoreFile(NamedTuple):
-    """The content of a file: its complete rows, their size in bytes, and how a CSV is written."""
+class Content(NamedTuple, Generic[R]):
+    """The content of a file: its complete rows, their size in bytes, its columns, and how a CSV is written."""
 
-    rows: list[Row]
+    rows: list[R]
     size: int
+    fields: tuple[str, ...]
     dialect: Dialect = DEFAULT_DIALECT
 
 
@@ -67,49 +93,55 @@ def as_csv(row: tuple[object, ...], dialect: Dialect = DEFAULT_DIALECT) -> str:
     return text.getvalue().removesuffix("\r\n") + dialect.ending
 
 
-def read_rows(path: Path, *, more: bool = False) -> ScoreFile:
-    """A score file's complete rows; an incomplete one at its end, left by a kill, is skipped. `more`: further columns
-    are allowed.
+def read_rows(path: Path, *, more: bool = False) -> Content[Row]:
+    """A score file's rows, as `read_table`."""
+    return read_table(path, SCORES, more=more)
+
+
+def read_table(path: Path, kind: Kind[R], *, more: bool = False) -> Content[R]:
+    """A file's complete rows; an incomplete one at its end, left by a kill, is skipped. `more`: further columns are
+    allowed.
 
     Raises:
-        BadData: it is not a score file, or a row cannot be read; the message names the line and the remedy.
+        BadData: it is not of this kind, or a row cannot be read; the message names the line and the remedy.
     """
     content = path.read_bytes()
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         if error.reason != "unexpected end of data":
-            raise _not_a_score_file(path, f"line {1 + content[: error.start].count(10)} is not UTF-8") from error
+            raise _another_file(path, kind, f"line {1 + content[: error.start].count(10)} is not UTF-8") from error
         text = content[: error.start].decode()  # killed within a character
-    return (_json_lines if path.suffix == ".jsonl" else _csv)(path, text, more)
+    return (_json_lines if path.suffix == ".jsonl" else _csv)(path, text, kind, more)
 
 
-def _csv(path: Path, text: str, more: bool) -> ScoreFile:
+def _csv(path: Path, text: str, kind: Kind[R], more: bool) -> Content[R]:
     mark = BOM if text.startswith(BOM) else ""
     text = text.removeprefix(BOM)
     head, _, _ = text.partition("\n")
     if "\n" not in text:
-        if as_csv(Row._fields).startswith(text):
-            return ScoreFile([], 0)  # killed in its first line
-        raise _not_a_score_file(path, "it has no whole line")
+        if as_csv(kind.fields).startswith(text):
+            return Content([], 0, kind.fields)  # killed in its first line
+        raise _another_file(path, kind, "it has no whole line")
     delimiter = max(DELIMITERS, key=head.count)
     dialect = Dialect(delimiter, "\r\n" if head.endswith("\r") else "\n")
     names: list[str] | None = None
     rows, size = [], 0
-    for line, cells, end in _records(path, text, delimiter):
+    for line, cells, end in _records(path, text, delimiter, kind):
         if names is None:
             names = cells
-            _check_names(path, names, more)
+            _check_names(path, names, kind, more)
         else:
-            rows.append(_row(path, line, dict(zip(names, cells, strict=True)) if len(cells) == len(names) else {}))
+            values = dict(zip(names, cells, strict=True)) if len(cells) == len(names) else {}
+            rows.append(_row(path, line, values, kind))
         size = end
     if names is None:
-        raise _not_a_score_file(path, "its first line is empty")
-    _refuse_duplicates(path, rows)
-    return ScoreFile(rows, len((mark + text[:size]).encode()), dialect)
+        raise _another_file(path, kind, "its first line is empty")
+    _refuse_duplicates(path, rows, kind)
+    return Content(rows, len((mark + text[:size]).encode()), tuple(names), dialect)
 
 
-def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str], int]]:
+def _records(path: Path, text: str, delimiter: str, kind: Kind[R]) -> Iterator[tuple[int, list[str], int]]:
     """Each complete record with the line in which it begins, and the offset of its end."""
     read = 0
 
@@ -124,7 +156,7 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            if read == len(text) and _torn(text[end:], delimiter):
+            if read == len(text) and _torn(text[end:], delimiter, kind):
                 return
             raise _unreadable_line(path, line, f"its quotation marks do not fit ({error})") from error
         if cells is None or not text[:read].endswith(("\n", "\r")):
@@ -134,48 +166,52 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
         end, line = read, reader.line_num + 1
 
 
-def _torn(tail: str, delimiter: str) -> bool:
+def _torn(tail: str, delimiter: str, kind: Kind[R]) -> bool:
     """Whether an unclosed quotation mark was left by a kill, not by an edit: no complete row follows."""
-    lines = tail.split("\n")[1:]
-    return not any(len(cells) == len(Row._fields) for cells in csv.reader(lines, delimiter=delimiter))
+    lines, whole = tail.split("\n")[1:], (len(kind.older), len(kind.fields))
+    return not any(len(cells) in whole for cells in csv.reader(lines, delimiter=delimiter))
 
 
-def _json_lines(path: Path, text: str, more: bool) -> ScoreFile:
+def _json_lines(path: Path, text: str, kind: Kind[R], more: bool) -> Content[R]:
     mark = BOM if text.startswith(BOM) else ""
     *lines, torn = text.removeprefix(BOM).split("\n")
     begin = '{"path": '
     if not lines and not (begin.startswith(torn) or torn.startswith(begin)):
-        raise _not_a_score_file(path, "it has no whole line")
-    rows = []
+        raise _another_file(path, kind, "it has no whole line")
+    rows: list[R] = []
+    names = kind.fields
     for number, line in enumerate(lines, start=1):
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise _not_a_score_file(path, f"line {number} is no JSON") from error
+            raise _another_file(path, kind, f"line {number} is no JSON") from error
         if not isinstance(values, dict):
-            raise _not_a_score_file(path, f"line {number} is no JSON object")
-        _check_names(path, list(values), more)
-        rows.append(_row(path, number, values))
-    _refuse_duplicates(path, rows)
-    return ScoreFile(rows, len((mark + "".join(f"{line}\n" for line in lines)).encode()))
+            raise _another_file(path, kind, f"line {number} is no JSON object")
+        names = tuple(values)
+        _check_names(path, list(names), kind, more)
+        rows.append(_row(path, number, values, kind))
+    _refuse_duplicates(path, rows, kind)
+    return Content(rows, len((mark + "".join(f"{line}\n" for line in lines)).encode()), names)
 
 
-def _check_names(path: Path, names: list[str], more: bool) -> None:
-    if names != list(Row._fields) and not (more and set(Row._fields) <= set(names)):
-        raise _not_a_score_file(
-            path, f"its columns are {', '.join(map(repr, names))[:200]}, not {', '.join(Row._fields)}"
-        )
+def _check_names(path: Path, names: list[str], kind: Kind[R], more: bool) -> None:
+    whole = (list(kind.older), list(kind.fields))
+    if names not in whole and not (more and set(kind.older) <= set(names)):
+        columns = ", ".join(map(repr, names))[:200]
+        raise _another_file(path, kind, f"its columns are {columns}, not {', '.join(kind.fields)}")
 
 
-def _row(path: Path, line: int, values: dict[str, Any]) -> Row:
+def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
     """Cells of their types: text of a CSV is converted."""
     if not values:
         raise _unreadable_line(path, line, "it has more or fewer cells than columns")
     found: dict[str, Any] = {}
-    for name, kind in TYPES.items():
-        value = values[name]
+    for name, (kind, optional) in _types(what.row).items():
+        value = values.get(name) if name in what.added else values[name]
         try:
-            if kind is str:
+            if optional and value in ("", None):
+                found[name] = None
+            elif kind is str:
                 found[name] = value.removeprefix("'") if path.suffix != ".jsonl" else str(value)
             else:
                 found[name] = kind(value)
@@ -183,21 +219,29 @@ def _row(path: Path, line: int, values: dict[str, Any]) -> Row:
                 raise ValueError("not finite")
         except (ValueError, TypeError, OverflowError) as error:
             raise _unreadable_line(path, line, f"{name} is {value!r}, which is no {kind.__name__}") from error
-    return Row(**found)
+    return what.row(**found)
 
 
-def _refuse_duplicates(path: Path, rows: list[Row]) -> None:
-    seen: set[tuple[str, str]] = set()
+@cache
+def _types(row: type[Any]) -> dict[str, tuple[Any, bool]]:
+    """The type of each cell, and whether it may be empty."""
+    stated = get_type_hints(row)
+    return {name: (get_args(one)[0], True) if get_args(one) else (one, False) for name, one in stated.items()}
+
+
+def _refuse_duplicates(path: Path, rows: list[R], kind: Kind[R]) -> None:
+    seen: set[tuple[Any, ...]] = set()
     for row in rows:
-        if (row.path, row.sha256) in seen:
+        key = tuple(getattr(row, name) for name in kind.key)
+        if key in seen:
             raise BadData(
-                f"{path} holds {row.path} twice, with one content; remove one of the two lines, or name another file"
+                f"{path} holds {key[0]} twice, with one content; remove one of the two lines, or name another file"
             )
-        seen.add((row.path, row.sha256))
+        seen.add(key)
 
 
-def _not_a_score_file(path: Path, why: str) -> BadData:
-    return BadData(f"{path} is no file of scores; it is left as it is: name another one ({why})")
+def _another_file(path: Path, kind: Kind[R], why: str) -> BadData:
+    return BadData(f"{path} is no file of {kind.name}; it is left as it is: name another one ({why})")
 
 
 def _unreadable_line(path: Path, line: int, why: str) -> BadData:

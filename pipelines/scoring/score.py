@@ -2,8 +2,8 @@
 
 --model: a category, an export's folder (the fastest), models:/fastflow-bottle@champion. Images: files, folders and what
 is below them, or - for paths on stdin, a line each. Results: CSV, or JSON lines where --to ends in .jsonl; on stdout
-without --to. A file that has results already is resumed. Exit code 3: some images could not be read; they are
-listed, and all others scored.
+without --to. A file that has results already is resumed. --regions: a line a region, --coco: the same as COCO's JSON;
+docs/regions.md. Exit code 3: some images could not be read; they are listed, and all others scored.
 """
 
 import sys
@@ -21,10 +21,13 @@ from fastflow.errors import BadData
 from fastflow.files import printable, write_text
 from fastflow.frame import Frame
 from fastflow.maps import Map
+from fastflow.regions import RegionRule, find_regions, largest_area
 from pipelines.core.progress import progress
+from pipelines.core.region_rule import region_rule
 from pipelines.core.stage import log
 from pipelines.data.appearance import Photograph, read_photograph
 from pipelines.registry.detectors import open_detector
+from pipelines.scoring.outputs import Found, Outputs, open_outputs
 from pipelines.scoring.overlays import write_overlays
 from pipelines.scoring.production import Production, as_scored, is_recorded
 from pipelines.scoring.results_file import ResultsFile
@@ -49,15 +52,21 @@ def score(
     threads: int | None = None,
     sha256: str = "",
     record: bool | None = None,
+    regions: Path | None = None,
+    coco: Path | None = None,
+    min_area: int | None = None,
+    mm_per_pixel: float | None = None,
 ) -> None:
-    """Scores what `images` name into the file `to`, or as CSV on stdout; pictures with heat into the folder `overlays`.
-    `sha256`: of the model's export.json or config.json, where that is known. `record`: whether production/ keeps the
-    scores, too; None: in a project.
+    """Scores what `images` name into the file `to`, or as CSV on stdout; pictures with heat into the folder `overlays`;
+    their regions into the files `regions` and `coco`. `sha256`: of the model's export.json or config.json, where that
+    is known. `record`: whether production/ keeps the scores, too; None: in a project. `min_area`, `mm_per_pixel`: as in
+    `fastflow.regions.RegionRule`; None: as params.yaml has it.
 
     Raises:
-        ValueError: a path that does not exist, no such model, or a batch of less than one image.
+        ValueError: a path that does not exist, no such model, a batch of less than one image, an area or scale that is
+            none.
         UnreadableImages: after all others were scored.
-        BadData: the file holds something else, or scores of another model or threshold.
+        BadData: a file holds something else, or is of another model, threshold or area.
         LockHeld: another process writes to the file.
     """
     size = BATCH_SIZE if batch_size is None else batch_size
@@ -66,28 +75,30 @@ def score(
     paths = image_paths(images)
     log.info("opening %s for %d images", model, len(paths))
     detector = open_detector(model, threads=threads, sha256=sha256)
+    rule = region_rule(detector.category, min_area=min_area, mm_per_pixel=mm_per_pixel)
     if overlays:
         overlays.mkdir(parents=True, exist_ok=True)
     production = Production(detector.category, "score") if is_recorded(record) else None
-    with ResultsFile(to, version=detector.version, threshold=detector.threshold["image"]) as results:
-        score_paths(detector, paths, results, overlays=overlays, batch_size=size, production=production)
+    with open_outputs(detector, rule, to=to, regions=regions, coco=coco) as outputs:
+        score_paths(detector, paths, outputs, overlays=overlays, batch_size=size, production=production)
 
 
 def score_paths(
     detector: Detector,
     paths: Sequence[str],
-    results: ResultsFile,
+    outputs: Outputs,
     *,
     overlays: Path | None,
     batch_size: int,
     production: Production | None = None,
 ) -> None:
-    """Scores those of the paths that the results do not hold yet; files are read while others are scored.
+    """Scores those of the paths that the outputs do not hold yet; files are read while others are scored.
 
     Raises:
         UnreadableImages: after all others were scored.
     """
-    todo = [path for path in paths if not results.holds(path)]
+    results = outputs.results
+    todo = [path for path in paths if not outputs.holds(path)]
     log_known(paths, todo, results)
     refused: list[str] = []
     undrawn: list[str] = []
@@ -104,13 +115,15 @@ def score_paths(
                 for (path, _), score, good in zip(batch, found.pred_score, usable, strict=True)
                 if not good
             ]
-            scored = rows(detector, batch, found, milliseconds)
-            results.add(scored)
+            mapped = list(with_maps(batch, found, usable))
+            regions = [regions_of(detector, seen, one, outputs.rule) for _, seen, one in mapped]
+            scored = rows(detector, batch, found, milliseconds, regions, outputs.rule)
+            outputs.add(scored, [seen for _, seen, _ in mapped], regions)
             if production:
                 production.add(as_scored(scored, dict(batch)))
             rejected += int(found.pred_label[usable].sum())
             if overlays:
-                undrawn += write_overlays(detector, overlays, with_maps(batch, found, usable))
+                undrawn += write_overlays(detector, overlays, zip(mapped, regions, strict=True))
             advance(len(batch))
     if todo:
         count = len(todo) - len(refused)
@@ -153,13 +166,34 @@ def with_maps(batch: Batch, found: Scores, usable: NDArray[np.bool_]) -> Iterato
             yield path, seen, found.anomaly_map[number, 0, :height, :width]
 
 
-def rows(detector: Detector, batch: Batch, found: Scores, milliseconds: float) -> list[Row]:
-    """Rows of the images whose score is finite: any other score is no verdict."""
+def regions_of(detector: Detector, seen: Photograph, anomaly_map: Map, rule: RegionRule | None) -> Found:
+    """In the photograph's own pixels; none where nobody looks for any."""
+    if rule is None:
+        return []
+    pixel, shape = float(detector.threshold["pixel"]), seen.framed.shape
+    return find_regions(anomaly_map, shape, threshold=pixel, min_area=rule.min_area)
+
+
+def rows(
+    detector: Detector,
+    batch: Batch,
+    found: Scores,
+    milliseconds: float,
+    regions: Sequence[Found],
+    rule: RegionRule | None,
+) -> list[Row]:
+    """Rows of the images whose score is finite, which `regions` are of: any other score is no verdict."""
     signed = (detector.threshold["image"], detector.version, round(milliseconds, 2))
-    return [
+    scored = [
         Row(path, float(value), int(label), *signed, **seen.appearance._asdict(), sha256=seen.sha256)
         for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
         if np.isfinite(value)
+    ]
+    if rule is None:
+        return scored
+    return [
+        row._replace(regions=len(own), largest_area=largest_area(own), min_area=rule.min_area)
+        for row, own in zip(scored, regions, strict=True)
     ]
 
 

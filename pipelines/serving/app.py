@@ -1,12 +1,13 @@
 """The scoring service: image bytes in, score and verdict out; docs/serving.md."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from fastflow.regions import RegionRule
 from pipelines.serving.batching import Batcher
 from pipelines.serving.decoding import Decoders
 from pipelines.serving.guard import LIVENESS, token_guard
@@ -29,12 +30,13 @@ def build_app(
     limits: Limits,
     token: str = "",
     recorder: Recorder | None = None,
+    rules: Mapping[str, RegionRule] | None = None,
 ) -> FastAPI:
     """`token`: required of every request but the liveness check; no token is required where it is empty. `recorder`:
-    keeps the verdicts, where there is one."""
+    keeps the verdicts, where there is one. `rules`: what is a region, by category."""
     app = FastAPI(title="FastFlow", description=__doc__, docs_url=None, redoc_url=None)
     instruments = Instruments()
-    verdicts = Verdicts(models, batcher, decoders, limits, instruments, recorder)
+    verdicts = Verdicts(models, batcher, decoders, limits, instruments, recorder, rules)
     app.middleware("http")(token_guard(token))
     app.middleware("http")(secure)
     app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)

@@ -21,6 +21,7 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from fastflow.export.about import ABOUT, read_about
 from fastflow.sealed import read_config
+from pipelines.core.region_rule import region_rule
 from pipelines.core.stage import log
 from pipelines.registry.folders import folder_of
 from pipelines.scoring.production import is_recorded
@@ -55,7 +56,8 @@ def serve(
     """Serves until a signal ends it. The options are those of `fastflow serve --help`; `record` None: in a project.
 
     Raises:
-        ValueError: an address beyond this machine without a token, one that no request can send, models that clash.
+        ValueError: an address beyond this machine without a token, one that no request can send, models that clash, a
+            params.yaml that cannot be used.
         BadData: a model whose files are not what was written.
         ServerAway: the registry does not answer.
     """
@@ -68,13 +70,15 @@ def serve(
         local = is_local(address)
         check_token(token, host=host, local=local)
         log.info("opening %s; a model that is not an export is exported first", ", ".join(models))
-        opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
+        sources = sources_of(models, sha256, category_of)
+        rules = {source.category: region_rule(source.category) for source in sources}
+        opened = Models(sources, Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
         decoders = Decoders(max_pixels=limits.max_pixels)
         watching = partial(opened.watch, seconds=watch, ending=ending)
         threading.Thread(target=watching, name="watching", daemon=True).start()
         recorder = Recorder() if is_recorded(record) else None
-        app = build_app(opened, batcher, decoders, limits=limits, token=token, recorder=recorder)
+        app = build_app(opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules)
         if local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
         log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))

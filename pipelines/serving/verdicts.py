@@ -5,16 +5,17 @@ import base64
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, NamedTuple
 
 from fastapi import HTTPException, Query, Request
 from PIL import Image
-from pydantic import BaseModel, Field
 
 from fastflow.detector import Detector, NotFinite
+from fastflow.regions import Region, RegionRule
 from pipelines.reporting.pictures import heat_colours
+from pipelines.serving.answers import Answer, about, as_answers, regions_of
 from pipelines.serving.batching import Batcher, QueueFull, Scored
 from pipelines.serving.decoding import Decoders
 from pipelines.serving.instruments import Instruments
@@ -33,20 +34,9 @@ class Limits(NamedTuple):
     """Requests being processed; further ones are refused at once, before they cost memory."""
 
 
-class Answer(BaseModel):
-    """A verdict: pred_label 1 where pred_score is above the threshold."""
-
-    category: str
-    pred_score: float
-    pred_label: int
-    threshold: float
-    model: str
-    milliseconds: float = Field(description="of the model, for the batch that this image was in")
-    anomaly_map: str | None = Field(None, description="a PNG with transparency, of the image's shape, in base64")
-
-
 class Verdicts:
-    """The handler of `/score`. Every request is counted, whatever its result."""
+    """The handler of `/score`. Every request is counted, whatever its result. `rules`: what is a region, by category;
+    where it says nothing of one, every region counts."""
 
     def __init__(
         self,
@@ -56,9 +46,11 @@ class Verdicts:
         limits: Limits,
         instruments: Instruments,
         recorder: Recorder | None,
+        rules: Mapping[str, RegionRule] | None = None,
     ) -> None:
         self.models, self.batcher, self.decoders = models, batcher, decoders
         self.limits, self.instruments, self.recorder = limits, instruments, recorder
+        self.rules = rules or {}
         self.slots, self.held_bytes = asyncio.Semaphore(limits.at_once), 0
 
     async def score(
@@ -72,7 +64,8 @@ class Verdicts:
         try:
             detector = detector_of(self.models, category)
             name = detector.category
-            found = await self._scored(request, detector)
+            rule = self.rules.get(name, RegionRule())
+            found, regions = await self._scored(request, detector, rule)
             status = 200
         except TimeoutError as error:
             status = 504
@@ -97,10 +90,11 @@ class Verdicts:
         return Answer(
             category=name, pred_score=found.pred_score, pred_label=found.pred_label,
             threshold=detector.threshold["image"], model=detector.version, milliseconds=round(found.milliseconds, 2),
+            **about(detector, rule), regions=as_answers(regions, rule),
             anomaly_map=await asyncio.to_thread(heat_map, found, detector) if map else None,
         )  # fmt: skip
 
-    async def _scored(self, request: Request, detector: Detector) -> Scored:
+    async def _scored(self, request: Request, detector: Detector, rule: RegionRule) -> tuple[Scored, list[Region]]:
         """A place is taken once the body is there, and given back when the work has ended."""
         async with asyncio.timeout(self.limits.seconds):
             with self._held() as hold:
@@ -110,10 +104,11 @@ class Verdicts:
                 async with self.slots:
                     framed = await self.decoders.framed(content, detector.frame)
                     found = await asyncio.wrap_future(self.batcher.submit(framed, detector))
+                    regions = await asyncio.to_thread(regions_of, found, framed.shape, detector, rule)
         if self.recorder:
             sha256 = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
             self.recorder.add(framed, sha256, found, detector)
-        return found
+        return found, regions
 
     @contextmanager
     def _held(self) -> Iterator[Callable[[int], None]]:

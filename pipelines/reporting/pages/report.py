@@ -11,8 +11,9 @@ from pipelines.reporting.pages import charts
 from pipelines.reporting.pages.cases import grouped_cases
 from pipelines.reporting.pages.drawing import Chart, svg
 from pipelines.reporting.pages.page import page
+from pipelines.reporting.pages.region_charts import recall_by_size
 from pipelines.reporting.pages.result import CategoryResult
-from pipelines.reporting.pages.rows import tradeoff_rows, type_rows
+from pipelines.reporting.pages.rows import region_rows, tradeoff_rows, type_rows
 
 CHAMPION = "champion"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
@@ -78,6 +79,8 @@ def figures(result: CategoryResult) -> dict[str, Chart]:
         found["pro"] = charts.region_overlap(curves["pro"], limit=AUPRO_MAX_FPR)
     if len(curves["training"]):
         found["training"] = charts.training_curve(curves["training"])
+    if result.regions.get("by_size"):
+        found["regions"] = recall_by_size(result.regions)
     return found
 
 
@@ -101,6 +104,8 @@ def category_view(result: CategoryResult) -> dict[str, Any]:
         "verdict": gate.get("standing", ""),
         "changes": changes(gate) if gate.get("standing") == gate.get("verdict") else {},
         "types": type_rows(result.scores, result.defects, threshold=threshold),
+        "regions": result.regions,
+        "region_rows": region_rows(result.regions),
         "tradeoff": tradeoff_rows(result.tradeoff, result.metrics, result.intervals),
         "figures": {name: svg(chart) for name, chart in figures(result).items()},
         "last_loss": float(training["loss"].iloc[-1]) if len(training) else None,

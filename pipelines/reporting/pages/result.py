@@ -39,6 +39,7 @@ class CategoryResult:
     pictures: dict[str, Any]  # index.json of the pictures, file names replaced by data URIs
     images: dict[str, Any]  # dataset.json
     gate: dict[str, Any]  # gate.json
+    regions: dict[str, Any]  # regions.json
 
 
 def read_result(folder: Path) -> CategoryResult:
@@ -63,6 +64,7 @@ def read_result(folder: Path) -> CategoryResult:
             pictures=_read_pictures(folder / "pictures"),
             images=_read_json(folder / "dataset.json"),
             gate=read_decision(folder),
+            regions=_read_json(folder / "regions.json"),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         what = f"no key {error}" if isinstance(error, KeyError) else error

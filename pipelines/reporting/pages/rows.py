@@ -34,6 +34,26 @@ def _row(name: str, values: "pd.Series[float]", *, wrong: "pd.Series[bool] | Non
     return {"name": name, "n": len(values), "wrong": None if wrong is None else int(wrong.sum())} | metrics | spread
 
 
+def region_rows(regions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All true regions, each size class, and, where there are several, each defect type: its name, and how many of how
+    many are found. Without true regions, none."""
+    if not regions.get("by_size"):
+        return []
+    scale, types = regions["mm_per_pixel"], regions["by_type"]
+    rows = [{"name": "all", "found": regions["recall"]}]
+    rows += [{"name": size_class(row, scale), "found": row} for row in regions["by_size"]]
+    return rows + [{"name": row["defect_type"], "found": row} for row in types if len(types) > 1]
+
+
+def size_class(row: Mapping[str, Any], mm_per_pixel: float | None) -> str:
+    """Such as: 16 to 63 pixels; with the same in square millimetres, where their size is known."""
+    low, high = row["from"], row["to"]
+    text = f"{low:,} to {high - 1:,} pixels"
+    if mm_per_pixel is None:
+        return text
+    return f"{text}, from {low * mm_per_pixel**2:.3g} mm\u00b2"
+
+
 def tradeoff_rows(
     tradeoff: pd.DataFrame, metrics: Mapping[str, float | None], limits: Mapping[str, Sequence[float]]
 ) -> list[dict[str, Any]]:

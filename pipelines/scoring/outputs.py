@@ -1,0 +1,72 @@
+"""The files that a scoring fills: scores, and, where they are asked for, regions and COCO's JSON."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from fastflow.detector import Detector
+from fastflow.files import file_sha256, printable
+from fastflow.regions import Region, RegionRule
+from pipelines.data.appearance import Photograph
+from pipelines.scoring.coco import CocoFile
+from pipelines.scoring.regions_file import RegionsFile
+from pipelines.scoring.results_file import ResultsFile
+from pipelines.scoring.rows import Row
+
+Found = list[Region]
+
+
+class Outputs(NamedTuple):
+    """`rule`: what is a region; None: nobody looks for any."""
+
+    results: ResultsFile
+    rule: RegionRule | None = None
+    regions: RegionsFile | None = None
+    coco: CocoFile | None = None
+
+    def holds(self, path: str) -> bool:
+        """Whether each of the files has what it is to say of an image with its present content."""
+        if not self.results.holds(path):
+            return False
+        if self.regions is None and self.coco is None:
+            return True
+        digest = file_sha256(Path(path))
+        count = self.results.regions.get((printable(path), digest))
+        return (self.regions is None or self.regions.holds(path, digest, count)) and (
+            self.coco is None or self.coco.holds(path, digest)
+        )
+
+    def add(self, rows: Sequence[Row], photographs: Sequence[Photograph], regions: Sequence[Found]) -> None:
+        """Rows of images, with what they are of and their regions; the file of scores last: what it has is complete."""
+        for row, seen, found in zip(rows, photographs, regions, strict=True):
+            if self.regions is not None:
+                self.regions.add(row.path, row.sha256, found)
+            if self.coco is not None:
+                self.coco.add(row.path, row.sha256, seen.framed.shape, row.pred_score, row.pred_label, found)
+        self.results.add(rows)
+
+
+@contextmanager
+def open_outputs(
+    detector: Detector, rule: RegionRule, *, to: Path | None, regions: Path | None, coco: Path | None
+) -> Iterator[Outputs]:
+    """The files, which no other process writes to meanwhile.
+
+    Raises:
+        ValueError: one file for two purposes.
+        BadData: a file holds something else, or of another model, threshold or rule. LockHeld: another process's.
+    """
+    named = [path.resolve() for path in (to, regions, coco) if path is not None]
+    if len(set(named)) < len(named):
+        raise ValueError("--to, --regions and --coco name one file; give each a file of its own")
+    pixel, version = float(detector.threshold["pixel"]), detector.version
+    with ExitStack() as stack:
+        scores = ResultsFile(
+            to, version=detector.version, threshold=detector.threshold["image"], min_area=rule.min_area
+        )
+        file = RegionsFile(regions, version=version, threshold=pixel, rule=rule) if regions else None
+        json = CocoFile(coco, category=detector.category, version=version, threshold=pixel, rule=rule) if coco else None
+        for one in filter(None, (scores, file, json)):
+            stack.enter_context(one)
+        yield Outputs(scores, rule, file, json)
