@@ -16,7 +16,7 @@ from pipelines.scoring.rows import DEFAULT_DIALECT, SCORES, Kind, R, Row, as_csv
 
 class TableFile(Generic[R]):
     """A CSV, or JSON lines by its suffix .jsonl, or CSV on stdout where `path` is None; a context manager, inside of
-    which no other process writes to it. `same`: what all rows have in common, by column; None where it does not matter.
+    which no other process writes to it. `same`: what all rows have in common, by column.
 
     Raises:
         BadData: the file is of another kind, or a line cannot be read, or what is to be the same is not.
@@ -25,7 +25,7 @@ class TableFile(Generic[R]):
 
     def __init__(self, path: Path | None, kind: Kind[R], *, same: Mapping[str, object]) -> None:
         self.path, self.name, self.kind = path, str(path or "stdout"), kind
-        self.same = {column: value for column, value in same.items() if value is not None}
+        self.same = same
         self.lines = path is not None and path.suffix == ".jsonl"
         self.dialect, self.fields = DEFAULT_DIALECT, kind.fields
         self._file: IO[str] = sys.stdout
@@ -77,7 +77,8 @@ class TableFile(Generic[R]):
             return 0
         found = read_table(path, self.kind)
         for column, expected in self.same.items():
-            self._compare(path, column, {getattr(row, column) for row in found.rows} - {None}, expected)
+            unknown = {None} if column in self.kind.added else set()  # older rows do not say it
+            self._compare(path, column, {getattr(row, column) for row in found.rows} - unknown, expected)
         self.dialect, self.fields = found.dialect, found.fields
         for row in found.rows:
             self.known(row)
@@ -93,7 +94,7 @@ class TableFile(Generic[R]):
 
 
 class ResultsFile(TableFile[Row]):
-    """Scores of one model at one threshold.
+    """Scores of one model at one threshold, and with regions of one least area; None: these do not matter.
 
     `done`: the names in it, each with the hashes of the content that was scored; `regions`: how many each has, by name
     and hash; `num_rejected`: how many rows are above the threshold.
@@ -102,7 +103,8 @@ class ResultsFile(TableFile[Row]):
     def __init__(
         self, path: Path | None, *, version: str, threshold: float | None = None, min_area: int | None = None
     ) -> None:
-        super().__init__(path, SCORES, same={"model": version, "threshold": threshold, "min_area": min_area})
+        same = {"model": version, "threshold": threshold, "min_area": min_area}
+        super().__init__(path, SCORES, same={name: value for name, value in same.items() if value is not None})
         self.done: dict[str, set[str]] = {}
         self.regions: dict[tuple[str, str], int | None] = {}
         self.num_rejected = 0

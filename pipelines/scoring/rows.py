@@ -215,7 +215,7 @@ def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
                 found[name] = value.removeprefix("'") if path.suffix != ".jsonl" else str(value)
             else:
                 found[name] = kind(value)
-            if kind is float and not math.isfinite(found[name]):
+            if isinstance(found[name], float) and not math.isfinite(found[name]):
                 raise ValueError("not finite")
         except (ValueError, TypeError, OverflowError) as error:
             raise _unreadable_line(path, line, f"{name} is {value!r}, which is no {kind.__name__}") from error

@@ -15,6 +15,7 @@ from fastflow.trained import TrainedDetector
 from pipelines import prepare, train
 from pipelines.core.params import read_params
 from tests.conftest import tiny_config, write_plates
+from tests.scoring.region_kit import SHAPES, Brightness, write_photographs
 from tests.stages import write_tiny_params
 
 TINY = {name: value for name, value in tiny_config().to_dict().items() if name != "score"}
@@ -100,3 +101,23 @@ def test_what_cannot_be_learnt_from_is_refused(plates: Path, tmp_path: Path) -> 
     (tmp_path / "bare/train/good").mkdir(parents=True)
     with pytest.raises(BadData, match="holds no test image"):
         evaluate(small(plates, folds=None), tmp_path / "bare")
+
+
+def test_predict_gives_regions_and_a_frame_of_them(folder: Path) -> None:
+    photographs = write_photographs(folder / "line")
+    found = predict(Brightness(), photographs, min_area=5, mm_per_pixel=0.5)
+    shapes = [[one for one in SHAPES[Path(name).stem] if one[2] * one[3] >= 5] for name in found.table["image_path"]]
+    assert [[region[:4] for region in of_image] for of_image in found.regions] == [
+        [shape[:4] for shape in of_image] for of_image in shapes
+    ]
+    table = found.region_table
+    assert table["area"].tolist() == [shape[2] * shape[3] for of_image in shapes for shape in of_image]
+    assert table["area_mm2"].tolist() == (table["area"] / 4).tolist()
+    assert set(table["image_path"]) == {
+        name for name, own in zip(found.table["image_path"], shapes, strict=True) if own
+    }
+    assert "area_mm2" not in predict(Brightness(), photographs).region_table
+    none = predict(Brightness(), photographs, min_area=10**6)
+    assert (len(none.region_table), list(none.region_table)[:3]) == (0, ["image_path", "x", "y"])
+    with pytest.raises(ValueError, match="mm_per_pixel is 0"):
+        predict(Brightness(), photographs, mm_per_pixel=0)

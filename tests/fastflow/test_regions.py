@@ -75,7 +75,7 @@ def test_the_polygon_filled_again_is_the_region(name: str, fill: object) -> None
         np.testing.assert_array_equal(fill(polygon, canvas.shape), part)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60, deadline=None)
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_polygons_of_any_mask_fill_to_it(mask: Mask) -> None:
     found = regions_of(mask)
@@ -148,7 +148,7 @@ def test_maps_of_the_models_size_give_regions_of_the_photograph() -> None:
     assert region.peak == 1
 
 
-@settings(max_examples=100)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from([0.02, 0.3, 0.9]))
 def test_the_part_that_is_computed_is_as_in_the_whole(seed: int, size: tuple[int, int], above: float) -> None:
     rng = np.random.default_rng(seed)
@@ -159,6 +159,7 @@ def test_the_part_that_is_computed_is_as_in_the_whole(seed: int, size: tuple[int
     assert [one.peak for one in found] == sorted((one.peak for one in found), reverse=True)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.tuples(st.integers(1, 60), st.integers(1, 60)))
 def test_a_map_is_resized_as_pytorch_does(seed: int, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)

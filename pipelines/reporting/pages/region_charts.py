@@ -18,13 +18,13 @@ def recall_by_size(regions: Mapping[str, Any]) -> Chart:
     rows = regions["by_size"]
     first, last = _place(rows[0]["from"]), _place(rows[-1]["to"])
     figure = new_figure(460, 304)
-    top = new_axes(figure, left=56, bottom=104, right=14, top=26)
-    low = new_axes(figure, left=56, bottom=44, right=14, top=212)
+    top = new_axes(figure, left=56, bottom=104, right=26, top=26)
+    low = new_axes(figure, left=56, bottom=44, right=26, top=212)
     for row in rows:
         _class(top, row)
     known = [(row["from"] * CLASS_FACTOR**0.5, row["count"] / row["total"]) for row in rows]
     top.plot([_place(area) for area, _ in known], [share for _, share in known], color=GOOD, linewidth=2)
-    top.set(ylim=(0, 1.02), yticks=[0, 0.5, 1])
+    top.set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
     top.set_ylabel("found")
     top.grid(axis="y")
     for line, (hit, colour) in enumerate(((True, GOOD), (False, DEFECTIVE))):
