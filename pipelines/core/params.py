@@ -1,7 +1,7 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
@@ -221,9 +221,13 @@ def _may_be_null(where: tuple[str | int, ...]) -> bool:
 def _section(where: tuple[str | int, ...]) -> type[BaseModel] | None:
     """The section of that name; None where it is a list or a plain value."""
     section: type[BaseModel] = Params
-    for part in where:
+    parts = iter(where)
+    for part in parts:
         field = section.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        kind: Any = field.annotation if field else None
+        if get_origin(kind) is dict and next(parts, None) is not None:  # a section a category
+            kind = get_args(kind)[1]
+        if not isinstance(kind, type) or not issubclass(kind, BaseModel):
             return None
-        section = field.annotation
+        section = kind
     return section

@@ -104,11 +104,12 @@ def triplet(
 def draw_contour(image: Pixels, mask: Mask, *, colour: tuple[int, int, int]) -> Pixels:
     """The image (H, W, 3) with a line along the edge of mask (H, W), dark on both sides to show on any part.
 
-    It is about 1.5 pixels wide in a 256-pixel image, in proportion in others up to `WIDEST_LINE` times as wide. The
-    image's border is no edge. Each region is drawn by itself: those of a large picture are small.
+    It is about 1.5 pixels wide in a 256-pixel image, in proportion in others up to `WIDEST_LINE` times as wide, and
+    thinner in a slim one. The image's border is no edge. Each region is drawn by itself: those of a large picture are
+    small.
     """
     scale = max(1, round(CONTOUR_GRID_PIXELS / max(mask.shape)))
-    unit = min(max(mask.shape) / 256, WIDEST_LINE) * scale
+    unit = min(max(mask.shape) / 256, min(mask.shape) / 128, WIDEST_LINE) * scale
     margin = round(1.5 * unit / scale) + 2
     picture = image.astype(np.float64) if mask.any() else image
     labels, _ = ndimage.label(mask, np.ones((3, 3)))

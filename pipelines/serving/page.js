@@ -35,6 +35,18 @@ async function score(file) {
   }
 }
 
+function outline(regions) {
+  const drawn = at("outlines"), image = at("image");
+  drawn.setAttribute("viewBox", `0 0 ${image.naturalWidth} ${image.naturalHeight}`);
+  const path = (region, kind) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    made.setAttribute("d", `M${region.polygon.join(" ")}Z`);
+    made.setAttribute("class", kind);
+    return made;
+  };
+  drawn.replaceChildren(...["edge", "line"].flatMap((kind) => regions.map((region) => path(region, kind))));
+}
+
 function show(file, found) {
   const bad = found.pred_label === 1;
   at("result").className = bad ? "bad" : "good";
@@ -49,6 +61,12 @@ function show(file, found) {
   at("limit").style.left = place(found.threshold);
   URL.revokeObjectURL(shown);
   shown = URL.createObjectURL(file);
+  const places = found.regions.length;
+  const largest = Math.max(...found.regions.map((region) => region.area));
+  at("places").textContent = `${places} ${places === 1 ? "region" : "regions"} above the pixel threshold` +
+    (places ? `, the largest of ${largest.toLocaleString("en")} pixels` : "");
+  at("outlines").replaceChildren();
+  at("image").onload = () => outline(found.regions);
   at("image").src = shown;
   at("heat").src = `data:image/png;base64,${found.anomaly_map}`;
   at("model").textContent = `${found.category}, model ${found.model}`;

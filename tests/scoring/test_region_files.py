@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 
 from pipelines.reporting.pictures import PREDICTED_COLOUR
 from pipelines.scoring.rows import SCORES, read_rows
+from tests.conftest import ROOT
 from tests.scoring.region_kit import SHAPES, SIDE, Brightness, draw, score, write_photographs
 
 OLDER = SCORES.older
@@ -226,8 +227,6 @@ def test_one_process_writes_at_a_time(run: Run, option: str, capfd: pytest.Captu
 
 
 def test_params_yaml_says_what_is_a_region_and_an_option_wins(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    from tests.conftest import ROOT
-
     text = (ROOT / "params.yaml").read_text()
     line = next(one for one in text.splitlines() if one.startswith("regions:"))
 
@@ -247,7 +246,7 @@ def test_params_yaml_says_what_is_a_region_and_an_option_wins(run: Run, capfd: p
         "{plates: {min_area: -1}}": "regions.plates.min_area is -1 (int)",
         "{plates: {mm_per_pixel: 0}}": "regions.plates.mm_per_pixel is 0 (int)",
         "{plates: {mm_per_pixel: .nan}}": "regions.plates.mm_per_pixel is nan (float)",
-        "{plates: {area: 3}}": "unknown key 'regions.plates.area'",
+        "{plates: {area: 3}}": "unknown key 'regions.plates.area'; allowed here: min_area, mm_per_pixel",
     }.items():
         stated(value)
         assert run("--to", "v.csv", "--no-record") == 2
@@ -255,16 +254,24 @@ def test_params_yaml_says_what_is_a_region_and_an_option_wins(run: Run, capfd: p
 
 
 def test_overlays_outline_what_is_a_region(run: Run) -> None:
-    assert run("--to", "s.csv", "--overlays", "seen", "--min-area", 5) == 0
+    names = ["a_two", "b_good", "c_small"]
+    for name in names:
+        Image.fromarray(draw(SHAPES[name], times=8)).save(f"{name}.png")
+    words = ("--to", "s.csv", "--overlays", "seen", "--min-area", 400)
+    assert run(*words, images=[f"{name}.png" for name in names]) == 0
 
     def amber(name: str) -> Any:
         (path,) = Path("seen").glob(f"{name}-*.jpg")
         with Image.open(path) as picture:
             away = np.abs(np.asarray(picture.convert("RGB")).astype(int) - PREDICTED_COLOUR)
-        return np.argwhere(away.max(axis=2) < 70)
+        return np.argwhere(away.max(axis=2) < 40)
 
     rows, columns = amber("a_two").T
-    assert (rows.min(), rows.max()) == (pytest.approx(5, abs=1.5), pytest.approx(35, abs=1.5))
-    assert (columns.min(), columns.max()) == (pytest.approx(3, abs=1.5), pytest.approx(45, abs=1.5))
+    first, second = ([8 * value for value in shape[:4]] for shape in SHAPES["a_two"])
+    assert (rows.min(), columns.min()) == (pytest.approx(first[1], abs=8), pytest.approx(first[0], abs=8))
+    assert rows.max() == pytest.approx(second[1] + second[3], abs=8)
+    assert columns.max() == pytest.approx(second[0] + second[2], abs=8)
+    inside = (abs(rows - first[1] - first[3] / 2) < 6) & (abs(columns - first[0] - first[2] / 2) < 30)
+    assert not inside.any()  # a line, not a surface
     assert not len(amber("c_small"))  # smaller than min_area
     assert not len(amber("b_good"))
