@@ -16,6 +16,7 @@ STATE = Path(".state")  # of work in progress: no stage's output, so DVC leaves 
 DVC_CACHE = Path(".dvc/cache")
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it
+CERTIFICATE = ("certificate.json", "certificate.html")  # in the report's folder, of the model that they name
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
 
 
@@ -38,6 +39,11 @@ def model_folder(category: str) -> Path:
 
 def report_folder(category: str) -> Path:
     return Path("reports") / category
+
+
+def certificate_file(category: str) -> Path:
+    """The figures of `fastflow certify`; its page lies beside it."""
+    return report_folder(category) / CERTIFICATE[0]
 
 
 def model_name(category: str) -> str:

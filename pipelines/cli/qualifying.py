@@ -1,0 +1,45 @@
+"""Proof before a model goes to the line: what it finds."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import runner
+from pipelines.cli.models import MODEL_HELP
+from pipelines.cli.runner import require_project
+from pipelines.cli.work import Category
+
+
+def certify(
+    category: Category,
+    mm_per_pixel: Annotated[
+        float | None, typer.Option(help="of the photographs: sizes are given in mm, too", show_default=False)
+    ] = None,
+    smallest: Annotated[float | None, typer.Option(help="defect, in pixels; default: 1 % of the shorter side")] = None,
+    largest: Annotated[float | None, typer.Option(help="defect, in pixels; default: 32 % of it")] = None,
+    per_step: Annotated[int, typer.Option(help="drawings of each size, kind and contrast", min=4, max=100)] = 8,
+    anywhere: Annotated[
+        bool, typer.Option("--anywhere", help="draw beside the part, too: where it was not told from the background")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
+) -> None:
+    """Say which defects are found, and from which size on.
+
+    Draws defects on good test images and has the model judge them. Writes reports/<category>/certificate.html.
+
+    \b
+    fastflow certify bottle
+    fastflow certify bottle --mm-per-pixel 0.05 --smallest 4 --largest 80
+    """
+    require_project(category)
+    if mm_per_pixel is not None and not 0 < mm_per_pixel < float("inf"):
+        raise ValueError(f"--mm-per-pixel is {mm_per_pixel}; allowed: a number above 0, such as 0.05")
+    from pipelines.core.params import read_params
+    from pipelines.qualification.certify import Options, certify
+
+    options = Options(mm_per_pixel, smallest, largest, per_step, anywhere)
+    certify(category, read_params(), model=model, options=options)
+
+
+def add_commands(app: typer.Typer) -> None:
+    runner.add_commands(app, certify)

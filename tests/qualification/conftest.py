@@ -1,0 +1,3 @@
+from tests.qualification.kit import project
+
+__all__ = ["project"]
