@@ -60,7 +60,7 @@ def render(
         all_reached=all(curve.outcome == "reached" for curve in certificate.curves),
         false_calls=false_calls(certificate),
         legend=svg(heat_legend(**scale)),
-        facts=facts_of(certificate),
+        tried=facts_of(certificate),
         part_share=certificate.part_share,
         per_image=drawings_per_image(certificate),
         about=about,

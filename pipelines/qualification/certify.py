@@ -96,8 +96,8 @@ def unseen_good(category: str, params: Params) -> pd.DataFrame:
 def sizes_for(paths: Sequence[Path], detector: TrainedDetector, chosen: Options) -> list[float]:
     """The steps of size, pixels, three digits each. Raises ValueError."""
     shorter = min(min(picture_shape(path, detector.frame.rule)) for path in paths)
-    low = chosen.smallest or max(LEAST_PIXELS, SMALLEST * shorter)
-    high = chosen.largest or LARGEST * shorter
+    low = max(LEAST_PIXELS, SMALLEST * shorter) if chosen.smallest is None else chosen.smallest
+    high = LARGEST * shorter if chosen.largest is None else chosen.largest
     if not 1 <= low < high / 1.5 or high > shorter:
         raise ValueError(
             f"defects from {low:g} to {high:g} pixels; allowed: 1 or more, the largest at least 1.5 times the "
@@ -118,7 +118,7 @@ def good_labels(category: str, detector: TrainedDetector, paths: Sequence[Path],
     if len(labels) - sum(labels) < LEAST_IMAGES:
         raise BadData(
             f"{category}: the model rejects {sum(labels)} of {len(labels)} unseen good pictures, and {LEAST_IMAGES} "
-            "that it accepts are needed to draw on; take another threshold (fastflow threshold), or train with more pictures"
+            "that it accepts are needed to draw on; take another threshold (fastflow threshold), or train on more"
         )
     return labels
 
