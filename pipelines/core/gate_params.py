@@ -20,6 +20,7 @@ class GateRules(Section):
     least_images: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=100)]
+    certified: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
 
     @property
     def confidence_text(self) -> str:

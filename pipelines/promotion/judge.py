@@ -9,6 +9,7 @@ from fastflow.errors import BadData
 from fastflow.index import verify_images
 from pipelines.core.gate_params import GateRules
 from pipelines.core.params import Params
+from pipelines.promotion.certified import certified_rules
 from pipelines.promotion.evaluation_set import EvaluationSet
 from pipelines.promotion.floors import floor_rules
 from pipelines.promotion.gate import BEST, best_figures, rules_against, rules_against_best
@@ -74,6 +75,12 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
             best = read_best(client, category, digest)
             others = {v: n for v, n in best.versions(above=of_champion[champion]).items() if v not in figures}
             found += _beside_best(client, images, measured, others, params.gate.of(category), category)
+    found += certified_rules(
+        category,
+        params.gate.of(category).certified,
+        weights=opened.tags.get(registered.WEIGHTS_TAG, "")[:12],
+        threshold=opened.detector.threshold["image"],
+    )
     unchanged = passes_if(images.sha256() == digest)
     meanwhile = "unchanged meanwhile" if unchanged == Outcome.PASSED else "which changed meanwhile: try again"
     text = f"{len(images.index)} test images, sha256 {digest[:12]}, {meanwhile}"

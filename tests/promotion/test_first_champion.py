@@ -98,3 +98,11 @@ def test_without_enough_images_a_floor_is_not_shown(versions: None) -> None:
     assert unclear.code == (REFUSED if rejected else INCONCLUSIVE)
     assert "false_rejects: " in unclear.said
     assert rejected or "about 29 good test images would show it" in unclear.said
+
+
+def test_a_certificate_that_is_asked_for_and_missing_leaves_it_to_a_person(versions: None) -> None:
+    stand()
+    with gate_of_params(first="promote", certified={"scratch": 20}):
+        unclear = asked("--version", "1")
+    assert (unclear.code, unclear.of("inconclusive")) == (INCONCLUSIVE, {"certified"})
+    assert "certified: there is no certificate; run: fastflow certify plates" in unclear.said
