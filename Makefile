@@ -22,7 +22,7 @@ BACKBONE ?= efficientnet_lite2
 PORT ?= 5000
 PREFECT_PORT ?= 4200
 
-.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow bench-accuracy bench-mvtec lint lock audit sbom clean
+.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow mutation bench-accuracy bench-mvtec lint lock audit sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ test: setup  ## the fast tests
 
 test-slow: setup  ## the slow tests
 	OMP_NUM_THREADS=1 python -m pytest -m slow -n 2 --dist loadfile --durations=25
+
+mutation: setup  ## do the tests notice small faults? minutes a module; one: make mutation MODULE=fastflow/score.py
+	OMP_NUM_THREADS=1 python -P tests/mutation.py $(MODULE)
 
 bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle
 	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
