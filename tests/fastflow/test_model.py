@@ -2,25 +2,13 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
 from fastflow.config import FastFlowConfig
 from fastflow.flow import Flow
 from fastflow.model import FastFlow, normalise_features
 from fastflow.presets import PRESETS, preset
-from fastflow.score import (
-    SCORES,
-    NormalRange,
-    blur,
-    image_score,
-    merge_scales,
-    position_score,
-    scale_weights,
-    total_nll,
-)
 from tests.conftest import SIZE, shake, tiny_config
 
 
@@ -70,74 +58,6 @@ def test_feature_norms_have_the_stated_moments() -> None:
     channel = normalise_features(features, kind="channel")
     torch.testing.assert_close(channel.mean(dim=1), torch.zeros(2, 5, 6), atol=1e-5, rtol=0)
     assert normalise_features(features, kind="none") is features
-
-
-def test_total_nll_is_the_negative_log_density() -> None:
-    z, log_det = torch.randn(2, 6, 3, 3), torch.randn(2, 3, 3)
-    density = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(dim=1) + log_det
-    torch.testing.assert_close(total_nll(z, log_det), -density.sum())
-
-
-def test_paper_score_is_as_published_and_ignores_the_determinant() -> None:
-    z = torch.randn(1, 4, 2, 2)
-    normal = NormalRange(torch.tensor(0.0), torch.tensor(1.0))
-    score = position_score(z, torch.randn(1, 2, 2), rule=SCORES["paper"], normal=normal)
-    torch.testing.assert_close(score, -torch.exp(-0.5 * (z**2).mean(1)))
-
-
-def test_merged_map_of_constant_scales_is_their_mean() -> None:
-    merged = merge_scales([torch.full((1, 4, 4), 1.0), torch.full((1, 2, 2), 4.0)], image_size=(8, 6), smoothing=0.0)
-    torch.testing.assert_close(merged, torch.full((1, 1, 8, 6), 2.5))
-
-
-def test_scales_weigh_by_the_area_that_a_position_stands_for() -> None:
-    sizes = [(64, 64), (32, 32), (16, 16)]  # strides 4, 8, 16 of 256 px: 16, 64 and 256 pixels a position
-    assert scale_weights(sizes, kind="area") == pytest.approx([16 / 336, 64 / 336, 256 / 336])
-    assert scale_weights(sizes, kind="equal") is None
-    assert scale_weights([(16, 16)], kind="area") is None
-    scores = [torch.full((1, 4, 4), 1.0), torch.full((1, 2, 2), 4.0)]
-    merged = merge_scales(scores, image_size=(8, 6), smoothing=0.0, weights=[0.25, 0.75])
-    torch.testing.assert_close(merged, torch.full((1, 1, 8, 6), 3.25))
-
-
-def test_the_map_weighs_scales_alike_and_the_image_score_by_area() -> None:
-    """Against a merge by hand of each scale's position scores."""
-    rule = SCORES["likelihood_by_area"]
-    model = FastFlow(tiny_config(score="likelihood_by_area"))
-    shake(model.flows, scale=0.05)
-    features = [torch.randn(2, c, *size) for c, size in zip(
-        model.backbone.channels, model.backbone.feature_sizes, strict=True)]  # fmt: skip
-    scores = [
-        position_score(z, log_det, rule=rule, normal=NormalRange(torch.tensor(0.0), torch.tensor(1.0)))
-        for z, log_det in model.latents(features)
-    ]
-    size = {"image_size": model.config.image_size, "smoothing": 1 / 64}
-    fine, coarse = (merge_scales([s], **size) for s in scores)  # type: ignore[arg-type]
-    found = model.score(features)
-    torch.testing.assert_close(found.anomaly_map, (fine + coarse) / 2)
-    expected = image_score((fine + 4 * coarse) / 5, top_fraction=0.02)
-    torch.testing.assert_close(found.pred_score, expected)
-
-
-def test_blur_is_scipys_gaussian() -> None:
-    image = torch.rand(2, 1, 40, 50, dtype=torch.float64)
-    expected = ndimage.gaussian_filter(image.numpy(), sigma=(0, 0, 2.5, 2.5), mode="nearest", radius=(0, 0, 8, 8))
-    np.testing.assert_allclose(blur(image, sigma=2.5).numpy(), expected, rtol=1e-9)
-
-
-def test_latents_beyond_floating_point_are_as_anomalous_as_can_be() -> None:
-    z = torch.zeros(1, 2, 2, 2)
-    z[0, 0, 0, 0], z[0, 0, 1, 1] = torch.inf, torch.nan
-    normal = NormalRange(torch.tensor(1.0), torch.tensor(0.5))
-    score = position_score(z, torch.zeros(1, 2, 2), rule=SCORES["likelihood"], normal=normal)
-    assert score.flatten().tolist() == pytest.approx([1.0, score[0, 0, 1].item(), score[0, 1, 0].item(), 1.0])
-    assert score[0, 0, 1] < 0.5
-
-
-def test_image_score_is_the_maximum_or_the_mean_of_the_top() -> None:
-    pixels = torch.arange(100.0).view(1, 1, 10, 10)
-    assert image_score(pixels, top_fraction=0.0).item() == 99
-    assert image_score(pixels, top_fraction=0.1).item() == pytest.approx(sum(range(90, 100)) / 10)
 
 
 # Trainable parameters of flows: (channels per scale), steps, 3x3 only, hidden ratio, couplings -> published counts and
