@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -41,6 +41,12 @@ def keep_by_hand(old: Path, new: Mapping[str, str], copied: Path) -> tuple[Path,
         (aside / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(old / name, aside / name)  # the content, also of a link into DVC's cache
     return aside, own
+
+
+def come_back(old: Path, new: Sequence[str], copied: Path) -> list[str]:
+    """Which files of a `new` copy the last one wrote, too, and a person has removed from `old` since."""
+    known = _read(copied)
+    return [name for name in new if name in known and not (old / name).exists()]
 
 
 def _read(copied: Path) -> dict[str, str]:

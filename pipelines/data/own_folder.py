@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fastflow.arrange import copy
@@ -14,7 +14,7 @@ from pipelines.core.paths import STATE
 from pipelines.core.progress import progress
 from pipelines.core.stage import log
 from pipelines.core.terminal import asker
-from pipelines.data.by_hand import hashes, keep_by_hand, write_copied
+from pipelines.data.by_hand import come_back, hashes, keep_by_hand, write_copied
 from pipelines.data.layouts.contact_sheet import write_sheet
 from pipelines.data.layouts.reading import Doubt, Reading, ReadingOptions
 from pipelines.data.layouts.recognise import read_folder
@@ -24,9 +24,11 @@ YES = ("y", "yes")
 NAMED = 3  # files that a message lists
 
 
-def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool, again: bool) -> None:
+def import_folder(
+    source: Path, target: Path, how: ReadingOptions, *, yes: bool, again: bool, usable: Callable[[Path], None]
+) -> None:
     """Copies what `source` holds to `target`, all of it or nothing; `again`: replaces an earlier copy, and keeps aside
-    what a person added to it.
+    what a person added to it. `usable` raises where a copy must not replace another.
 
     Raises:
         BadData: the folder cannot be read as a category, or a doubt is not settled. ValueError: the target exists.
@@ -35,6 +37,9 @@ def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool,
     if target.exists() and not again:
         raise already_exists(target, source)
     reading = read_folder(source, how)
+    if target.exists():
+        back = come_back(target, [item.target for item in reading.items], _copied(target))
+        reading = reading._replace(doubts=[*reading.doubts, *_of_removed(back, target)])
     show(reading, source, how, STATE / "init" / target.name)
     confirm(reading.doubts, yes=yes)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +53,8 @@ def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool,
         try:
             with progress("copying", len(reading.items), unit="image") as advance:
                 images = copy(reading.items, staging, rule=how.rule, on_image=advance)
+            if target.exists():
+                usable(staging)
             _replace(target, staging, old, images)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -56,7 +63,7 @@ def import_folder(source: Path, target: Path, how: ReadingOptions, *, yes: bool,
 def _replace(target: Path, staging: Path, old: Path, images: Mapping[str, str]) -> None:
     """Puts the new copy, whose `images` have these sha256, into the place of an earlier one, of which it keeps aside
     what a person added."""
-    copied, new = STATE / "init" / target.name / "copied.json", hashes(staging, known=images)
+    copied, new = _copied(target), hashes(staging, known=images)
     if target.exists():
         aside, own = keep_by_hand(target, new, copied)
         if own:
@@ -70,6 +77,19 @@ def _replace(target: Path, staging: Path, old: Path, images: Mapping[str, str]) 
     staging.rename(target)
     write_copied(new, copied)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _copied(target: Path) -> Path:
+    """What the last copy wrote, by hash."""
+    return STATE / "init" / target.name / "copied.json"
+
+
+def _of_removed(back: Sequence[str], target: Path) -> list[Doubt]:
+    if not back:
+        return []
+    more = f" and {len(back) - NAMED:,} more" if len(back) > NAMED else ""
+    text = f"{counted(len(back), 'file')} removed or moved by hand from {target}: {', '.join(back[:NAMED])}{more}"
+    return [Doubt(f"{text} would come back with the new copy", ("--yes", "correct the folder that is read"))]
 
 
 def show(reading: Reading, source: Path, how: ReadingOptions, folder: Path) -> None:
