@@ -44,7 +44,7 @@ from fastflow.presets import DEFAULT
 from fastflow.regions import MILLIMETRES, Region, RegionRule, as_record, check_rule, find_regions
 from fastflow.sizes import config_for
 from fastflow.sources import Sources
-from fastflow.train import Epoch, epochs_for
+from fastflow.train import MIN_STEPS, Epoch, epochs_for
 from fastflow.trained import TrainedDetector
 from fastflow.weights import IMAGENET
 
@@ -151,6 +151,7 @@ def fit(
         mirrored=mirrored_features(model, paths, batch_size=BATCH_SIZE),
         hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
         epochs=epochs or epochs_for(len(paths), batch_size=TRAINING_DEFAULTS["batch_size"]),
+        min_steps=0 if epochs else MIN_STEPS,
         **TRAINING_DEFAULTS,
     )
     point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)

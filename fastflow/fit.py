@@ -5,6 +5,7 @@ Every program that trains calls `fit`; what it adds of its own (progress, interr
 """
 
 import copy
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -77,6 +78,7 @@ def fit(
     seed: int,
     inference_batch: int,
     contents: Sequence[Hashable] | None = None,
+    min_steps: int = 0,
     noise: float | str = 0.0,
     augmented: Augmented | None = None,
     mirrored: Mirrored | None = None,
@@ -87,10 +89,12 @@ def fit(
 
     Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: its own,
     which promise nothing. `contents`: equal for copies of one image, which share a fold; None: all differ. `settings`:
-    those of `fastflow.train.Training`. `inference_batch`: images scored at once; it changes no result. `augmented`:
-    features of augmented images, in the place of `features` while training. `noise`: the standard deviation added to
-    features while training, of all scales; or `fastflow.noise.AUTO`: the folds are trained with the lowest level, again
-    where a scale needs more for images it has not seen, and the model as they were; without folds, the lowest level.
+    those of `fastflow.train.Training`. `inference_batch`: images scored at once; it changes no result. `min_steps`: no
+    training has fewer; one of few images, such as a fold's, then has more `epochs`. A fold's model that is trained less
+    than the final one fits its images less closely, and its scores of others promise too little. `augmented`: features
+    of augmented images, in the place of `features` while training. `noise`: the standard deviation added to features
+    while training, of all scales; or `fastflow.noise.AUTO`: the folds are trained with the lowest level, again where a
+    scale needs more for images it has not seen, and the model as they were; without folds, the lowest level.
     `mirrored`: gives flipped images' features to try, where noise is AUTO and a scale needs much (`fastflow.mirror`).
 
     Raises:
@@ -102,7 +106,8 @@ def fit(
     contents = range(count) if contents is None else contents
     trainings = min(folds or 1, len(set(contents)))
     settings |= {"seed": seed, "noise": lowest}
-    fitting = _Fitting(features, augmented, hooks or Hooks(), settings, count * trainings, model.mean.device)
+    fitting = _Fitting(features, augmented, hooks or Hooks(), settings, min_steps, model.mean.device)
+    fitting.waiting = count * fitting.epochs(count)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
         trained = fitting.train(model, torch.arange(count), FINAL)
@@ -155,8 +160,7 @@ def _mirrored(
 
 
 class _Fitting:
-    """The trainings of one fit. `waiting`: images an epoch, of all trainings that have not begun; K folds of N images
-    leave K * (N - N / K) to their own trainings, and with the final one that is K * N."""
+    """The trainings of one fit. `waiting`: images times epochs, of all trainings that have not begun."""
 
     def __init__(
         self,
@@ -164,12 +168,13 @@ class _Fitting:
         augmented: Augmented | None,
         hooks: Hooks,
         settings: dict[str, Any],
-        waiting: int,
+        min_steps: int,
         device: torch.device,
     ) -> None:
         self.device = device
         self.features, self.augmented, self.hooks, self.settings = features, augmented, hooks, settings
-        self.waiting, self.passes = waiting, 0
+        self.min_steps = min_steps
+        self.waiting, self.passes = 0, 0
         # of each fold's model, by scale, on the images that it has not seen
         self.exceedances: list[list[float]] = []
         self.bits: list[list[float]] = []
@@ -177,10 +182,15 @@ class _Fitting:
     def begin(self, count: int, trainings: int) -> int:
         """Begins the folds, or begins them again; the number that theirs are added to."""
         self.exceedances, self.bits = [], []
-        if self.passes:
-            self.waiting += count * (trainings - 1)
+        in_folds = count * (trainings - 1)  # K folds of N images leave K * (N - N / K) to their own trainings
+        self.waiting += in_folds * self.epochs(in_folds // trainings)
         self.passes += 1
         return FINAL + (self.passes - 1) * trainings
+
+    def epochs(self, images: int) -> int:
+        """Of a training on so many."""
+        steps = math.ceil(images / int(self.settings["batch_size"]))
+        return max(int(self.settings["epochs"]), math.ceil(self.min_steps / steps))
 
     def mirror(self, mirrors: dict[int, list[Tensor]]) -> None:
         """Trains these scales on mirror images, too, from here on."""
@@ -202,8 +212,8 @@ class _Fitting:
 
     def train(self, model: FastFlow, rows: Tensor, fold: int) -> list[Epoch]:
         """One training and its calibration."""
-        training = Training(model, rows, **self.settings)
-        self.waiting -= len(rows)
+        training = Training(model, rows, **self.settings | {"epochs": self.epochs(len(rows))})
+        self.waiting -= len(rows) * training.epochs
         self.hooks.on_start(fold, training)
         for epoch in training.done:
             self._report(fold, training, epoch, resumed=True)
@@ -219,6 +229,6 @@ class _Fitting:
 
     def _report(self, fold: int, training: Training, epoch: Epoch, *, resumed: bool) -> None:
         images = len(training.rows)
-        left = images * (training.epochs - epoch.epoch) + training.epochs * self.waiting
+        left = images * (training.epochs - epoch.epoch) + max(0, self.waiting)
         seconds = left * epoch.seconds / images
         self.hooks.on_epoch(Progress(fold, epoch, training.epochs, images, seconds, resumed))

@@ -39,8 +39,12 @@ def train_settings(params: Params, num_images: int) -> dict[str, Any]:
 
 def fit_settings(params: Params, num_images: int) -> dict[str, Any]:
     """The arguments of `fastflow.fit.fit` beside model, features and hooks."""
-    batch, folds = params.evaluate.batch_size, params.threshold.folds
-    return train_settings(params, num_images) | {"seed": params.seed, "folds": folds, "inference_batch": batch}
+    return train_settings(params, num_images) | {
+        "seed": params.seed,
+        "folds": params.threshold.folds,
+        "inference_batch": params.evaluate.batch_size,
+        "min_steps": 0 if params.train.epochs else params.train.min_steps,
+    }
 
 
 def code_sha256() -> str:

@@ -102,6 +102,19 @@ def test_progress_names_each_epoch_and_what_is_left_of_the_whole_fit(
         left += p.images
 
 
+def test_a_fold_is_trained_as_a_model_of_so_few_images_would_be(features: list[Tensor]) -> None:
+    """Of 7 images in batches of 3 an epoch has 3 steps, of the 4 or 5 that a fold leaves 2."""
+    reported: list[Progress] = []
+    settings = SETTINGS | {"epochs": 4, "min_steps": 12, "folds": FOLDS, "inference_batch": 4}
+    fit(FastFlow(tiny_config(flow_steps=1)), features, hooks=Hooks(on_epoch=reported.append), **settings)  # type: ignore[arg-type]
+    assert [p.epoch.epoch for p in reported] == 3 * [1, 2, 3, 4, 5, 6] + [1, 2, 3, 4]
+    assert [p.epochs for p in reported] == 18 * [6] + 4 * [4]
+    left = 0
+    for p in reversed(reported):
+        assert p.seconds_left == pytest.approx(left * p.epoch.seconds / p.images)
+        left += p.images
+
+
 def test_resumed_epochs_are_said_to_be(tiny_model: FastFlow, features: list[Tensor]) -> None:
     states: dict[int, dict[str, Tensor]] = {}
     done = copy.deepcopy(tiny_model)
