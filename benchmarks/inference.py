@@ -30,7 +30,7 @@ from fastflow.export.write import write_int8, write_onnx, write_openvino
 from fastflow.frame import Frame, read_framed
 from fastflow.model import FastFlow, build_model
 from fastflow.trained import TrainedDetector
-from pipelines.scoring.score import decoded
+from pipelines.scoring.batches import decoded
 
 Run = Callable[[Images], object]
 FILE_SIDE_PIXELS, NUM_FILES, LARGE_BATCH = 900, 16, 16

@@ -36,12 +36,14 @@ def resize_map(anomaly_map: Map, size: Size, window: Window = WHOLE) -> Map:
     """
     if anomaly_map.shape == size:
         return anomaly_map[window]
-    rows, columns = (
-        Taps(*(part[chosen] for part in taps(old, new)))
-        for old, new, chosen in zip(anomaly_map.shape, size, window, strict=True)
-    )
+    rows = _part(taps(anomaly_map.shape[0], size[0]), window[0])
+    columns = _part(taps(anomaly_map.shape[1], size[1]), window[1])
     wide = _between(anomaly_map[:, columns.first], anomaly_map[:, columns.second], columns.distance)
     return _between(wide[rows.first], wide[rows.second], rows.distance[:, None])
+
+
+def _part(axis: Taps, chosen: slice) -> Taps:
+    return Taps(axis.first[chosen], axis.second[chosen], axis.distance[chosen])
 
 
 def _between(first: Map, second: Map, distance: NDArray[np.float32]) -> Map:

@@ -40,7 +40,7 @@ def _rings(region: NDArray[np.bool_]) -> list[Points]:
     left, rings = dict.fromkeys(ends), []
     while left:
         first = edge = next(iter(left))
-        ring = []
+        ring: list[tuple[int, int]] = []
         while edge != first or not ring:
             del left[edge]
             ring.append(edge[:2])
@@ -72,4 +72,4 @@ def _joined(around: Points, hole: Points) -> Points:
     bridge = np.array([[around[at, 0], y]])
     way = [around[: at + 1], bridge, np.roll(hole, -first, axis=0), hole[first : first + 1], bridge, around[at + 1 :]]
     joined = np.concatenate(way)
-    return joined[(joined != np.roll(joined, 1, axis=0)).any(axis=1)]
+    return np.asarray(joined[(joined != np.roll(joined, 1, axis=0)).any(axis=1)])

@@ -7,14 +7,11 @@ from typing import NamedTuple
 
 from fastflow.detector import Detector
 from fastflow.files import file_sha256, printable
-from fastflow.regions import Region, RegionRule
-from pipelines.data.appearance import Photograph
+from fastflow.regions import RegionRule
+from pipelines.scoring.batches import Judged
 from pipelines.scoring.coco import CocoFile
 from pipelines.scoring.regions_file import RegionsFile
 from pipelines.scoring.results_file import ResultsFile
-from pipelines.scoring.rows import Row
-
-Found = list[Region]
 
 
 class Outputs(NamedTuple):
@@ -37,14 +34,14 @@ class Outputs(NamedTuple):
             self.coco is None or self.coco.holds(path, digest)
         )
 
-    def add(self, rows: Sequence[Row], photographs: Sequence[Photograph], regions: Sequence[Found]) -> None:
-        """Rows of images, with what they are of and their regions; the file of scores last: what it has is complete."""
-        for row, seen, found in zip(rows, photographs, regions, strict=True):
+    def add(self, made: Sequence[Judged]) -> None:
+        """What was found in photographs; to the file of scores last: what that has is complete."""
+        for row, seen, _, found in made:
             if self.regions is not None:
                 self.regions.add(row.path, row.sha256, found)
             if self.coco is not None:
                 self.coco.add(row.path, row.sha256, seen.framed.shape, row.pred_score, row.pred_label, found)
-        self.results.add(rows)
+        self.results.add([one.row for one in made])
 
 
 @contextmanager

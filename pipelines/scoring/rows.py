@@ -207,7 +207,7 @@ def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
         raise _unreadable_line(path, line, "it has more or fewer cells than columns")
     found: dict[str, Any] = {}
     for name, (kind, optional) in _types(what.row).items():
-        value = values.get(name) if name in what.added else values[name]
+        value: Any = values.get(name) if name in what.added else values[name]
         try:
             if optional and value in ("", None):
                 found[name] = None
@@ -225,8 +225,7 @@ def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
 @cache
 def _types(row: type[Any]) -> dict[str, tuple[Any, bool]]:
     """The type of each cell, and whether it may be empty."""
-    stated = get_type_hints(row)
-    return {name: (get_args(one)[0], True) if get_args(one) else (one, False) for name, one in stated.items()}
+    return {name: ((*get_args(one), one)[0], bool(get_args(one))) for name, one in get_type_hints(row).items()}
 
 
 def _refuse_duplicates(path: Path, rows: list[R], kind: Kind[R]) -> None:

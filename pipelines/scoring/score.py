@@ -8,34 +8,27 @@ docs/regions.md. Exit code 3: some images could not be read; they are listed, an
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastflow.decode import SUFFIXES, image_files
-from fastflow.detector import Detector, Scores, not_finite
+from fastflow.detector import Detector, not_finite
 from fastflow.errors import BadData
 from fastflow.files import printable, write_text
-from fastflow.frame import Frame
-from fastflow.maps import Map
-from fastflow.regions import RegionRule, find_regions, largest_area
 from pipelines.core.progress import progress
 from pipelines.core.region_rule import region_rule
 from pipelines.core.stage import log
-from pipelines.data.appearance import Photograph, read_photograph
 from pipelines.registry.detectors import open_detector
-from pipelines.scoring.outputs import Found, Outputs, open_outputs
+from pipelines.scoring.batches import decoded, judged
+from pipelines.scoring.outputs import Outputs, open_outputs
 from pipelines.scoring.overlays import write_overlays
 from pipelines.scoring.production import Production, as_scored, is_recorded
 from pipelines.scoring.results_file import ResultsFile
-from pipelines.scoring.rows import Row
 
 BATCH_SIZE = 8
 MESSAGES_SHOWN = 3
-Batch = list[tuple[str, Photograph]]
 
 
 class UnreadableImages(BadData):
@@ -115,15 +108,13 @@ def score_paths(
                 for (path, _), score, good in zip(batch, found.pred_score, usable, strict=True)
                 if not good
             ]
-            mapped = list(with_maps(batch, found, usable))
-            regions = [regions_of(detector, seen, one, outputs.rule) for _, seen, one in mapped]
-            scored = rows(detector, batch, found, milliseconds, regions, outputs.rule)
-            outputs.add(scored, [seen for _, seen, _ in mapped], regions)
+            made = judged(detector, batch, found, milliseconds, outputs.rule)
+            outputs.add(made)
             if production:
-                production.add(as_scored(scored, dict(batch)))
+                production.add(as_scored([one.row for one in made], dict(batch)))
             rejected += int(found.pred_label[usable].sum())
             if overlays:
-                undrawn += write_overlays(detector, overlays, zip(mapped, regions, strict=True))
+                undrawn += write_overlays(detector, overlays, made)
             advance(len(batch))
     if todo:
         count = len(todo) - len(refused)
@@ -156,70 +147,6 @@ def listed(messages: Sequence[str], scores: Path | None, ending: str) -> str:
             write_text(every, printable("\n".join(messages) + "\n"))
         shown.append(f"and {len(messages) - MESSAGES_SHOWN:,} more" + f"; all of them: {every}" * bool(every))
     return "\n  ".join(shown)
-
-
-def with_maps(batch: Batch, found: Scores, usable: NDArray[np.bool_]) -> Iterator[tuple[str, Photograph, Map]]:
-    """The images of a batch that have a score, each with its map without padding."""
-    for number, (path, seen) in enumerate(batch):
-        if usable[number]:
-            height, width = seen.framed.size
-            yield path, seen, found.anomaly_map[number, 0, :height, :width]
-
-
-def regions_of(detector: Detector, seen: Photograph, anomaly_map: Map, rule: RegionRule | None) -> Found:
-    """In the photograph's own pixels; none where nobody looks for any."""
-    if rule is None:
-        return []
-    pixel, shape = float(detector.threshold["pixel"]), seen.framed.shape
-    return find_regions(anomaly_map, shape, threshold=pixel, min_area=rule.min_area)
-
-
-def rows(
-    detector: Detector,
-    batch: Batch,
-    found: Scores,
-    milliseconds: float,
-    regions: Sequence[Found],
-    rule: RegionRule | None,
-) -> list[Row]:
-    """Rows of the images whose score is finite, which `regions` are of: any other score is no verdict."""
-    signed = (detector.threshold["image"], detector.version, round(milliseconds, 2))
-    scored = [
-        Row(path, float(value), int(label), *signed, **seen.appearance._asdict(), sha256=seen.sha256)
-        for (path, seen), value, label in zip(batch, found.pred_score, found.pred_label, strict=True)
-        if np.isfinite(value)
-    ]
-    if rule is None:
-        return scored
-    return [
-        row._replace(regions=len(own), largest_area=largest_area(own), min_area=rule.min_area)
-        for row, own in zip(scored, regions, strict=True)
-    ]
-
-
-def decoded(paths: Sequence[str], frame: Frame, batch_size: int, refused: list[str]) -> Iterator[Batch]:
-    """Batches of readable images, decoded by threads two batches ahead; messages of the others go to `refused`."""
-    batch: Batch = []
-    with ThreadPoolExecutor() as pool:
-        ahead: list[tuple[str, Future[Photograph]]] = []
-        left = iter(paths)
-        while True:
-            for path in left:
-                ahead.append((path, pool.submit(read_photograph, Path(path), frame)))
-                if len(ahead) > 2 * batch_size:
-                    break
-            if not ahead:
-                break
-            path, waiting = ahead.pop(0)
-            try:
-                batch.append((path, waiting.result()))
-            except (BadData, OSError) as error:
-                refused.append(str(error))
-            if len(batch) == batch_size:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
 
 
 def image_paths(arguments: Sequence[str]) -> list[str]:

@@ -56,8 +56,7 @@ def serve(
     """Serves until a signal ends it. The options are those of `fastflow serve --help`; `record` None: in a project.
 
     Raises:
-        ValueError: an address beyond this machine without a token, one that no request can send, models that clash, a
-            params.yaml that cannot be used.
+        ValueError: an address beyond this machine without a token, one that no request can send, models that clash.
         BadData: a model whose files are not what was written.
         ServerAway: the registry does not answer.
     """
@@ -70,9 +69,8 @@ def serve(
         local = is_local(address)
         check_token(token, host=host, local=local)
         log.info("opening %s; a model that is not an export is exported first", ", ".join(models))
-        sources = sources_of(models, sha256, category_of)
-        rules = {source.category: region_rule(source.category) for source in sources}
-        opened = Models(sources, Path(scratch), threads=threads)
+        opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
+        rules = {source.category: region_rule(source.category) for source in opened.sources}
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
         decoders = Decoders(max_pixels=limits.max_pixels)
         watching = partial(opened.watch, seconds=watch, ending=ending)

@@ -1,5 +1,7 @@
 """Photographs with bright shapes, and a detector that calls brightness anomalous: what comes out can be counted."""
 
+import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from fastflow.frame import Frame
 from tests.conftest import fastflow
 
 SIDE = 64
+Run = Callable[..., int]
 Shape = tuple[int, int, int, int, int]
 """x, y, width, height and brightness of a rectangle."""
 SHAPES: dict[str, list[Shape]] = {
@@ -57,3 +60,8 @@ def score(monkeypatch: pytest.MonkeyPatch, *words: object, detector: Brightness 
     """The exit code of `fastflow score` with such a detector."""
     monkeypatch.setattr("pipelines.scoring.score.open_detector", lambda *_, **__: detector or Brightness())
     return fastflow("score", "--model", "plates", *words)
+
+
+def read(name: str) -> list[dict[str, str]]:
+    with Path(name).open(newline="") as file:
+        return list(csv.DictReader(file))

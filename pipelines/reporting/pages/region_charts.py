@@ -7,8 +7,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
-from fastflow.metrics.by_region import CLASS_FACTOR
 from pipelines.reporting.pages.drawing import DEFECTIVE, GOOD, INK, STYLE, Chart, new_axes, new_figure
+
+CLASS_FACTOR = 4  # of areas between two marks of the axis: those of the size classes
 
 
 @mpl.rc_context(STYLE)
@@ -22,8 +23,8 @@ def recall_by_size(regions: Mapping[str, Any]) -> Chart:
     low = new_axes(figure, left=56, bottom=44, right=26, top=212)
     for row in rows:
         _class(top, row)
-    known = [(row["from"] * CLASS_FACTOR**0.5, row["count"] / row["total"]) for row in rows]
-    top.plot([_place(area) for area, _ in known], [share for _, share in known], color=GOOD, linewidth=2)
+    shares = [row["count"] / row["total"] for row in rows]
+    top.plot([_middle(row) for row in rows], shares, color=GOOD, linewidth=2)
     top.set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
     top.set_ylabel("found")
     top.grid(axis="y")
@@ -34,7 +35,7 @@ def recall_by_size(regions: Mapping[str, Any]) -> Chart:
     low.set_yticks([0, -1], ["found", "missed"])
     low.tick_params(axis="y", length=0)
     low.spines["left"].set_visible(False)
-    ticks = range(round(first), round(last) + 1)
+    ticks = range(math.floor(first + 1e-9), math.ceil(last - 1e-9) + 1)
     for axes in (top, low):
         axes.set_xlim(first - 0.05, last + 0.05)
         axes.set_xticks(list(ticks), [_short(CLASS_FACTOR**tick) for tick in ticks])
@@ -46,13 +47,17 @@ def recall_by_size(regions: Mapping[str, Any]) -> Chart:
 
 def _class(axes: Axes, row: Mapping[str, Any]) -> None:
     """One size class: a dot at the share found, a line between its limits, and the numbers above."""
-    middle, share = _place(row["from"]) + 0.5, row["count"] / row["total"]
+    middle, share = _middle(row), row["count"] / row["total"]
     axes.plot([middle, middle], [row["low"], row["high"]], color=INK, alpha=0.45, linewidth=1.4)
     for limit in (row["low"], row["high"]):
         axes.plot([middle - 0.06, middle + 0.06], [limit, limit], color=INK, alpha=0.45, linewidth=1.4)
     axes.plot([middle], [share], "o", color=GOOD, markersize=7)
     text = f"{row['count']} of {row['total']}"
     axes.text(middle, 1.05, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=10)
+
+
+def _middle(row: Mapping[str, Any]) -> float:
+    return (_place(row["from"]) + _place(row["to"])) / 2
 
 
 def _place(area: float) -> float:
