@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fastflow.by_region import judge_picture
 from fastflow.data import read_masks, read_pictures
 from fastflow.decode import read_mask
 from fastflow.detector import Detector, require_finite_scores
@@ -17,7 +18,6 @@ from fastflow.frame import Size
 from fastflow.maps import resize_map
 from fastflow.metrics.aupimo import aupimo
 from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval, pixel_intervals
-from fastflow.metrics.by_region import judge_picture
 from fastflow.metrics.image import image_ap, image_auroc, image_f1_max
 from fastflow.metrics.pixel import pixel_metrics
 from fastflow.metrics.value import Value, undefined
@@ -91,7 +91,7 @@ def judge_regions(
     index: pd.DataFrame, scored: Scored, root: Path, *, threshold: float, min_area: int = 0
 ) -> JudgedRegions:
     """What the regions above `threshold`, but those of fewer pixels than `min_area`, find of the true ones, by
-    `fastflow.metrics.by_region`; image by image, in each picture's own pixels."""
+    `fastflow.by_region`; image by image, in each picture's own pixels."""
     true: list[dict[str, Any]] = []
     in_good: list[int] = []
     in_defective, without_mask = 0, 0

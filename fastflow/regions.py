@@ -81,7 +81,7 @@ def _window(above: NDArray[np.bool_], size: Size) -> Window | None:
         return None
     found = []
     for axis, old, new in zip((1, 0), above.shape, size, strict=True):
-        marked, place = above.any(axis=axis), taps(old, new)
+        marked, place = np.asarray(above.any(axis=axis)), taps(old, new)
         inside = np.flatnonzero(marked[place.first] | marked[place.second])
         if not len(inside):
             return None  # of a picture smaller than its map, which leaves pixels out

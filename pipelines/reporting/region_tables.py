@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastflow.by_region import false_regions, recall, recall_by_size
 from fastflow.evaluation import JudgedRegions
 from fastflow.files import write_text
-from fastflow.metrics.by_region import false_regions, recall, recall_by_size
 from fastflow.regions import RegionRule
 
 FILE = "regions.json"

@@ -64,6 +64,9 @@ def open_outputs(
         )
         file = RegionsFile(regions, version=version, threshold=pixel, rule=rule) if regions else None
         json = CocoFile(coco, category=detector.category, version=version, threshold=pixel, rule=rule) if coco else None
-        for one in filter(None, (scores, file, json)):
-            stack.enter_context(one)
+        stack.enter_context(scores)
+        if file is not None:
+            stack.enter_context(file)
+        if json is not None:
+            stack.enter_context(json)
         yield Outputs(scores, rule, file, json)

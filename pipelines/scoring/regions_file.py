@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastflow.files import printable
-from fastflow.regions import Region, RegionRule, in_millimetres
+from fastflow.regions import Region, RegionRule, as_record
 from pipelines.scoring.results_file import TableFile
 from pipelines.scoring.rows import Kind
 
@@ -68,8 +68,6 @@ class RegionsFile(TableFile[RegionRow]):
         self.append(new)
 
     def _row(self, name: str, sha256: str, number: int, region: Region) -> RegionRow:
-        pixels = region._asdict() | {"polygon": " ".join(map(str, region.polygon))}
-        return RegionRow(
-            path=name, sha256=sha256, region=number, **pixels, **in_millimetres(region, self.rule.mm_per_pixel),
-            threshold=self.threshold, model=self.version, **self.rule._asdict(),
-        )  # fmt: skip
+        cells: dict[str, Any] = {"path": name, "sha256": sha256, "region": number}
+        cells |= as_record(region, self.rule.mm_per_pixel) | {"polygon": " ".join(map(str, region.polygon))}
+        return RegionRow(**cells, threshold=self.threshold, model=self.version, **self.rule._asdict())

@@ -49,7 +49,7 @@ def test_tables_and_metrics_are_counts(tmp_path: Path) -> None:
         ("dent", 1, 2), ("hole", 1, 2),
     ]  # fmt: skip
     limits = stats.binomtest(2, 5).proportion_ci(method="exact")
-    assert (found["good"]["low"], found["good"]["high"]) == (pytest.approx(limits.low), pytest.approx(limits.high))
+    assert [found["good"]["low"], found["good"]["high"]] == pytest.approx([limits.low, limits.high])
     assert [one["found"] for one in found["true"]] == [False, True, False, True]
 
 

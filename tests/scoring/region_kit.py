@@ -36,7 +36,7 @@ class Brightness:
         self.threshold: dict[str, Any] = {"image": 0.5, "pixel": pixel, "low": 0.2}
 
     def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
-        maps = images[:, :1].astype(np.float32) / 255
+        maps = images[:, :1].astype(np.float32) / np.float32(255)
         score = maps.max(axis=(1, 2, 3))
         return Scores(score, (score > 0.5).astype(np.int64), maps)
 

@@ -62,7 +62,7 @@ def test_cocos_own_library_opens_it_and_gives_the_drawn_pixels(run: Run) -> None
     for name, shapes in SHAPES.items():
         image = images[f"{name}.png"]
         assert (image["width"], image["height"]) == (SIDE, SIDE)
-        annotations = found.loadAnns(found.getAnnIds(imgIds=[image["id"]]))
+        annotations: Any = found.loadAnns(found.getAnnIds(imgIds=[image["id"]]))
         assert [one["bbox"] for one in annotations] == [[*shape[:4]] for shape in shapes]
         for one, shape in zip(annotations, shapes, strict=True):
             mask = draw([shape])[..., 0] > 128
