@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from fastflow.export.about import ABOUT, read_about
+from fastflow.regions import RegionRule
 from fastflow.sealed import read_config
 from pipelines.core.region_rule import region_rule
 from pipelines.core.stage import log
@@ -70,13 +71,14 @@ def serve(
         check_token(token, host=host, local=local)
         log.info("opening %s; a model that is not an export is exported first", ", ".join(models))
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
-        rules = {source.category: region_rule(source.category) for source in opened.sources}
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
         decoders = Decoders(max_pixels=limits.max_pixels)
         watching = partial(opened.watch, seconds=watch, ending=ending)
         threading.Thread(target=watching, name="watching", daemon=True).start()
         recorder = Recorder() if is_recorded(record) else None
-        app = build_app(opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules)
+        app = build_app(
+            opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules_of(opened)
+        )
         if local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
         log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
@@ -89,6 +91,11 @@ def serve(
             if recorder:
                 recorder.end()
             log.info("ended")
+
+
+def rules_of(models: Models) -> dict[str, RegionRule]:
+    """What is a region, by category, as params.yaml states it now. Raises ValueError where that cannot be used."""
+    return {source.category: region_rule(source.category) for source in models.sources}
 
 
 def run_server(app: FastAPI, bound: socket.socket) -> None:
