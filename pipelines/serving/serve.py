@@ -73,12 +73,10 @@ def serve(
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
         decoders = Decoders(max_pixels=limits.max_pixels)
-        watching = partial(opened.watch, seconds=watch, ending=ending)
-        threading.Thread(target=watching, name="watching", daemon=True).start()
+        start_watching(opened, seconds=watch, ending=ending)
         recorder = Recorder() if is_recorded(record) else None
-        app = build_app(
-            opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules_of(opened)
-        )
+        rules = rules_of(opened)
+        app = build_app(opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules)
         if local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
         log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
@@ -91,6 +89,11 @@ def serve(
             if recorder:
                 recorder.end()
             log.info("ended")
+
+
+def start_watching(models: Models, *, seconds: float, ending: threading.Event) -> None:
+    watching = partial(models.watch, seconds=seconds, ending=ending)
+    threading.Thread(target=watching, name="watching", daemon=True).start()
 
 
 def rules_of(models: Models) -> dict[str, RegionRule]:
