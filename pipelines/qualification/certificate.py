@@ -14,6 +14,7 @@ from pipelines.core.paths import certificate_file
 
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Outcome = Literal["reached", "not_shown", "contradicted"]
 Pixels = Annotated[FiniteFloat, Field(gt=0)]
 
 
@@ -37,7 +38,7 @@ class DetectionCurve(Kept, frozen=True):
 
     kind: str
     contrast: Fraction
-    outcome: Literal["reached", "not_shown", "contradicted"]
+    outcome: Outcome
     a90_95: Pixels | None
     a90: Pixels | None
     intercept: FiniteFloat

@@ -16,6 +16,7 @@ from pipelines.qualification.sentences import (
     EXPLAINED,
     PLURALS,
     false_calls,
+    headline,
     length,
     sentence,
     strength,
@@ -56,7 +57,10 @@ def render(
             for kind in kinds
         ],
         contrasts=[f"{strength(one)}, {one:.0%}" for one in contrasts],
-        headlines=[one["sentence"] for one in views if one["contrast"] == contrasts[0]],
+        headlines=[
+            headline([curve for curve in certificate.curves if curve.kind == kind], certificate.mm_per_pixel)
+            for kind in kinds
+        ],
         all_reached=all(curve.outcome == "reached" for curve in certificate.curves),
         false_calls=false_calls(certificate),
         legend=svg(heat_legend(**scale)),

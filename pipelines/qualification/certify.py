@@ -9,48 +9,32 @@ the model's own, at its own threshold. Nothing here changes the model, and no pi
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from fastflow.errors import BadData
-from fastflow.evaluation import score_images
 from fastflow.files import write_text
 from fastflow.frame import picture_shape
-from fastflow.index import read_index, verify_images
 from fastflow.metrics.rates import rate_interval
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
-from pipelines.core.paths import RUN, certificate_file, index_file
+from pipelines.core.paths import RUN, certificate_file
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
 from pipelines.core.training_files import run_key_of
-from pipelines.qualification.certificate import Certificate, FalseCalls, Step, write_certificate
+from pipelines.qualification.certificate import Certificate, FalseCalls, Step, read_certificate, write_certificate
 from pipelines.qualification.certificate_page import render
 from pipelines.qualification.curves import curve_of
+from pipelines.qualification.material import Options, good_labels, sizes_for, unseen_good
 from pipelines.qualification.sentences import sentence
 from pipelines.qualification.trial import CURVES, Drawing, Example, Trial, Verdict, planned
 from pipelines.registry.checkpoints import Named, checkpoint_of
 from pipelines.tracking import runs
-
-LEAST_IMAGES = 10
-NUM_STEPS, PER_STEP = 12, 8
-SMALLEST, LARGEST = 0.01, 0.32  # of the pictures' shorter side
-LEAST_PIXELS = 2.0
-
-
-class Options(NamedTuple):
-    """What a person may choose. Sizes in pixels of the photograph, None: `SMALLEST` and `LARGEST`."""
-
-    mm_per_pixel: float | None = None
-    smallest: float | None = None
-    largest: float | None = None
-    per_step: int = PER_STEP
-    anywhere: bool = False
 
 
 def certify(category: str, params: Params, *, model: str | None = None, options: Options | None = None) -> Certificate:
@@ -78,49 +62,6 @@ def certify(category: str, params: Params, *, model: str | None = None, options:
         write(certificate, examples, detector)
         log_to_run(named, certificate)
     return certificate
-
-
-def unseen_good(category: str, params: Params) -> pd.DataFrame:
-    """Rows of the good test pictures. Raises BadData where they are too few, or not those that were checked."""
-    index = read_index(index_file(category), split="test")
-    found = index[index["gt_label"] == 0].reset_index(drop=True)
-    if len(found) < LEAST_IMAGES:
-        raise BadData(
-            f"{category} has {len(found)} good pictures that the model has not seen (test/good); a certificate needs "
-            f"{LEAST_IMAGES} at least, and 60 make it firm: photograph more good parts, and add them (fastflow init)"
-        )
-    verify_images(found, Path(params.data.root) / category)
-    return found
-
-
-def sizes_for(paths: Sequence[Path], detector: TrainedDetector, chosen: Options) -> list[float]:
-    """The steps of size, pixels, three digits each. Raises ValueError."""
-    shorter = min(min(picture_shape(path, detector.frame.rule)) for path in paths)
-    low = max(LEAST_PIXELS, SMALLEST * shorter) if chosen.smallest is None else chosen.smallest
-    high = LARGEST * shorter if chosen.largest is None else chosen.largest
-    if not 1 <= low < high / 1.5 or high > shorter:
-        raise ValueError(
-            f"defects from {low:g} to {high:g} pixels; allowed: 1 or more, the largest at least 1.5 times the "
-            f"smallest, and at most {shorter}, the shorter side of the smallest picture; see --smallest and --largest"
-        )
-    return [float(f"{size:.3g}") for size in np.geomspace(low, high, NUM_STEPS)]
-
-
-def good_labels(category: str, detector: TrainedDetector, paths: Sequence[Path], *, batch_size: int) -> list[int]:
-    """1 for each good picture that is rejected. Raises BadData where a certificate would say nothing."""
-    scores = score_images(detector, paths, batch_size=batch_size).pred_score
-    if len(np.unique(scores)) == 1:
-        raise BadData(
-            f"{category}: every good picture gets the same score, {scores[0]:g}, so the model tells nothing apart; see "
-            "that the pictures differ (fastflow validate), and train it again"
-        )
-    labels = [int(not score <= detector.threshold["image"]) for score in scores]
-    if len(labels) - sum(labels) < LEAST_IMAGES:
-        raise BadData(
-            f"{category}: the model rejects {sum(labels)} of {len(labels)} unseen good pictures, and {LEAST_IMAGES} "
-            "that it accepts are needed to draw on; take another threshold (fastflow threshold), or train on more"
-        )
-    return labels
 
 
 def certificate_of(
@@ -173,6 +114,10 @@ def write(certificate: Certificate, examples: Mapping[Drawing, Example], detecto
     """The figures, then the page beside them."""
     about = {"model": certificate.model, "made on": date.today().isoformat()} | project_version()
     page = render(certificate, examples, threshold=detector.threshold, about=about)
+    with suppress(BadData):  # a damaged one is written anew
+        before = read_certificate(certificate.category)
+        if before and before.weights != certificate.weights:
+            log.info("this replaces the certificate of model %s", before.model)
     figures = write_certificate(certificate)
     write_text(figures.with_suffix(".html"), page)
     for curve in certificate.curves:

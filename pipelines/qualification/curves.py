@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.qualification.certificate import DetectionCurve, Step
+from pipelines.qualification.certificate import DetectionCurve, Outcome, Step
 from pipelines.qualification.detection import Trials, a90, a90_95, band, contradicted, fit
 
 BAND_PLACES = 25  # sizes at which the limits are drawn
@@ -16,10 +16,9 @@ def curve_of(kind: str, contrast: float, steps: Sequence[Step], *, seed: int) ->
     trials = Trials(np.log([step.size for step in steps]), np.array([float(step.drawn) for step in steps]))
     found = np.array([float(step.found) for step in steps])
     curve, limit = fit(trials, found[None]), a90_95(trials, found, seed=seed)
-    outcome, reached = "reached", limit.log_size
-    if reached is None:
-        outcome = "not_shown"
-    elif contradicted(trials, found, reached):
+    reached = limit.log_size
+    outcome: Outcome = "reached" if reached is not None else "not_shown"
+    if reached is not None and contradicted(trials, found, reached):
         outcome, reached = "contradicted", None
     middle = a90(curve)
     inside = middle is not None and trials.log_size[0] <= middle <= trials.log_size[-1]

@@ -71,7 +71,8 @@ def stain(size: float, rng: np.random.Generator) -> Shape:
     """An irregular, tinted area that fades out."""
     grid = grid_for(size)
     angles = np.linspace(0, 2 * np.pi, 181)
-    outline = 1 + sum(rng.uniform(0, 0.5 / n) * np.cos(n * angles + rng.uniform(0, 2 * np.pi)) for n in range(2, 7))
+    waves = [rng.uniform(0, 0.5 / n) * np.cos(n * angles + rng.uniform(0, 2 * np.pi)) for n in range(2, 7)]
+    outline = 1 + np.sum(waves, axis=0)
     edge = np.stack([np.sin(angles), np.cos(angles)], axis=1) * outline[:, None]
     extent = np.linalg.norm(edge[:, None] - edge[None], axis=2).max()
     middle = (edge.max(axis=0) + edge.min(axis=0)) / 2 * size / extent  # its box is centred, not its origin

@@ -31,10 +31,10 @@ Floats = NDArray[np.float64]
 
 
 class Trials(NamedTuple):
-    """What was tried: `log_size` (S,), ascending, and how often each, `count` (S,)."""
+    """What was tried: `log_size` (S,), ascending, and how often each, `tried` (S,)."""
 
     log_size: Floats
-    count: Floats
+    tried: Floats
 
 
 class Curve(NamedTuple):
@@ -59,7 +59,7 @@ class Limit(NamedTuple):
 
 def log_likelihood(trials: Trials, found: Floats, logits: Floats) -> Floats:
     """(B,) of `found` (B, S) at logits (B, S)."""
-    return np.asarray((found * log_expit(logits) + (trials.count - found) * log_expit(-logits)).sum(axis=1))
+    return np.asarray((found * log_expit(logits) + (trials.tried - found) * log_expit(-logits)).sum(axis=1))
 
 
 def fit(trials: Trials, found: Floats) -> Curve:
@@ -69,12 +69,12 @@ def fit(trials: Trials, found: Floats) -> Curve:
     """
     middle, width = trials.log_size.mean(), max(float(trials.log_size.std()), 1e-12)
     x = (trials.log_size - middle) / width
-    share = (found.sum(axis=1) + 0.5) / (trials.count.sum() + 1)
+    share = (found.sum(axis=1) + 0.5) / (trials.tried.sum() + 1)
     level, slope = logit(share), np.zeros(len(found))
     best = Curve(level, slope, log_likelihood(trials, found, np.repeat(level[:, None], len(x), axis=1)))
     for _ in range(25):
         probability = expit(level[:, None] + slope[:, None] * x)
-        residual, weight = found - trials.count * probability, trials.count * probability * (1 - probability) + 1e-12
+        residual, weight = found - trials.tried * probability, trials.tried * probability * (1 - probability) + 1e-12
         steps = newton_step(residual, weight, x)
         level, slope = level + steps[0], np.clip(slope + steps[1], 0, STEEPEST * width)
         here = log_likelihood(trials, found, level[:, None] + slope[:, None] * x)
@@ -100,7 +100,7 @@ def through(trials: Trials, found: Floats, log_size: float, height: float = HEIG
     low, high = np.zeros(len(found)), np.full(len(found), STEEPEST)
     for _ in range(28):
         slope = (low + high) / 2
-        rises = ((found - trials.count * expit(height + slope[:, None] * x)) * x).sum(axis=1) > 0
+        rises = ((found - trials.tried * expit(height + slope[:, None] * x)) * x).sum(axis=1) > 0
         low, high = np.where(rises, slope, low), np.where(rises, high, slope)
     slope = (low + high) / 2
     return Curve(height - slope * log_size, slope, log_likelihood(trials, found, height + slope[:, None] * x))
@@ -109,7 +109,7 @@ def through(trials: Trials, found: Floats, log_size: float, height: float = HEIG
 def signed_root(trials: Trials, found: Floats, best: Curve, log_size: float, height: float = HEIGHT) -> Floats:
     """Of the likelihood ratio of all curves to those through a point, (B,); above 0 where more was found than that."""
     bound = through(trials, found, log_size, height)
-    more = (found - trials.count * expit(bound.logits(trials.log_size))).sum(axis=1)
+    more = (found - trials.tried * expit(bound.logits(trials.log_size))).sum(axis=1)
     return np.asarray(np.sign(more) * np.sqrt(2 * np.maximum(best.log_likelihood - bound.log_likelihood, 0)))
 
 
@@ -117,7 +117,7 @@ def critical_value(trials: Trials, found: Floats, log_size: float, *, seed: int)
     """What the signed root stays below with `CONFIDENCE`, were a90 at `log_size` and the rest as likely as can be;
     simulated."""
     chance = expit(through(trials, found, log_size).logits(trials.log_size))[0]
-    drawn = np.random.default_rng(seed).binomial(trials.count.astype(np.int64), chance, (SIMULATED, len(chance)))
+    drawn = np.random.default_rng(seed).binomial(trials.tried.astype(np.int64), chance, (SIMULATED, len(chance)))
     roots = signed_root(trials, drawn.astype(np.float64), fit(trials, drawn.astype(np.float64)), log_size)
     return float(np.quantile(roots, CONFIDENCE, method="higher"))
 
@@ -153,8 +153,8 @@ def a90(curve: Curve) -> float | None:
 def contradicted(trials: Trials, found: Floats, log_size: float) -> bool:
     """Whether sizes from there on were found less often than `TARGET`, by the exact limit: no such curve fits."""
     counts = trials.log_size >= log_size - 1e-9
-    tried, seen = int(trials.count[counts].sum()), int(found[counts].sum())
-    return bool(upper_limit(seen, tried, confidence=CONFIDENCE) < TARGET)
+    total, seen = int(trials.tried[counts].sum()), int(found[counts].sum())
+    return bool(upper_limit(seen, total, confidence=CONFIDENCE) < TARGET)
 
 
 def band(trials: Trials, found: Floats, log_size: Floats, *, critical: float) -> tuple[Floats, Floats]:

@@ -1,5 +1,7 @@
 """A certificate in words, for who signs it."""
 
+from collections.abc import Sequence
+
 from pipelines.qualification.certificate import Certificate, DetectionCurve
 
 PLURALS = {"scratch": "scratches", "spot": "spots", "stain": "stains", "dent": "dents", "patch": "patches"}
@@ -35,6 +37,19 @@ def sentence(curve: DetectionCurve, mm_per_pixel: float | None) -> str:
     return f"{subject}: not reached: {why_not(curve, mm_per_pixel)}"
 
 
+def headline(curves: Sequence[DetectionCurve], mm_per_pixel: float | None) -> str:
+    """What was shown for a kind: its curves, by falling contrast, in one sentence."""
+    first, rest = curves[0], curves[1:]
+    if not any(curve.a90_95 for curve in curves):
+        return f"{PLURALS.get(first.kind, first.kind).capitalize()}: not reached: {why_not(first, mm_per_pixel)}"
+    more = [
+        f"{strength(curve.contrast)} ones "
+        + (f"from {length(curve.a90_95, mm_per_pixel)} on" if curve.a90_95 else "are not shown to be found")
+        for curve in rest
+    ]
+    return "; ".join([sentence(first, mm_per_pixel), *more])
+
+
 def why_not(curve: DetectionCurve, mm_per_pixel: float | None) -> str:
     """Why a90/95 was not reached."""
     last = curve.steps[-1]
@@ -50,6 +65,6 @@ def false_calls(certificate: Certificate) -> str:
     """How many good pictures are rejected."""
     calls = certificate.false_calls
     return (
-        f"{calls.count} of {calls.total} unseen good pictures are rejected without a defect "
+        f"the model rejects {calls.count} of {calls.total} unseen good pictures without a defect "
         f"({calls.count / calls.total:.1%}; with 95 % confidence between {calls.low:.1%} and {calls.high:.1%})"
     )

@@ -58,11 +58,12 @@ class Verdict(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """A picture with its defect, in the model's frame and as the camera would give it."""
+    """A picture with its defect in a box, in the model's frame; of an example also the `view` around the defect, as the
+    camera would give it, else None."""
 
     framed: Framed
-    pixels: Pixels
     box: Box
+    view: Pixels | None
 
 
 CURVES = [Curve(kind, contrast) for kind in KINDS for contrast in CONTRASTS]
@@ -108,8 +109,10 @@ class Trial:
                     anomaly_map = scores.anomaly_map[number, 0, :height, :width]
                     located = is_near(anomaly_map, image.box, image.framed.shape)
                     verdicts[drawing] = Verdict(bool(scores.pred_label[number]), located)
-                    if drawing.number == drawing.step:
-                        examples[drawing] = example(image, anomaly_map, sizes[drawing.step])
+                    if image.view is not None:
+                        around = window(image.box, image.framed.shape, sizes[drawing.step])
+                        whole = resize_map(anomaly_map, image.framed.shape)
+                        examples[drawing] = Example(image.view, whole[around].copy())
                 advance(len(batch))
         return verdicts, examples
 
@@ -139,7 +142,9 @@ class Trial:
         shape = KINDS[curve.kind](size, rng)
         box = place(shape, part, pixels.shape[:2], rng)
         with_defect = drawn(pixels, shape, box, contrast=curve.contrast, rng=rng)
-        return Rendered(framed(Image.fromarray(with_defect), self.detector.frame), with_defect, box)
+        is_example = drawing.number == drawing.step  # the first of each size
+        view = with_defect[window(box, pixels.shape[:2], size)].copy() if is_example else None
+        return Rendered(framed(Image.fromarray(with_defect), self.detector.frame), box, view)
 
 
 def is_near(anomaly_map: NDArray[np.float32], box: Box, shape: Size) -> bool:
@@ -153,11 +158,10 @@ def is_near(anomaly_map: NDArray[np.float32], box: Box, shape: Size) -> bool:
     return True
 
 
-def example(image: Rendered, anomaly_map: NDArray[np.float32], size: float) -> Example:
-    """A square of the picture around the defect, and the map of the same place."""
-    height, width = image.pixels.shape[:2]
+def window(box: Box, shape: Size, size: float) -> tuple[slice, slice]:
+    """A square of a picture of `shape` (height, width) around a defect: rows and columns."""
+    height, width = shape
     side = min(height, width, int(np.ceil(max(VIEW * min(height, width), WINDOW * size))))
-    top = int(np.clip((image.box.top + image.box.bottom - side) // 2, 0, height - side))
-    left = int(np.clip((image.box.left + image.box.right - side) // 2, 0, width - side))
-    place = slice(top, top + side), slice(left, left + side)
-    return Example(image.pixels[place].copy(), resize_map(anomaly_map, (height, width))[place].copy())
+    top = int(np.clip((box.top + box.bottom - side) // 2, 0, height - side))
+    left = int(np.clip((box.left + box.right - side) // 2, 0, width - side))
+    return slice(top, top + side), slice(left, left + side)

@@ -14,7 +14,8 @@ from fastflow.model import FastFlow
 from pipelines.core.params import read_params
 from pipelines.core.paths import certificate_file
 from pipelines.qualification.certificate import read_certificate
-from pipelines.qualification.certify import Options, certify, good_labels
+from pipelines.qualification.certify import certify
+from pipelines.qualification.material import Options, good_labels
 from pipelines.qualification.placing import Box
 from pipelines.qualification.sentences import length, sentence
 from pipelines.qualification.trial import CURVES, is_near, planned

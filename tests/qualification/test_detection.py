@@ -99,7 +99,7 @@ def test_enough_of_the_smallest_size_are_proof() -> None:
     """The known 29 of 29: 0.9 ** 29 = 0.047, below 0.05; here 0.9 ** 40 = 0.015, and 0.9 ** 20 = 0.12."""
     for count, proven in ((40, True), (20, False)):
         trials = Trials(TRIALS.log_size, np.full(STEPS, float(count)))
-        limit = a90_95(trials, trials.count, seed=0)
+        limit = a90_95(trials, trials.tried, seed=0)
         assert limit.log_size is not None
         assert bool(limit.log_size == trials.log_size[0]) is proven
 
