@@ -35,7 +35,8 @@ def certify(
     if mm_per_pixel is not None and not 0 < mm_per_pixel < float("inf"):
         raise ValueError(f"--mm-per-pixel is {mm_per_pixel}; allowed: a number above 0, such as 0.05")
     from pipelines.core.params import read_params
-    from pipelines.qualification.certify import Options, certify
+    from pipelines.qualification.certify import certify
+    from pipelines.qualification.material import Options
 
     options = Options(mm_per_pixel, smallest, largest, per_step, anywhere)
     certify(category, read_params(), model=model, options=options)

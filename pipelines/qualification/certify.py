@@ -51,7 +51,7 @@ def certify(category: str, params: Params, *, model: str | None = None, options:
     paths = [root / path for path in images["image_path"]]
     with checkpoint_of(model or category) as named:
         detector = named.open().to(choose_device(params.device))
-        sizes = sizes_for(paths, detector, chosen)
+        sizes = sizes_for(paths, detector.frame.rule, chosen)
         labels = good_labels(category, detector, paths, batch_size=params.evaluate.batch_size)
         accepted = [path for path, label in zip(paths, labels, strict=True) if not label]
         trial = Trial(detector, accepted, seed=params.seed, anywhere=chosen.anywhere)

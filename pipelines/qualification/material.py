@@ -11,6 +11,7 @@ from fastflow.errors import BadData
 from fastflow.evaluation import score_images
 from fastflow.frame import picture_shape
 from fastflow.index import read_index, verify_images
+from fastflow.pixels.meaning import PixelRule
 from fastflow.trained import TrainedDetector
 from pipelines.core.params import Params
 from pipelines.core.paths import index_file
@@ -44,9 +45,9 @@ def unseen_good(category: str, params: Params) -> pd.DataFrame:
     return found
 
 
-def sizes_for(paths: Sequence[Path], detector: TrainedDetector, chosen: Options) -> list[float]:
+def sizes_for(paths: Sequence[Path], rule: PixelRule, chosen: Options) -> list[float]:
     """The steps of size, pixels, three digits each. Raises ValueError."""
-    shorter = min(min(picture_shape(path, detector.frame.rule)) for path in paths)
+    shorter = min(min(picture_shape(path, rule)) for path in paths)
     low = max(LEAST_PIXELS, SMALLEST * shorter) if chosen.smallest is None else chosen.smallest
     high = LARGEST * shorter if chosen.largest is None else chosen.largest
     if not 1 <= low < high / 1.5 or high > shorter:

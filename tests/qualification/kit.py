@@ -19,10 +19,14 @@ from tests.conftest import ROOT, SIZE, draw_square, hashed_index, shake, tiny_co
 MODEL = Path("models/plates")
 
 
-def write_project(folder: Path, *, num_good: int = 12, quantile: float = 1.0, size: int = SIZE) -> None:
-    """Parameters, images, index, and a checkpoint whose threshold lies at this quantile of the unseen good scores."""
+def write_params(folder: Path) -> None:
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     write_values({"data.root": "images", "data.categories": ["plates"]})
+
+
+def write_project(folder: Path, *, num_good: int = 12, quantile: float = 1.0, size: int = SIZE) -> None:
+    """Parameters, images, index, and a checkpoint whose threshold lies at this quantile of the unseen good scores."""
+    write_params(folder)
     plates = write_plates(folder / "images/plates", num_train=4, num_test=2, size=size)
     for number in range(num_good):
         pixels, _ = draw_square(seed=1000 + number, defect=False, size=size)

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastflow.decode import AS_MEANT
 from fastflow.errors import BadData
 from fastflow.model import FastFlow
 from pipelines.core.params import read_params
 from pipelines.core.paths import certificate_file
 from pipelines.qualification.certificate import read_certificate
 from pipelines.qualification.certify import certify
-from pipelines.qualification.material import Options, good_labels
+from pipelines.qualification.material import Options, good_labels, sizes_for
 from pipelines.qualification.placing import Box
 from pipelines.qualification.sentences import length, sentence
 from pipelines.qualification.trial import CURVES, is_near, planned
 from tests.conftest import detector_of, fastflow, tiny_config
-from tests.qualification.kit import write_project
+from tests.qualification.kit import write_params, write_project
 
 PAGE = Path("reports/plates/certificate.html")
 
@@ -77,13 +78,30 @@ def test_a_constant_score(folder: Path) -> None:
         good_labels("plates", detector_of(FastFlow(tiny_config())), paths, batch_size=1)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("--mm-per-pixel", "0"), ("--mm-per-pixel", "nan"), ("--largest", "65"), ("--smallest", "20", "--largest", "25"),
-     ("--smallest", "0.5"), ("--smallest", "nan"), ("--per-step", "3")],
-)  # fmt: skip
-def test_options_that_cannot_be(project: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", [("--mm-per-pixel", "0"), ("--mm-per-pixel", "nan"), ("--per-step", "3")])
+def test_options_that_cannot_be(folder: Path, words: tuple[str, ...]) -> None:
+    write_params(folder)
     assert fastflow("certify", "plates", *words) == 2
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(None, 65.0), (20.0, 25.0), (0.5, None), (NAN, None), (None, NAN), (0.0, None)]
+)
+def test_sizes_that_cannot_be(folder: Path, low: float | None, high: float | None) -> None:
+    Image.new("RGB", (80, 64)).save(folder / "a.png")
+    with pytest.raises(ValueError, match=r"pixels; allowed: .*64, the shorter side"):
+        sizes_for([folder / "a.png"], AS_MEANT, Options(smallest=low, largest=high))
+
+
+def test_sizes_are_shares_of_the_shorter_side(folder: Path) -> None:
+    Image.new("RGB", (900, 400)).save(folder / "a.png")
+    sizes = sizes_for([folder / "a.png"], AS_MEANT, Options())
+    assert (sizes[0], sizes[-1], len(sizes)) == (4.0, 128.0, 12)
+    ratios = np.diff(np.log(sizes))
+    assert ratios == pytest.approx(np.log(32) / 11, rel=0.02)
 
 
 def test_a_changed_picture_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ TRIALS = Trials(np.log(SIZES), np.full(STEPS, float(PER_STEP)))
 def drawn_hits(log_a90: float, factor: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Found of each size where a90 is true, and the probability rises from 0.1 to 0.9 within a `factor` of size."""
     slope = 2 * HEIGHT / np.log(factor)
-    return rng.binomial(PER_STEP, expit(HEIGHT + slope * (TRIALS.log_size - log_a90))).astype(np.float64)
+    return np.asarray(rng.binomial(PER_STEP, expit(HEIGHT + slope * (TRIALS.log_size - log_a90))), np.float64)
 
 
 def coverage(draws: int, factor: float, seed: int) -> float:
