@@ -31,7 +31,7 @@ from pipelines.qualification.certificate import Certificate, FalseCalls, Step, r
 from pipelines.qualification.certificate_page import render
 from pipelines.qualification.curves import curve_of
 from pipelines.qualification.material import Options, good_labels, sizes_for, unseen_good
-from pipelines.qualification.sentences import sentence
+from pipelines.qualification.sentences import false_calls, sentence
 from pipelines.qualification.trial import CURVES, Drawing, Example, Trial, Verdict, planned
 from pipelines.registry.checkpoints import Named, checkpoint_of
 from pipelines.tracking import runs
@@ -121,7 +121,8 @@ def write(certificate: Certificate, examples: Mapping[Drawing, Example], detecto
     figures = write_certificate(certificate)
     write_text(figures.with_suffix(".html"), page)
     for curve in certificate.curves:
-        log.info("%s", sentence(curve, certificate.mm_per_pixel))
+        print(sentence(curve, certificate.mm_per_pixel))
+    print(f"At the same threshold, {false_calls(certificate)}")
     log.info("see %s", figures.with_suffix(".html"))
 
 

@@ -18,7 +18,7 @@ from pipelines.qualification.certificate import read_certificate
 from pipelines.qualification.certify import certify
 from pipelines.qualification.material import Options, good_labels, sizes_for
 from pipelines.qualification.placing import Box
-from pipelines.qualification.sentences import length, sentence
+from pipelines.qualification.sentences import false_calls, length, sentence
 from pipelines.qualification.trial import CURVES, is_near, planned
 from tests.conftest import detector_of, fastflow, tiny_config
 from tests.qualification.kit import write_params, write_project
@@ -27,7 +27,7 @@ PAGE = Path("reports/plates/certificate.html")
 
 
 @pytest.mark.slow
-def test_the_same_certificate_twice_and_its_page(project: Path) -> None:
+def test_the_same_certificate_twice_and_its_page(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fastflow("certify", "plates", "--mm-per-pixel", "0.1", "--per-step", "4") == 0
     first, page = certificate_file("plates").read_bytes(), PAGE.read_text()
     assert fastflow("certify", "plates", "--mm-per-pixel", "0.1", "--per-step", "4") == 0
@@ -35,6 +35,11 @@ def test_the_same_certificate_twice_and_its_page(project: Path) -> None:
     assert PAGE.read_text() == page
     certificate = read_certificate("plates")
     assert certificate
+    said = capsys.readouterr().out.splitlines()
+    assert said == 2 * [
+        *(sentence(curve, 0.1) for curve in certificate.curves),
+        f"At the same threshold, {false_calls(certificate)}",
+    ]
     html5lib.HTMLParser(strict=True).parse(page)
     assert not re.search(r"https?:|@import|url\(", page)
     for curve in certificate.curves:
