@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,17 @@ from pipelines.registry.checkpoints import Named, checkpoint_of
 from pipelines.tracking import runs
 
 
+class Tried(NamedTuple):
+    """The good pictures, rows of the index, with their `labels`; the sizes drawn and the verdicts; the share of a
+    picture that counted as part."""
+
+    images: pd.DataFrame
+    labels: Sequence[int]
+    sizes: Sequence[float]
+    verdicts: Mapping[Drawing, Verdict]
+    part_share: float
+
+
 def certify(category: str, params: Params, *, model: str | None = None, options: Options | None = None) -> Certificate:
     """The certificate, after it is written.
 
@@ -58,43 +70,37 @@ def certify(category: str, params: Params, *, model: str | None = None, options:
         drawings = planned(len(sizes), chosen.per_step, len(accepted), seed=params.seed)
         log.info("%s: %d defects on %d unseen good pictures", category, len(drawings), len(accepted))
         verdicts, examples = trial.judge(drawings, sizes)
-        certificate = certificate_of(category, named, detector, images, labels, trial, verdicts, sizes, params, chosen)
+        tried = Tried(images, labels, sizes, verdicts, float(np.mean(list(trial.part_shares.values()))))
+        certificate = certificate_of(category, named, tried, detector=detector, params=params, chosen=chosen)
         write(certificate, examples, detector)
         log_to_run(named, certificate)
     return certificate
 
 
 def certificate_of(
-    category: str,
-    named: Named,
-    detector: TrainedDetector,
-    images: pd.DataFrame,
-    labels: Sequence[int],
-    trial: Trial,
-    verdicts: Mapping[Drawing, Verdict],
-    sizes: Sequence[float],
-    params: Params,
-    chosen: Options,
+    category: str, named: Named, tried: Tried, *, detector: TrainedDetector, params: Params, chosen: Options
 ) -> Certificate:
     """All figures."""
-    count, total = sum(labels), len(labels)
+    count, total = sum(tried.labels), len(tried.labels)
     low, high = rate_interval(count, total)
-    height, width = picture_shape(Path(params.data.root) / category / images["image_path"][0], detector.frame.rule)
+    first = Path(params.data.root) / category / tried.images["image_path"][0]
+    height, width = picture_shape(first, detector.frame.rule)
     return Certificate(
         category=category,
         model=named.version,
         weights=named.weights,
         threshold=float(detector.threshold["image"]),
         seed=params.seed,
-        images=hashlib.sha256("\n".join(images["sha256"]).encode()).hexdigest(),
+        images=hashlib.sha256("\n".join(tried.images["sha256"]).encode()).hexdigest(),
         height=height,
         width=width,
-        part_share=float(f"{np.mean(list(trial.part_shares.values())):.4g}"),
+        part_share=float(f"{tried.part_share:.4g}"),
         per_step=chosen.per_step,
         mm_per_pixel=chosen.mm_per_pixel,
         false_calls=FalseCalls(count=count, total=total, low=low, high=high),
         curves=[
-            curve_of(*curve, steps_of(number, verdicts, sizes), seed=params.seed) for number, curve in enumerate(CURVES)
+            curve_of(*curve, steps_of(number, tried.verdicts, tried.sizes), seed=params.seed)
+            for number, curve in enumerate(CURVES)
         ],
     )
 
