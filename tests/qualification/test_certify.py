@@ -14,20 +14,33 @@ from fastflow.errors import BadData
 from fastflow.model import FastFlow
 from pipelines.core.params import read_params
 from pipelines.core.paths import certificate_file
+from pipelines.qualification import certify as certify_module
+from pipelines.qualification import curves, detection, material, trial
 from pipelines.qualification.certificate import read_certificate
 from pipelines.qualification.certify import certify
 from pipelines.qualification.material import Options, good_labels, sizes_for
 from pipelines.qualification.placing import Box
 from pipelines.qualification.sentences import false_calls, length, sentence
-from pipelines.qualification.trial import CURVES, is_near, planned
+from pipelines.qualification.trial import CURVES, Curve, is_near, planned
 from tests.conftest import detector_of, fastflow, tiny_config
 from tests.qualification.kit import write_params, write_project
 
 PAGE = Path("reports/plates/certificate.html")
 
 
-@pytest.mark.slow
-def test_the_same_certificate_twice_and_its_page(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial of two curves with four sizes each, which takes seconds."""
+    monkeypatch.setattr(material, "NUM_STEPS", 4)
+    for module in (trial, certify_module):
+        monkeypatch.setattr(module, "CURVES", [Curve("patch", 0.5), Curve("scratch", 0.1)])
+    monkeypatch.setattr(curves, "BAND_PLACES", 4)
+    monkeypatch.setattr(detection, "SIMULATED", 99)
+
+
+def test_the_same_certificate_twice_and_its_page(
+    project: Path, short: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fastflow("certify", "plates", "--mm-per-pixel", "0.1", "--per-step", "4") == 0
     first, page = certificate_file("plates").read_bytes(), PAGE.read_text()
     assert fastflow("certify", "plates", "--mm-per-pixel", "0.1", "--per-step", "4") == 0
