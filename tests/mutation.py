@@ -72,30 +72,38 @@ def sample(module: str, *, size: int, seed: int) -> list[str]:
     return [f"{module.removesuffix('.py').replace('/', '.')}.{name}" for name in chosen]
 
 
-def try_faults(module: str, tests: list[str], *, size: int, seed: int, only: list[str]) -> tuple[int, int]:
-    """Tries a sample, prints what survived; returns how many were noticed, and how many there were."""
+def copied() -> None:
+    """The project as it is now, to `WORK`."""
     shutil.rmtree(WORK, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
     for name in listed.split("\0"):
         if name and Path(name).is_file():
             (WORK / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, WORK / name)
+
+
+def try_faults(faults: dict[str, list[str]], tests: list[str]) -> None:
+    """Tries these faults of each module, each with those of the tests that run it; mutmut keeps what came of it."""
     os.environ["PYTHONPATH"] = str(WORK)  # of processes that tests start
-    mutation_operators.extend([(cst.Expr, without_statement), (cst.If, without_refusal)])
-    config().only_mutate[:] = [module]
+    config().only_mutate[:] = list(faults)
     config().pytest_add_cli_args_test_selection[:] = tests
-    names = [name for name in sample(module, size=size, seed=seed) if not only or name.rpartition(".x")[2] in only]
     for name in IMPORTED_ONCE:
         import_module(name)
     gc.freeze()  # children would copy it all to look for garbage
     with told_to(WORK / "output.txt"):
-        mutmut._run(names, 1)
+        mutmut._run([name for names in faults.values() for name in names], 1)
+
+
+def share_noticed(module: str, names: list[str]) -> float:
+    """Prints what survived, and how many were noticed."""
     codes = json.loads((WORK / f"{module}.meta").read_text())["exit_code_by_key"]
     alive = [name for name in names if codes[name] not in KILLED]
     for name in alive:
         changed = [line for line in mutmut.get_diff_for_mutant(name).splitlines() if line[:1] in "+-"]
-        print(f"  survived ({codes[name]}): {name}", *changed[2:], sep="\n    ", flush=True)
-    return len(names) - len(alive), len(names)
+        print(f"  survived ({codes[name]}): {name}", *changed[2:], sep="\n    ")
+    noticed = len(names) - len(alive)
+    print(f"{module}: {noticed} of {len(names)} noticed ({noticed / max(1, len(names)):.0%})", flush=True)
+    return noticed / max(1, len(names))
 
 
 @contextmanager
@@ -123,25 +131,19 @@ def main() -> int:
     reader.add_argument("--sample", type=int, default=30, help="faults of a module")
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--least", type=float, default=0.85, help="share that must be noticed")
-    reader.add_argument("--only", nargs="*", default=[], help="faults of the sample, as printed, after the last .x")
+    reader.add_argument("--only", nargs="*", default=[], help="those of the sample with these names, as printed")
     asked = reader.parse_args()
     if unknown := set(asked.modules) - set(known):
         reader.error(f"pyproject.toml, tool.mutation, has no {', '.join(unknown)}; it has {', '.join(known)}")
     os.chdir(ROOT)
-    if len(asked.modules) != 1:
-        codes = [
-            subprocess.run([sys.executable, "-P", __file__, module, *options_of(asked)], check=False).returncode
-            for module in asked.modules or known
-        ]
-        return max(codes)
-    (module,) = asked.modules
-    noticed, tried = try_faults(module, known[module], size=asked.sample, seed=asked.seed, only=asked.only)
-    print(f"{module}: {noticed} of {tried} noticed ({noticed / max(1, tried):.0%})", flush=True)
-    return int(noticed < asked.least * tried)
-
-
-def options_of(asked: argparse.Namespace) -> list[str]:
-    return [f"--{name}={getattr(asked, name)}" for name in ("sample", "seed", "least")]
+    copied()
+    mutation_operators.extend([(cst.Expr, without_statement), (cst.If, without_refusal)])
+    faults = {}
+    for module in asked.modules or known:
+        drawn = sample(module, size=asked.sample, seed=asked.seed)
+        faults[module] = [name for name in drawn if not asked.only or name in asked.only]
+    try_faults(faults, sorted({test for module in faults for test in known[module]}))
+    return int(min(share_noticed(*one) for one in faults.items()) < asked.least)
 
 
 if __name__ == "__main__":
