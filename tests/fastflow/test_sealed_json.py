@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,9 @@ def test_a_new_threshold_leaves_all_the_rest(folder: Path) -> None:
     assert weights_id(after) == weights_id(before)
     assert (folder / FLOW).read_bytes() == weights
     assert (folder / CONFIG).read_text() == sealed(after)
+    with pytest.raises(ValueError, match="to be written: threshold: image is nan; allowed: a finite number"):
+        write_threshold(folder, THRESHOLD | {"image": math.nan})
+    assert read_config(folder) == after
     (folder / CONFIG).write_text((folder / CONFIG).read_text().replace("plates", "gears"))
     with pytest.raises(BadCheckpoint, match="not what was written"):
         write_threshold(folder, THRESHOLD)
