@@ -1,11 +1,14 @@
 """Allowed values of fields in files that are read back: declared once, beside the field, and checked at load."""
 
 import dataclasses
-import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 MAX_SIDE_PIXELS = 8192  # of a model's frame
+
+
+LARGEST = sys.float_info.max
 
 
 class Allowed(NamedTuple):
@@ -13,6 +16,11 @@ class Allowed(NamedTuple):
 
     text: str
     holds: Callable[[Any], bool]
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a number that arithmetic can take: JSON may hold integers that no float can."""
+    return type(value) in (int, float) and -LARGEST <= value <= LARGEST  # type: ignore[operator]
 
 
 def whole(low: int, high: int) -> Allowed:
@@ -23,7 +31,7 @@ def number(low: float, high: float) -> Allowed:
     """Of both ends, too; NaN and infinities are none."""
     return Allowed(
         f"a number from {low:g} to {high:g}",
-        lambda v: type(v) in (int, float) and math.isfinite(v) and low <= v <= high,
+        lambda v: is_finite(v) and low <= v <= high,
     )
 
 
@@ -33,7 +41,7 @@ def above(low: float, high: float) -> Allowed:
     return Allowed(f"a number above {low:g}, at most {high:g}", lambda v: within.holds(v) and v > low)
 
 
-FINITE = Allowed("a finite number", lambda v: type(v) in (int, float) and math.isfinite(v))
+FINITE = Allowed("a finite number", is_finite)
 TRUTH = Allowed("true or false", lambda v: type(v) is bool)
 SHA256 = Allowed(
     "a sha256, 64 hexadecimal digits", lambda v: type(v) is str and len(v) == 64 and set(v) <= set("0123456789abcdef")
@@ -107,5 +115,10 @@ THRESHOLD = {"image": FINITE, "pixel": FINITE, "low": FINITE}
 
 
 def check_threshold(where: str, threshold: object) -> dict[str, Any]:
-    """As `fastflow.operating.operating_point` has it. Raises ValueError where a number is absent or not finite."""
-    return check_keys(f"{where}: threshold", threshold, THRESHOLD)
+    """As `fastflow.operating.operating_point` has it. Raises ValueError where a number is absent, or any is not
+    finite."""
+    found = check_keys(f"{where}: threshold", threshold, THRESHOLD)
+    for name, value in found.items():
+        if type(value) in (int, float):
+            check(f"{where}: threshold", name, value, FINITE)
+    return found

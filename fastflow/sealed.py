@@ -53,11 +53,12 @@ class Kind(NamedTuple):
             hashes, seal = about["sha256"], about.pop(SEAL, None)
             for name, digest in hashes.items():
                 check("sha256", name, digest, SHA256)
+            known = _seal(about)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self.error(f"{path} is damaged ({error!r}); {self.cure}") from error
         if seal is None:
             raise self.error(f"{path} has no seal, so its content cannot be trusted; {self.cure}")
-        if seal != _seal(about):
+        if seal != known:
             raise self.error(f"{path} is damaged: its content is not what was written; {self.cure}")
         if not hashes:
             raise self.error(f"{path} is damaged: it lists the sha256 of no file; {self.cure}")
