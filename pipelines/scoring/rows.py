@@ -7,13 +7,12 @@ it begins with one itself; reading takes it away. JSON lines hold the text as it
 import csv
 import io
 import json
-import math
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 from fastflow.errors import BadData
+from pipelines.scoring.cells import BOUNDS, cells_of, of_json, of_text
 
 FORMULA_PREFIXES = tuple("=+-@\t\r'")  # starts of formulas, and the mark of text
 DELIMITERS = ",;\t"
@@ -202,30 +201,18 @@ def _check_names(path: Path, names: list[str], kind: Kind[R], more: bool) -> Non
 
 
 def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
-    """Cells of their types: text of a CSV is converted."""
     if not values:
         raise _unreadable_line(path, line, "it has more or fewer cells than columns")
-    found: dict[str, Any] = {}
-    for name, (kind, optional) in _types(what.row).items():
+    read, found = of_json if path.suffix == ".jsonl" else of_text, {}
+    for name, cell in cells_of(what.row).items():
         value: Any = values.get(name) if name in what.added else values[name]
         try:
-            if optional and value in ("", None):
-                found[name] = None
-            elif kind is str:
-                found[name] = value.removeprefix("'") if path.suffix != ".jsonl" else str(value)
-            else:
-                found[name] = kind(value)
-            if isinstance(found[name], float) and not math.isfinite(found[name]):
-                raise ValueError("not finite")
+            found[name] = None if cell.optional and value in ("", None) else read(value, cell.kind)
         except (ValueError, TypeError, OverflowError) as error:
-            raise _unreadable_line(path, line, f"{name} is {value!r}, which is no {kind.__name__}") from error
+            raise _unreadable_line(path, line, f"{name} is {value!r:.80}, which is no {cell.kind.__name__}") from error
+        if name in BOUNDS and not BOUNDS[name].holds(found[name]):
+            raise _unreadable_line(path, line, f"{name} is {value!r:.80}; allowed: {BOUNDS[name].text}")
     return what.row(**found)
-
-
-@cache
-def _types(row: type[Any]) -> dict[str, tuple[Any, bool]]:
-    """The type of each cell, and whether it may be empty."""
-    return {name: ((*get_args(one), one)[0], bool(get_args(one))) for name, one in get_type_hints(row).items()}
 
 
 def _refuse_duplicates(path: Path, rows: list[R], kind: Kind[R]) -> None:
