@@ -77,17 +77,15 @@ def upright_size(path: Path, page: int | None = None) -> tuple[int, int]:
     Raises:
         OSError: it cannot be read, or has more pixels than Pillow opens. EOFError: it has no such page.
     """
-    with _opened(path) as image:
-        if page and getattr(image, "n_frames", 1) > 1:
-            image.seek(page - 1)
-        return (image.height, image.width) if is_turned(image) else (image.width, image.height)
-
-
-def _opened(path: Path) -> Image.Image:
     try:
-        return Image.open(path)
-    except Image.DecompressionBombError as error:
-        raise OSError(str(error)) from error
+        with Image.open(path) as image:
+            if page and getattr(image, "n_frames", 1) > 1:
+                image.seek(page - 1)
+            return (image.height, image.width) if is_turned(image) else (image.width, image.height)
+    except (OSError, EOFError, MemoryError):
+        raise
+    except Exception as error:  # on damaged bytes, decoders raise anything
+        raise OSError(f"{path}: {error}") from error
 
 
 def _usual(image: Image.Image, path: Path) -> NDArray[np.bool_]:

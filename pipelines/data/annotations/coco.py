@@ -9,7 +9,7 @@ from typing import Any
 from fastflow.errors import BadData
 from fastflow.sources import plain
 from pipelines.core.names import counted
-from pipelines.data.annotations.outline import Annotated, Outline
+from pipelines.data.annotations.outline import Annotated, Outline, Runs, outline, unpacked
 from pipelines.data.words import SPLITS, tokens, word_of
 
 Entry = Mapping[str, Any]
@@ -19,7 +19,7 @@ def read_json(file: Path) -> Any:
     """A file's content; None where it is no JSON."""
     try:
         return json.loads(file.read_text("utf-8-sig"))
-    except (ValueError, OSError):
+    except (ValueError, RecursionError, OSError):
         return None
 
 
@@ -44,10 +44,10 @@ def add_coco(file: Path, content: Entry, images: Sequence[Path], found: Annotate
         outlines, labels = [], set()
         for annotation in of_image[entry.get("id")]:
             category = annotation.get("category_id")
-            outline = _outline(annotation, entry)
-            if outline and not good.get(category, False):
+            found_one = _outline(annotation, entry)
+            if found_one and not good.get(category, False):
                 boxes += not annotation.get("segmentation")
-                outlines.append(outline)
+                outlines.append(found_one)
                 labels.add(names.get(category, "defect"))
         found.add(image, outlines, labels)
     found.read.add(file)
@@ -66,12 +66,15 @@ def _outline(annotation: Entry, image: Entry) -> Outline | None:
     width, height = int(image.get("width") or 0), int(image.get("height") or 0)
     shape = annotation.get("segmentation")
     if isinstance(shape, dict):
-        return Outline(width or shape["size"][1], height or shape["size"][0], rle=shape)
+        rows, columns = map(int, shape["size"])
+        counts = shape["counts"]
+        runs = Runs(rows, columns, unpacked(counts) if isinstance(counts, str) else tuple(map(int, counts)))
+        return outline(width or columns, height or rows, runs=runs)
     polygons = tuple(tuple(map(float, polygon)) for polygon in shape or [] if len(polygon) >= 6)
     if not polygons and annotation.get("bbox"):
         x, y, w, h = map(float, annotation["bbox"])
         polygons = ((x, y, x + w, y, x + w, y + h, x, y + h),)
-    return Outline(width, height, polygons) if polygons and width and height else None
+    return outline(width, height, polygons) if polygons and width and height else None
 
 
 def _of_that_name(entries: Sequence[Entry], by_name: Mapping[str, list[Path]]) -> Path | None:

@@ -27,7 +27,7 @@ def read_annotations(images: Sequence[Path], others: Iterable[Path]) -> Annotate
                 add_labelme(file, content, by_stem, found)
         except BadData:
             raise
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # whatever such files may hold
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:  # whatever such files hold
             raise BadData(
                 f"{file} cannot be read as annotations ({error!r}); mend it, or --ignore {file.name!r}"
             ) from error

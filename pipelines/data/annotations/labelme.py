@@ -2,18 +2,18 @@
 
 import base64
 import binascii
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from pycocotools import mask as coco_mask
 
+from fastflow.decode import NamedBytes, open_image
+from fastflow.errors import BadImage
+from fastflow.marks import upright_size
 from fastflow.sources import plain
-from pipelines.data.annotations.outline import Annotated, Outline
+from pipelines.data.annotations.outline import Annotated, Outline, outline, require_size, runs_of
 from pipelines.data.words import word_of
 
 CORNERS = 64  # of the polygon that stands for a circle
@@ -33,17 +33,20 @@ def add_labelme(file: Path, content: Shape, by_stem: Mapping[tuple[Path, str], P
         return
     width, height = int(content.get("imageWidth") or 0), int(content.get("imageHeight") or 0)
     if not (width and height):
-        with Image.open(image) as opened:
-            width, height = opened.size
+        try:
+            width, height = upright_size(image)
+        except OSError as error:
+            raise ValueError(f"no imageWidth, and {image.name} cannot be read") from error
+    require_size(width, height)
     outlines, labels = [], set()
     for shape in content["shapes"]:
         if word_of(str(shape.get("label", ""))).meaning == "good":
             continue
-        outline = _outline(shape, width, height)
-        if outline is None:
+        one = _outline(shape, width, height)
+        if one is None:
             found.remarks.append(f"{file.name} has a {shape.get('shape_type')}, which marks no area")
         else:
-            outlines.append(outline)
+            outlines.append(one)
             labels.add(str(shape.get("label") or "defect").replace("/", "_"))
     found.add(image, outlines, labels)
     found.read.add(file)
@@ -53,28 +56,28 @@ def _outline(shape: Shape, width: int, height: int) -> Outline | None:
     points = [(float(x), float(y)) for x, y in shape.get("points", [])]
     match shape.get("shape_type") or "polygon", len(points):
         case "polygon", count if count >= 3:
-            return Outline(width, height, (tuple(value for point in points for value in point),))
+            return outline(width, height, [[value for point in points for value in point]])
         case "rectangle", 2:
             (x0, y0), (x1, y1) = points
-            return Outline(width, height, ((x0, y0, x1, y0, x1, y1, x0, y1),))
+            return outline(width, height, [(x0, y0, x1, y0, x1, y1, x0, y1)])
         case "circle", 2:
             (x, y), rim = points[0], math.dist(*points)
             angles = (2 * math.pi * k / CORNERS for k in range(CORNERS))
-            around = (value for a in angles for value in (x + rim * math.cos(a), y + rim * math.sin(a)))
-            return Outline(width, height, (tuple(around),))
+            return outline(width, height, [[v for a in angles for v in (x + rim * math.cos(a), y + rim * math.sin(a))]])
         case "mask", 2 if shape.get("mask"):
             return _painted(shape["mask"], points[0], width, height)
     return None
 
 
 def _painted(text: str, corner: tuple[float, float], width: int, height: int) -> Outline | None:
-    """A mask in base64 of PNG, whose upper left corner lies at `corner`."""
+    """A mask in base64 of PNG, whose upper left corner lies at `corner`; what lies outside of the image is cut off."""
     try:
-        piece = np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("L")) > 0
-    except (binascii.Error, UnidentifiedImageError):
+        piece = np.asarray(open_image(NamedBytes(base64.b64decode(text))).convert("L")) > 0
+    except (binascii.Error, BadImage):
         return None
-    whole = np.zeros((height, width), np.uint8, order="F")
+    whole = np.zeros((height, width), bool)
     x, y = (round(value) for value in corner)
-    part = whole[y : y + piece.shape[0], x : x + piece.shape[1]]
+    piece = piece[max(0, -y) :, max(0, -x) :]
+    part = whole[max(0, y) : max(0, y) + piece.shape[0], max(0, x) : max(0, x) + piece.shape[1]]
     part[:] = piece[: part.shape[0], : part.shape[1]]
-    return Outline(width, height, rle=coco_mask.encode(whole))
+    return outline(width, height, runs=runs_of(whole))
