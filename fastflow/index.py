@@ -110,11 +110,16 @@ def read_index(path: Path, *, split: str) -> pd.DataFrame:
     """
     if not path.is_file() or not seal_of(path).is_file():
         raise BadData(f"prepared index {path} does not exist, or is incomplete; run the prepare stage first")
-    if file_sha256(path) != seal_of(path).read_text().strip():
+    if file_sha256(path) != seal_of(path).read_text(errors="replace").strip():
         raise BadData(f"prepared index {path} is damaged or was edited; restore it, or run the prepare stage again")
-    index = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        index = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise BadData(f"prepared index {path} cannot be read ({error}); run the prepare stage again") from error
     if list(index.columns) != COLUMNS:
         raise BadData(f"prepared index {path} has the columns {list(index.columns)}; expected {COLUMNS}")
+    if not index["gt_label"].isin(["0", "1"]).all():
+        raise BadData(f"prepared index {path} has a gt_label other than 0 and 1; run the prepare stage again")
     index["gt_label"] = index["gt_label"].astype(int)
     return index[index["split"] == split].reset_index(drop=True)
 

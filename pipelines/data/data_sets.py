@@ -57,20 +57,40 @@ def _arrange_mvtec_ad(unpacked: Path, category: str) -> Path:
 
 def _arrange_visa(unpacked: Path, category: str) -> Path:
     """VisA's one-class split as MVTec AD layout: all defects are of the type "bad", masks become 0 and 255."""
-    table = pd.read_csv(unpacked / "split_csv/1cls.csv", dtype=str, keep_default_na=False)
     folder = unpacked / f"{category}.arranged"
-    for row in table[table["object"] == category].itertuples():
+    for row in (row for row in visa_split(unpacked / "split_csv/1cls.csv") if row.object == category):
         kind = "good" if row.label == "normal" else "bad"
-        image = unpacked / _inside(str(row.image), category)
-        target = folder / str(row.split) / kind / image.name
+        image = unpacked / _inside(row.image, category)
+        target = folder / row.split / kind / image.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(image, target)
         if kind == "bad":
-            mask = read_mask(unpacked / _inside(str(row.mask), category)).astype(np.uint8) * 255
+            mask = read_mask(unpacked / _inside(row.mask, category)).astype(np.uint8) * 255
             target = folder / mask_path(kind, image)
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(mask).save(target)
     return folder
+
+
+class VisaRow(NamedTuple):
+    """Of VisA's table: `label` normal or anomaly, `split` train or test; paths relative to the data set's folder."""
+
+    object: str
+    split: str
+    label: str
+    image: str
+    mask: str
+
+
+def visa_split(file: Path) -> list[VisaRow]:
+    """VisA's one-class split. Raises BadData."""
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)[list(VisaRow._fields)]
+    except (ValueError, KeyError) as error:
+        raise BadData(f"{file} is not VisA's table ({error}); unpack VisA's archive again") from error
+    if not table["split"].isin(["train", "test"]).all():
+        raise BadData(f"{file} is not VisA's table: a row has another split than train and test")
+    return [VisaRow(*map(str, row)) for row in table.itertuples(index=False)]
 
 
 def _inside(path: str, category: str) -> PurePosixPath:

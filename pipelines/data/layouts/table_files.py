@@ -30,17 +30,15 @@ def load(path: Path) -> pd.DataFrame:
     The columns' own names stay in `attrs`.
     """
     try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path).astype(str)
-            table.index = pd.RangeIndex(1, len(table) + 1)
-        else:
-            table = _rows(text_of(path.read_bytes()))
-    except (ValueError, ImportError, csv.Error) as error:
+        table = _parquet(path) if path.suffix.lower() == ".parquet" else _rows(text_of(path.read_bytes()))
+    except (ValueError, csv.Error) as error:
         raise BadData(f"{path} is no table that can be read: {error}") from error
     table = table.rename(columns=str)
     columns = {column.strip().casefold(): column for column in table.columns}
     found = {name: columns[known] for name, all_known in NAMES.items() if (known := _first(all_known, columns))}
     renamed = table.rename(columns={column: name for name, column in found.items()})
+    if renamed.columns.has_duplicates:
+        raise BadData(f"{path} has columns whose names are one but for case and spaces: {', '.join(table.columns)}")
     renamed.attrs["columns"] = list(table)
     return renamed
 
@@ -53,6 +51,16 @@ def needs(table: pd.DataFrame) -> str:
 def describes(table: pd.DataFrame) -> bool:
     """Whether a table names images and says something of them."""
     return "image_path" in table and bool({"gt_label", "defect_type", "split"} & set(table)) and len(table) > 0
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    content = io.BytesIO(path.read_bytes())
+    try:
+        table = pd.read_parquet(content).astype(str)
+    except Exception as error:  # on damaged bytes, Arrow raises anything, a lack of memory among it
+        raise ValueError(error) from error
+    table.index = pd.RangeIndex(1, len(table) + 1)
+    return table
 
 
 def text_of(content: bytes) -> str:

@@ -4,6 +4,7 @@ Columns: image_path, relative to the table or absolute; gt_label (0, 1, or words
 wanted, mask_path and split (train, test).
 """
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -16,6 +17,7 @@ from fastflow.arrange import Item, named
 from fastflow.errors import BadData
 from fastflow.index import GOOD
 from pipelines.core.names import counted
+from pipelines.data.data_sets import visa_split
 from pipelines.data.layouts.reading import Reading, ReadingOptions, set_apart
 from pipelines.data.layouts.table_files import SUFFIXES, describes, load, needs
 from pipelines.data.layouts.table_labels import ALLOWED, FLAGS, kind_of_row
@@ -24,6 +26,7 @@ from pipelines.data.layouts.table_places import Files
 from pipelines.data.words import word_of
 
 VISA_SPLIT = "split_csv/1cls.csv"
+MAX_NAME_BYTES, MAX_PATH_CHARACTERS = 255, 1000
 
 
 class Row(NamedTuple):
@@ -110,9 +113,16 @@ def _rows(table: pd.DataFrame, path: Path) -> Iterator[Row]:
         split = word_of(str(row.get("split", "")).strip()).split if row.get("split") else ""
         if row.get("split") and not split:
             raise BadData(f"{where}: split is {row['split']!r}; allowed: train, test, validation or nothing")
-        image = path.parent / str(row["image_path"]).strip().replace("\\", "/")
         has_mask = mask and mask.casefold() not in ("nan", "none", "null", "-")
-        yield Row(image, kind, split, path.parent / mask.replace("\\", "/") if has_mask else None)
+        image = _file(str(row["image_path"]).strip(), path, where)
+        yield Row(image, kind, split, _file(mask, path, where) if has_mask else None)
+
+
+def _file(name: str, table: Path, where: str) -> Path:
+    path = Path(name.replace("\\", "/"))
+    if max(map(len, map(os.fsencode, path.parts)), default=0) > MAX_NAME_BYTES or len(name) > MAX_PATH_CHARACTERS:
+        raise BadData(f"{where}: {name[:40]!r}... is longer than the name of a file can be")
+    return table.parent / path
 
 
 def reading_of(rows: list[Row], layout: str, folder: Path, how: ReadingOptions) -> Reading:
@@ -154,15 +164,15 @@ def read_visa(folder: Path, how: ReadingOptions, ignored: Collection[Path] = ())
     file = folder.parent / VISA_SPLIT
     if not (folder / "Data/Images").is_dir() or not file.is_file():
         return None
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)
     rows = [
         Row(
-            folder.parent / str(row["image"]),
-            GOOD if row["label"] == "normal" else "bad",
-            str(row["split"]),
-            folder.parent / str(row["mask"]) if row["mask"] else None,
+            _file(row.image, folder, str(file)),
+            GOOD if row.label == "normal" else "bad",
+            row.split,
+            _file(row.mask, folder, str(file)) if row.mask else None,
         )
-        for row in table[table["object"] == folder.name].to_dict("records")
+        for row in visa_split(file)
+        if row.object == folder.name
     ]
     rows = _without(ignored, rows)
     return reading_of(rows, "VisA, split of 1cls.csv", folder, how) if rows else None

@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,13 +36,15 @@ def unread_tables(images: Sequence[Path], others: Iterable[Path], folder: Path, 
     """One doubt a file that names several images and is not read; `options`: some say what the files are."""
     names = Names({plain(path.name) for path in images}, {plain(path.stem) for path in images})
     for path in others:
-        if path.suffix.lower() in BOOKS and not zipfile.is_zipfile(path):
-            name = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder).as_posix()
+        try:
+            number = _named(path, names) if path.suffix.lower() in KNOWN else 0
+        except (BadData, OSError):
             message = f"{name} cannot be looked into, and may say what the images are"
             yield Doubt(message, (SAVE, f"--ignore {quoted(name)}"))
-        elif path.suffix.lower() in KNOWN and (number := _named(path, names)):
+            continue
+        if number:
             why, way = ("options say what the files are", "leave them out") if options else _why(path, folder)
-            name = path.relative_to(folder).as_posix()
             yield Doubt(
                 f"{name} names {counted(number, 'image')} and is not read, as {why}", (way, f"--ignore {quoted(name)}")
             )
@@ -61,7 +64,7 @@ def _why(path: Path, folder: Path) -> tuple[str, str]:
         case ".json":
             try:
                 json.loads(path.read_text("utf-8-sig"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 return f"it is no JSON: {error}", "export it again"
             return "it is JSON of neither COCO nor labelme", SAVE
         case ".xml":
@@ -96,18 +99,16 @@ def _quoted(line: str) -> set[str]:
 
 
 def _content(path: Path) -> str:
-    """A file's text, as far as it has some."""
+    """A file's text, as far as it has some. Raises BadData, OSError."""
     suffix = path.suffix.lower()
     read: Callable[[Path], str] = _book if suffix in BOOKS else _parquet if suffix == ".parquet" else _text
-    try:
-        return read(path)
-    except (BadData, OSError, zipfile.BadZipFile):
-        return ""
+    return read(path)
 
 
 def _text(path: Path) -> str:
     if path.suffix.lower() == ".json" and (parsed := read_json(path)) is not None:
-        return json.dumps(parsed, ensure_ascii=False)  # names that are escaped
+        with suppress(RecursionError):
+            return json.dumps(parsed, ensure_ascii=False)  # names that are escaped
     with path.open("rb") as file:
         content = file.read(MAX_BYTES).replace(b"\0", b"")  # of UTF-16
     try:
@@ -122,12 +123,15 @@ def _parquet(path: Path) -> str:
 
 def _book(path: Path) -> str:
     """The cells of a workbook, one a line."""
-    with zipfile.ZipFile(path) as book:
-        parts = [
-            part for part in book.infolist() if re.search(r"(sharedStrings|sheet\d+|content)\.xml$", part.filename)
-        ]
-        texts = []
-        for part in parts:
-            with book.open(part) as file:
-                texts.append(file.read(MAX_BYTES).decode(errors="replace"))
+    try:
+        with zipfile.ZipFile(path) as book:
+            parts = [
+                part for part in book.infolist() if re.search(r"(sharedStrings|sheet\d+|content)\.xml$", part.filename)
+            ]
+            texts = []
+            for part in parts:
+                with book.open(part) as file:
+                    texts.append(file.read(MAX_BYTES).decode(errors="replace"))
+    except Exception as error:  # on damaged bytes, and on what is encrypted, zipfile raises anything
+        raise BadData(f"{path} cannot be read: {error}") from error
     return "\n".join(text for text in re.split(r"<[^>]*>", "\n".join(texts)) if text.strip())
