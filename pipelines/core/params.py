@@ -1,16 +1,19 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from pipelines.core.gate_params import Gate
 from pipelines.core.sections import Category, Count, Section
 
 PARAMS_FILE = Path("params.yaml")
+MAX_DEPTH = 50
 Policy = Literal["refuse", "quarantine", "report"]
 PolicyWithoutImage = Literal["refuse", "report"]  # for findings about no single image that could be left out
 
@@ -167,6 +170,14 @@ class Params(Section):
     retrain: Retrain
 
 
+class _Short(Repr):
+    """Aliases of YAML may repeat a value 2**50 times: values are shown in part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxstring, self.maxother = 3, 20, 20, 200, 200
+
+
 class BadParams(ValueError):
     """params.yaml cannot be used; the message names every key at fault."""
 
@@ -188,9 +199,21 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
 def read_yaml(path: Path) -> Any:
     """A YAML 1.2 file's plain values, as DVC reads them, too. Raises BadParams if it is not YAML."""
     try:
-        return YAML(typ="safe").load(path.read_text())
-    except YAMLError as error:
-        raise BadParams(f"{path} is not valid YAML: {error}") from error
+        text = path.read_bytes().decode("utf-8-sig")
+        _refuse_deep(text)
+        return YAML(typ="safe").load(text)
+    except (YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        raise BadParams(f"{path} is not valid YAML: {error}") from error  # of values, such as a date of month 13, any
+
+
+def _refuse_deep(text: str) -> None:
+    """Raises ValueError where collections are nested so deep that libyaml, which builds them by recursion, would end
+    the process."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"its collections are nested more than {MAX_DEPTH} deep")
 
 
 def _sentence(path: Path, detail: Any) -> str:
@@ -203,7 +226,9 @@ def _sentence(path: Path, detail: Any) -> str:
         case _:
             message = str(detail["msg"]).replace("Input should", "it should")
             more = ", or null" * _may_be_null(detail["loc"])
-            return f"{path}: {key} is {detail['input']!r} ({type(detail['input']).__name__}); {message}{more}"
+            return (
+                f"{path}: {key} is {_Short().repr(detail['input'])} ({type(detail['input']).__name__}); {message}{more}"
+            )
 
 
 def _allowed(where: tuple[str | int, ...]) -> list[str]:

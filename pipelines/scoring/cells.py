@@ -1,7 +1,6 @@
 """Cells of score files and their like: which types and bounds they have, and how they are read."""
 
 import math
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, get_args, get_type_hints
 
@@ -14,7 +13,7 @@ BOUNDS = {"pred_label": one_of((0, 1)), "width": whole(1, MAX_PIXELS), "height":
 class Cell(NamedTuple):
     """The type of a cell, and whether it may be empty."""
 
-    kind: Callable[[Any], Any]
+    kind: type[Any]
     optional: bool
 
 
@@ -24,12 +23,12 @@ def cells_of(row: type[Any]) -> dict[str, Cell]:
     return {name: Cell((*get_args(one), one)[0], bool(get_args(one))) for name, one in get_type_hints(row).items()}
 
 
-def of_text(text: str, kind: Callable[[Any], Any]) -> Any:
+def of_text(text: str, kind: type[Any]) -> Any:
     """A CSV's cell, converted. Raises ValueError where it is none of that kind, or no finite number."""
     return text.removeprefix("'") if kind is str else _finite(kind(text))
 
 
-def of_json(value: Any, kind: Callable[[Any], Any]) -> Any:
+def of_json(value: Any, kind: type[Any]) -> Any:
     """A value of JSON, which is not converted, but for whole numbers in the place of floats. Raises ValueError."""
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise ValueError("of another type")
