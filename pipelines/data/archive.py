@@ -7,6 +7,7 @@ in the temporary folder.
 """
 
 import lzma
+import os
 import tarfile
 import unicodedata
 import zlib
@@ -20,7 +21,7 @@ from fastflow.errors import BadData
 MAX_ENTRIES = 50_000
 MAX_FILE_BYTES = 500 * 10**6
 MAX_TOTAL_BYTES = 20 * 10**9
-MAX_NAME_CHARACTERS = 255
+MAX_NAME_BYTES, MAX_PATH_CHARACTERS = 255, 1000
 MAX_HEADER_BYTES = 1 << 16  # of a header that describes the next entry, and of all that describe the archive
 HEADERS = (
     tarfile.XHDTYPE,
@@ -123,7 +124,8 @@ class _EntryChecker:
             "is an absolute path": path.is_absolute() or "\\" in member.name or ":" in member.name,
             "leads out of its folder": ".." in path.parts,
             "has an unprintable or too long name": not member.name.isprintable()
-            or max(map(len, path.parts), default=0) > MAX_NAME_CHARACTERS,
+            or max(len(os.fsencode(part)) for part in (*path.parts, "")) > MAX_NAME_BYTES
+            or len(member.name) > MAX_PATH_CHARACTERS,
             "has a size below 0": member.size < 0,
             "is too large": member.size > MAX_FILE_BYTES,
             f"makes the archive larger than {MAX_TOTAL_BYTES:,} bytes": self.total > MAX_TOTAL_BYTES,
