@@ -5,7 +5,7 @@ A stage prints them where LINES is set in its environment, and nowhere else: a p
 
 import json
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 LINES = "FASTFLOW_EPOCH_LINES"
 _MARK = "@epoch "
@@ -30,5 +30,8 @@ def read_epoch(text: str) -> EpochLine | None:
     """The epoch that a line of a stage's output reports; None for any other line of the log."""
     if not text.startswith(_MARK):
         return None
-    found: dict[str, Any] = json.loads(text.removeprefix(_MARK))
-    return EpochLine(**found)
+    try:
+        found = EpochLine(**json.loads(text.removeprefix(_MARK)))
+    except (ValueError, TypeError, RecursionError):  # a line that begins alike
+        return None
+    return found if all(type(value) in (int, float) for value in found) and found.epochs > 0 else None

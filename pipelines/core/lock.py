@@ -75,7 +75,7 @@ def _read(file: IO[str]) -> dict[str, Any]:
     file.seek(0)
     try:
         return dict(json.loads(file.read()))
-    except (ValueError, TypeError):  # empty, or half-written
+    except (ValueError, TypeError, RecursionError):  # empty, half-written, or something else
         return {}
 
 

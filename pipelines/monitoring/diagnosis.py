@@ -98,7 +98,7 @@ def locks() -> Iterator[Remark]:
         writers = [entry["write"] for entry in held.values() if entry.get("write")]
         readers = [reader for entry in held.values() for reader in entry.get("read", [])]
         dead = sorted({h["pid"] for h in writers + readers if not Path(f"/proc/{h['pid']}").exists()})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield Remark("fail", "locks", f"{RWLOCK} is not what DVC writes", f"rm {RWLOCK}", RWLOCK.unlink)
         return
     if dead and Path("/proc").is_dir():

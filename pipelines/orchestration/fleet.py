@@ -86,7 +86,7 @@ def _check(category: str, past: History) -> Check | None:
     """The last drift check: of MLflow, or the file that it left here, whichever is newer."""
     known = past.checks.get(category, [])[-1:]
     file = DRIFT / f"{category}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         left: dict[str, Any] = json.loads(file.read_text())
         known.append(Check(file.stat().st_mtime, str(left["kind"]), str(left["sentence"])))
     return max(known, key=lambda check: check.start, default=None)

@@ -10,14 +10,16 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import psutil
+from pydantic import Field
 
 from fastflow.files import write_bytes
 from pipelines.core.params import read_params, read_yaml
 from pipelines.core.paths import STATE
 from pipelines.core.stage import Failed, log
+from pipelines.core.stored import Stored, read_stored
 from pipelines.orchestration.service_settings import (
     ENVIRONMENT,
     HOST,
@@ -32,14 +34,21 @@ from pipelines.orchestration.service_settings import (
 from pipelines.registry.comparison_view import LINK
 from pipelines.registry.place import DATABASE, correct_place
 
+STARTED = 19  # of the fields of /proc/<pid>/stat behind the program's name
 RECORD, LOGS = STATE / "services.json", STATE / "services"
 STARTING_SECONDS, ENDING_SECONDS = 180, 20
 PORT_OPTIONS = {"prefect": "PREFECT_PORT", "mlflow": "PORT"}  # of make
 
 
+class _Service(Stored):
+    name: str
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
+    born: float
+
+
 class Service(NamedTuple):
-    """A process that `up` started: identified by its pid and start time, as pids are reused, and by its folder, as a
-    copy of a project has a copy of this record."""
+    """A process that `up` started: identified by its pid and its start (`started`), as pids are reused, and by its
+    folder, as a copy of a project has a copy of this record."""
 
     name: str
     pid: int
@@ -49,9 +58,19 @@ class Service(NamedTuple):
         try:
             process = psutil.Process(self.pid)
             here = Path(process.cwd()) == Path.cwd()
-            return here and process.create_time() == self.born and process.status() != psutil.STATUS_ZOMBIE
+            begun = started(self.pid), process.create_time()  # the second as earlier versions wrote it
+            return here and self.born in begun and process.status() != psutil.STATUS_ZOMBIE
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+
+def started(pid: int) -> float:
+    """When a process began: in ticks since the machine's start, where /proc says so, which no setting of the clock
+    changes, as psutil's seconds since 1970 are. Raises psutil.NoSuchProcess."""
+    try:
+        return float(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[STARTED])
+    except (OSError, IndexError):
+        return psutil.Process(pid).create_time()
 
 
 def up(*, prefect_port: int, mlflow_port: int) -> None:
@@ -190,7 +209,7 @@ def start(name: str, command: list[str], environment: dict[str, str]) -> Service
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             env=os.environ | {k: v for k, v in environment.items() if name != "mlflow" or k != "MLFLOW_TRACKING_URI"},
         )  # fmt: skip
-    return Service(name, process.pid, psutil.Process(process.pid).create_time())
+    return Service(name, process.pid, started(process.pid))
 
 
 def wait_for(service: Service, port: int) -> None:
@@ -210,8 +229,8 @@ def answers(port: int) -> bool:
 def recorded() -> list[Service]:
     if not RECORD.is_file():
         return []
-    found: list[dict[str, Any]] = json.loads(RECORD.read_text())
-    return [Service(**service) for service in found]
+    found = read_stored(RECORD, list[_Service], cure="remove it, and end what still runs by its process's number")
+    return [Service(one["name"], one["pid"], one["born"]) for one in found]
 
 
 def record(services: list[Service]) -> None:

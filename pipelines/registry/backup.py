@@ -123,7 +123,7 @@ def _unpacked(source: Path, folder: Path) -> list[str]:
         with tarfile.open(source, mode="r:") as tar:
             tar.extractall(folder, filter="data")
         hashes = dict(json.loads((folder / MANIFEST).read_text()))
-    except (tarfile.TarError, EOFError, FileNotFoundError, ValueError) as error:
+    except (tarfile.TarError, EOFError, FileNotFoundError, ValueError, TypeError, RecursionError) as error:
         raise BadData(f"{source} is not a whole backup of `fastflow backup`: {error}") from error
     allowed = [DATABASE, *FOLDERS]
     for name, known in hashes.items():

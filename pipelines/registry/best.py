@@ -49,7 +49,9 @@ def read_best(client: mlflow.MlflowClient, category: str, images: str | None = N
         best = Best(
             str(kept["images"]), {n: (str(version), float(value)) for n, (version, value) in kept["of"].items()}
         )
-    except (ValueError, TypeError, KeyError):  # none yet, or changed by hand
+        if not all(math.isfinite(value) for _, value in best.of.values()):
+            raise ValueError(f"tag {TAG}: a figure is no number")
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):  # none yet, or changed
         best = Best("", {})
     if images not in (None, best.images):
         return Best(str(images), {})

@@ -76,6 +76,8 @@ def open_model(folder: Path, *, sha256: str, example_score: float | None) -> Tra
 
 
 def example_file(folder: Path) -> bytes:
-    """The image file that was registered with a model, from its folder."""
-    text: str = json.loads((folder / EXAMPLE).read_text())["data"][0][0]
-    return base64.b64decode(text)
+    """The image file that was registered with a model, from its folder. Raises Untrusted."""
+    try:
+        return base64.b64decode(json.loads((folder / EXAMPLE).read_text())["data"][0][0])
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise Untrusted(f"{folder / EXAMPLE} is not the example that was registered ({error!r})") from error

@@ -80,7 +80,7 @@ def unsent_nights() -> list[Night]:
     """Retrainings that MLflow has not received yet; a running one is not among them."""
     found = []
     for folder in journal.pending():
-        with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             header, *entries = journal.read(folder)
             if CATEGORIES not in header["tags"] or journal.writer_is_alive(folder):
                 continue
@@ -117,7 +117,9 @@ def _nights(client: mlflow.MlflowClient, since: float) -> list[Night]:
     for run in _runs(client, f"tags.{CATEGORIES} LIKE '%'", since=since, limit=MAX_NIGHTS):
         results: Mapping[str, Mapping[str, str]] = {}
         if time.monotonic() < end:
-            with suppress(MlflowException, OSError, ValueError, TypeError, KeyError):  # it has none, or a damaged one
+            with suppress(
+                MlflowException, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError
+            ):  # it has none, or a damaged one
                 results = results_of(_text(client, run, f"{NIGHT_FOLDER}/{NIGHT}"))
         status, names = str(run.info.status), names_of(run.data.tags)
         found.append(Night(run.info.start_time / 1000, status, names, results))

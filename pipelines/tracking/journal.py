@@ -20,8 +20,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fastflow.errors import BadData
 from fastflow.files import write_text
 from pipelines.core.paths import STORE
+from pipelines.core.stored import read_stored
 
 JOURNALS = STORE / "journal"
 DONE = JOURNALS / "done"
@@ -77,9 +79,25 @@ class Journal:
 
 
 def read(folder: Path) -> list[Entry]:
-    """All whole entries. The last one of a killed writer may be torn: it is left out."""
-    lines = (folder / _LINES).read_bytes().split(b"\n")[:-1]
-    return [json.loads(line) for line in lines]
+    """All whole entries. The last one of a killed writer may be torn: it is left out.
+
+    Raises:
+        BadData: a line that is no entry, or none at all.
+        OSError: it cannot be read.
+    """
+    file = folder / _LINES
+    entries = []
+    for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            entry = json.loads(line)  # a metric may be NaN
+        except (ValueError, RecursionError) as error:
+            raise BadData(f"{file}, line {number} is damaged ({error})") from error
+        if not isinstance(entry, dict) or not isinstance(entry.get("op"), str):
+            raise BadData(f"{file}, line {number} is damaged: it is no entry")
+        entries.append(entry)
+    if not entries or entries[0]["op"] != "run" or "key" not in entries[0]:
+        raise BadData(f"{file} is damaged: it does not begin with its run")
+    return entries
 
 
 def categories_of(folder: Path) -> set[str] | None:
@@ -91,7 +109,7 @@ def categories_of(folder: Path) -> set[str] | None:
             entry = dict(json.loads(line))
             named.update(str(about["category"]) for about in (entry, entry.get("tags", {})) if "category" in about)
             read_one = True
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return named or None
     return named if read_one else None
 
@@ -139,19 +157,22 @@ def finish(folder: Path, result: Entry) -> None:
     folder.rename(DONE / folder.name)
     shutil.rmtree(DONE / folder.name / _FILES, ignore_errors=True)
     for old in sorted(DONE.iterdir())[:-_DONE_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old.name != folder.name:  # where the clock was set back, this is the oldest, and is still asked for
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def result(folder: Path) -> Entry | None:
     """The result of a replayed journal: run_id, and version where a model was registered. None: not replayed yet."""
-    with suppress(FileNotFoundError):
-        return dict(json.loads((DONE / folder.name / _RESULT).read_text()))
-    return None
+    file = DONE / folder.name / _RESULT
+    if not file.is_file():
+        return None
+    return dict(read_stored(file, dict[str, str | None], cure="move its folder away: the run itself is in MLflow"))
 
 
 def result_of(key: str) -> Entry | None:
     """The result of the newest replayed journal of the run with that key."""
     for folder in sorted(DONE.glob("[0-9]*"), reverse=True):
-        if read(folder)[0]["key"] == key:
-            return result(folder)
+        with suppress(BadData, OSError):  # a damaged one is another run's, or tells nothing
+            if read(folder)[0]["key"] == key:
+                return result(folder)
     return None
