@@ -1,8 +1,6 @@
 """Where each thing of a category lies, relative to the project's folder. Stages meet only through these files."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from pipelines.core.override import project_root
 
@@ -49,9 +47,3 @@ def certificate_file(category: str) -> Path:
 def model_name(category: str) -> str:
     """What the category is called in the model registry."""
     return f"fastflow-{category}"
-
-
-def read_metrics(category: str, folder: Path = Path()) -> dict[str, Any]:
-    """The metrics that the category's last evaluation in `folder` left; empty where there is none."""
-    path = folder / report_folder(category) / "metrics.json"
-    return dict(json.loads(path.read_text())) if path.is_file() else {}

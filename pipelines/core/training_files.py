@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_valid
 
 from fastflow.sealed import CHECKPOINT, BadCheckpoint, read_sealed
 from pipelines.core.paths import NORMAL_SCORES, RUN
+from pipelines.core.stored import sentence
 
 
 class _Run(BaseModel, strict=True):
@@ -50,8 +51,4 @@ def _read(folder: Path, name: str, kind: type[BaseModel]) -> dict[str, Any]:
     try:
         return kind.model_validate_json(read_sealed(folder, name)).model_dump(exclude_none=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        field, got = ".".join(map(str, first["loc"])) or "the file", repr(first["input"])[:80]
-        raise BadCheckpoint(
-            f"{folder / name} is damaged: {field} is {got}; {first['msg']}; {CHECKPOINT.cure}"
-        ) from error
+        raise BadCheckpoint(f"{folder / name} is damaged: {sentence(error)}; {CHECKPOINT.cure}") from error

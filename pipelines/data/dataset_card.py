@@ -1,13 +1,13 @@
 """dataset.json: which images a category has, under which licence, and what the checks found in them."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from pipelines.core.paths import DEMO, findings_file
 from pipelines.core.provenance import data_hash
+from pipelines.core.stored import Stored, read_stored
 from pipelines.data.data_sets import DATA_SETS
 
 FILE = "dataset.json"
@@ -15,9 +15,19 @@ FINDINGS_LISTED = 100  # findings that are listed; all are in data/prepared/<cat
 UNKNOWN = "not stated: put a license.txt into the category's folder"
 
 
+class _Finding(Stored):
+    """As `pipelines.data.checks.policy.to_json` writes it."""
+
+    policy: Literal["refuse", "quarantine", "report"]
+    path: str
+    message: str
+    image: str
+
+
 def dataset_card(category: str, root: Path, index: pd.DataFrame) -> dict[str, Any]:
     """`root`: the folder of all categories; `index`: the category's rows, training and test images."""
-    findings = json.loads(findings_file(category).read_text()) if findings_file(category).is_file() else []
+    file = findings_file(category)
+    findings = read_stored(file, list[_Finding], cure="run the prepare stage again") if file.is_file() else []
     counts = index.groupby(["split", "defect_type"], sort=True).size().rename("images").reset_index()
     left_out = {finding["image"] for finding in findings if finding["policy"] == "quarantine"}
     shown = ("policy", "path", "message")

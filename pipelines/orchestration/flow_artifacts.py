@@ -24,7 +24,8 @@ from prefect.client.orchestration import get_client
 
 from fastflow.files import write_text
 from pipelines.core.epoch_lines import EpochLine
-from pipelines.core.paths import model_folder, read_metrics, report_folder
+from pipelines.core.metrics_file import read_metrics
+from pipelines.core.paths import model_folder, report_folder
 from pipelines.core.percent import apart
 from pipelines.core.stage import without_secrets
 from pipelines.core.tracking_uri import tracking_uri

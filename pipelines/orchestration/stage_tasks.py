@@ -1,7 +1,6 @@
 """DVC's stages as tasks of the flows, each a process of its own, its output in the task's log."""
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +14,11 @@ from prefect.states import Cancelled
 from pipelines.core.dvc import DVC, EMPTY, TIMED_OUT, StageFailed, is_ending, restore_model, run_command, run_stage
 from pipelines.core.epoch_lines import LINES, read_epoch
 from pipelines.core.experiment import TAG
+from pipelines.core.metrics_file import CURE
 from pipelines.core.params import read_params
 from pipelines.core.paths import report_folder
 from pipelines.core.stage import BAD_DATA, FAILED, USAGE
+from pipelines.core.stored import read_stored
 from pipelines.data.origin import source_stage
 from pipelines.orchestration.flow_artifacts import EpochProgress
 
@@ -127,7 +128,7 @@ def run_each(
 def of_experiment(category: str) -> bool:
     """Whether the category's evaluation is one of `dvc exp run`."""
     about = report_folder(category) / "about.json"
-    return about.is_file() and TAG in json.loads(about.read_text())
+    return about.is_file() and TAG in read_stored(about, dict[str, Any], cure=CURE)
 
 
 @task(task_run_name="{what}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=BACK_OFF_SECONDS)

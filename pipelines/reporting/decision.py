@@ -3,10 +3,12 @@ when it is decided, shown in the report."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from fastflow.errors import BadData
+from pydantic import Field
+
 from fastflow.files import write_text
+from pipelines.core.stored import Stored, read_stored
 
 FILE = "gate.json"
 PROMOTED, REFUSED, INCONCLUSIVE = "promoted", "refused", "inconclusive"
@@ -14,6 +16,22 @@ ACCEPTED, FORCED = "accepted", "forced"  # by a person: what was inconclusive, w
 ROLLED_BACK = "rolled back"
 PROMOTING = "promoting: "  # in a version's tag, before the verdict, until it is champion
 KEPT = (REFUSED, INCONCLUSIVE, ROLLED_BACK)  # verdicts after which the decision's `champion` is champion
+
+
+class _Rule(Stored):
+    name: str
+    outcome: Literal["passed", "failed", "inconclusive"] | None = None
+    passed: bool | None = None  # as older versions wrote it
+    sentence: str = ""
+    figures: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Decision(Stored):
+    verdict: Literal["promoted", "refused", "inconclusive", "accepted", "forced", "rolled back"]
+    challenger: str | None = None
+    champion: str | None = None
+    reason: str = ""
+    rules: list[_Rule] = Field(default_factory=list)
 
 
 def write_decision(folder: Path, decision: dict[str, Any]) -> Path:
@@ -29,12 +47,10 @@ def read_decision(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     if not path.is_file():
         return {}
-    try:
-        decision = dict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise BadData(f"{path} is damaged ({error}); remove it: the next decision is written anew") from error
+    found = read_stored(path, _Decision, cure="remove it: the next decision is written anew")
+    decision: dict[str, Any] = {"challenger": None, "champion": None, "reason": "", **found}
     for rule in decision.get("rules", []):
-        if "passed" in rule:  # as older versions wrote it
+        if "passed" in rule:
             rule["outcome"] = "passed" if rule.pop("passed") else "failed"
     return decision
 

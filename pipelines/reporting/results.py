@@ -4,8 +4,9 @@ import json
 
 import pandas as pd
 
+from pipelines.core.metrics_file import read_metrics
 from pipelines.core.params import Params
-from pipelines.core.paths import REPORT, read_metrics
+from pipelines.core.paths import REPORT
 from pipelines.reporting.miss_warning import warning
 
 METRICS = ("image_auroc", "pixel_auroc", "aupro")

@@ -11,6 +11,7 @@ from fastflow.index import read_index, verify_images
 from fastflow.sealed import read_config, weights_id
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
+from pipelines.core.metrics_file import CURE
 from pipelines.core.params import read_params
 from pipelines.core.paths import index_file, model_folder, report_folder
 from pipelines.core.stage import log
@@ -29,15 +30,24 @@ def labelled_scores(category: str, *, needed: bool) -> pd.DataFrame:
     path, index = report_folder(category) / "scores.csv", index_file(category)
     images = read_index(index, split="test") if index.is_file() else None
     if path.is_file():
-        scores = pd.read_csv(path, dtype={"model": str, "sha256": str})
-        if not np.isfinite(scores[list(COLUMNS)].to_numpy(np.float64)).all():
-            raise BadData(f"{path} holds a score or label that is no number; evaluate again: dvc repro -f evaluate")
+        scores = _read(path)
         if _belongs_to(scores, weights_id(read_config(model_folder(category))), images):
             return scores[list(COLUMNS)]
         log.info("%s is of another model, or of other images", path)
     if not needed or images is None:
         return pd.DataFrame(columns=list(COLUMNS), dtype=float)
     return _score_now(category, images)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        scores = pd.read_csv(path, dtype={"model": str, "sha256": str})
+        numbers = scores[list(COLUMNS)].to_numpy(np.float64)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise BadData(f"{path} is damaged ({error}); {CURE}") from error
+    if not np.isfinite(numbers).all() or not scores["gt_label"].isin([0, 1]).all():
+        raise BadData(f"{path} holds a score that is no number, or a label that is neither 0 nor 1; {CURE}")
+    return scores
 
 
 def _belongs_to(scores: pd.DataFrame, model: str, images: pd.DataFrame | None) -> bool:

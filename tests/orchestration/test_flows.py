@@ -57,7 +57,8 @@ def test_failures_stand_on_top_of_the_table(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "elsewhere"
     (folder / "reports/good").mkdir(parents=True)
-    (folder / "reports/good/metrics.json").write_text('{"image_auroc": 0.9, "pixel_auroc": 0.8, "aupro": null}')
+    numbers = '{"category": "good", "image_auroc": 0.9, "pixel_auroc": 0.8, "aupro": null}'
+    (folder / "reports/good/metrics.json").write_text(numbers)
     rows = table_of([Result.of("good", "ran", "", 2.04, folder=folder), Result("bad", "failed", "no masks", 1.0)])
     assert [row["category"] for row in rows] == ["bad", "good"]
     assert rows[0]["reason"] == "no masks"

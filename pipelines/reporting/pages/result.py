@@ -1,16 +1,19 @@
 """The result of a category's evaluation, reports/<category>/, read for its page."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fastflow.errors import BadData
+from pipelines.core.metrics_file import CURE, metrics_in
+from pipelines.core.stored import read_stored
 from pipelines.reporting.decision import read_decision
 from pipelines.reporting.pages.page import picture
+from pipelines.reporting.pages.result_files import DatasetCard, Limits, Pictures
 
 SCORE_COLUMNS = {"image_path": str, "defect_type": str, "gt_label": int, "pred_score": float}
 CURVES: dict[str, Sequence[str]] = {
@@ -49,36 +52,39 @@ def read_result(folder: Path) -> CategoryResult:
         BadData: a file that is missing or cannot be read.
     """
     try:
-        found = json.loads((folder / "metrics.json").read_text())
-        numbers = {k: v for k, v in found.items() if v is None or isinstance(v, int | float)}
+        found = metrics_in(folder)
         return CategoryResult(
-            category=str(found["category"]),
-            metrics=numbers,
-            undefined={name: str(reason) for name, reason in found.get("undefined", {}).items()},
-            scores=_read_table(folder / "scores.csv", SCORE_COLUMNS),
+            category=found["category"],
+            metrics={name: value for name, value in found.items() if name not in ("category", "undefined")},
+            undefined=found.get("undefined", {}),
+            scores=_read_scores(folder / "scores.csv"),
             curves={name: _read_optional(folder / f"{name}.csv", columns) for name, columns in CURVES.items()},
             tradeoff=_read_optional(folder / "tradeoff.csv", TRADEOFF),
             defects=_read_optional(folder / "defects.csv", ("pixel_auroc", "aupro"), text="defect_type"),
-            about={k: str(v) for k, v in _read_json(folder / "about.json").items()},
-            intervals=_read_json(folder / "intervals.json"),
+            about={k: str(v) for k, v in _read_json(folder / "about.json", dict[str, Any]).items()},
+            intervals=_read_json(folder / "intervals.json", dict[str, Limits]),
             pictures=_read_pictures(folder / "pictures"),
-            images=_read_json(folder / "dataset.json"),
+            images=_read_json(folder / "dataset.json", DatasetCard),
             gate=read_decision(folder),
             regions=_read_json(folder / "regions.json"),
         )
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        what = f"no key {error}" if isinstance(error, KeyError) else error
-        message = f"{folder}: cannot read the result of its evaluation ({what}); run its evaluate stage again"
+    except BadData:
+        raise
+    except (OSError, ValueError, OverflowError) as error:
+        message = f"{folder}: cannot read the result of its evaluation ({error}); run its evaluate stage again"
         raise BadData(message) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+def _read_json(path: Path, kind: Any) -> dict[str, Any]:
+    return dict(read_stored(path, kind, cure=CURE)) if path.is_file() else {}
 
 
-def _read_table(path: Path, types: Mapping[str, type]) -> pd.DataFrame:
-    """A CSV file with these columns; "NA" is a name like any other."""
-    return pd.read_csv(path, dtype=dict(types), keep_default_na=False, usecols=list(types))
+def _read_scores(path: Path) -> pd.DataFrame:
+    """A row a test image; "NA" is a name like any other."""
+    table = pd.read_csv(path, dtype=dict(SCORE_COLUMNS), keep_default_na=False, usecols=list(SCORE_COLUMNS))
+    if not (np.isfinite(table["pred_score"]).all() and table["gt_label"].isin([0, 1]).all()):
+        raise BadData(f"{path} holds a score that is no number, or a label that is neither 0 nor 1; {CURE}")
+    return table
 
 
 def _read_optional(path: Path, columns: Sequence[str], *, text: str = "") -> pd.DataFrame:
@@ -92,7 +98,9 @@ def _read_optional(path: Path, columns: Sequence[str], *, text: str = "") -> pd.
 
 
 def _read_pictures(folder: Path) -> dict[str, Any]:
-    index = _read_json(folder / "index.json") or {"cases": [], "groups": {}}
+    index = _read_json(folder / "index.json", Pictures) or {"cases": [], "groups": {}}
+    if any(number >= len(index["cases"]) for numbers in index["groups"].values() for number in numbers):
+        raise BadData(f"{folder / 'index.json'} is damaged: it groups a case that is not there; {CURE}")
     for case in index["cases"]:
         for kind in ("image", "heat", "contours"):
             case[kind] = picture(folder / Path(case[kind]).name)
