@@ -19,10 +19,11 @@ DATA ?= data/demo
 CATEGORY ?= weave
 WEIGHTS ?= imagenet
 BACKBONE ?= efficientnet_lite2
+MINUTES ?= 1
 PORT ?= 5000
 PREFECT_PORT ?= 4200
 
-.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow mutation bench-accuracy bench-mvtec lint lock audit sbom clean
+.PHONY: help setup demo retrain up down deploy worker serve-schedule ui mlflow-server test test-slow mutation fuzz bench-accuracy bench-mvtec lint lock audit sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +88,10 @@ test-slow: setup  ## the slow tests
 
 mutation: setup  ## do the tests notice small faults? minutes a module; one: make mutation MODULE=fastflow/score.py
 	OMP_NUM_THREADS=1 python -P tests/mutation.py $(MODULE)
+
+fuzz: setup  ## each reader of files gets damaged and hostile ones: make fuzz MINUTES=10, of the processor's time each
+	mkdir -p .state
+	FASTFLOW_FUZZ_MINUTES=$(MINUTES) FASTFLOW_FUZZ_LOG=.state/fuzz.log OMP_NUM_THREADS=1 python -m pytest --timeout 0 tests/fuzz
 
 bench-accuracy: setup  ## seeds 0, 1, 2 of one category: make bench-accuracy DATA=folder CATEGORY=bottle
 	python -m benchmarks.accuracy --data-root "$(DATA)" --category $(CATEGORY) --weights "$(WEIGHTS)" --seeds 3 --json accuracy-$(CATEGORY).json
