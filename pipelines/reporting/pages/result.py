@@ -66,7 +66,7 @@ def read_result(folder: Path) -> CategoryResult:
             pictures=_read_pictures(folder / "pictures"),
             images=_read_json(folder / "dataset.json", DatasetCard),
             gate=read_decision(folder),
-            regions=_read_json(folder / "regions.json"),
+            regions=_read_json(folder / "regions.json", dict[str, Any]),
         )
     except BadData:
         raise
