@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.cluster.hierarchy import DisjointSet
 
-from fastflow.decode import DEFECT, SUFFIXES
+from fastflow.decode import SUFFIXES
 from fastflow.errors import BadImage
 from fastflow.files import file_sha256, printable
 from fastflow.index import GOOD, mask_path
@@ -32,7 +32,10 @@ BY_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP
 
 
 class Drawing(Protocol):
-    """A mask that is not a file: polygons and the like."""
+    """A mask that is not a file: polygons and the like; `level`: DEFECT, or IGNORED."""
+
+    @property
+    def level(self) -> int: ...
 
     def drawn(self, width: int, height: int) -> NDArray[np.bool_]: ...
 
@@ -204,5 +207,5 @@ def marks_of(item: Item, rule: MaskRule) -> NDArray[np.uint8]:
             marks = read_marks(mask, rule)
             several.append(at_size(marks, width, height) if width else marks)
         else:
-            several.append(mask.drawn(width or 1, height or 1).astype(np.uint8) * DEFECT)
+            several.append(mask.drawn(width or 1, height or 1).astype(np.uint8) * mask.level)
     return united(several)

@@ -9,7 +9,8 @@ from typing import Any
 from fastflow.errors import BadData
 from fastflow.sources import plain
 from pipelines.core.names import counted
-from pipelines.data.annotations.outline import Annotated, Outline, Runs, outline, unpacked
+from pipelines.data.annotations.notes import is_left_out
+from pipelines.data.annotations.outline import Annotated, IgnoredOutline, Outline, Runs, outline, unpacked
 from pipelines.data.words import SPLITS, tokens, word_of
 
 Entry = Mapping[str, Any]
@@ -44,12 +45,20 @@ def add_coco(file: Path, content: Entry, images: Sequence[Path], found: Annotate
         outlines, labels = [], set()
         for annotation in of_image[entry.get("id")]:
             category = annotation.get("category_id")
+            label = names.get(category, "defect")
             found_one = _outline(annotation, entry)
-            if found_one and not good.get(category, False):
-                boxes += not annotation.get("segmentation")
-                outlines.append(found_one)
-                labels.add(names.get(category, "defect"))
-        found.add(image, outlines, labels)
+            if good.get(category, False):
+                found.notes.good.add(image)
+            elif is_left_out(label):
+                found.notes.left_out.add(image)
+                outlines += [IgnoredOutline(*found_one)] if found_one else []
+            else:
+                labels.add(label)
+                boxes += bool(found_one and not annotation.get("segmentation"))
+                outlines += [found_one] if found_one else []
+                if not found_one:
+                    found.notes.no_area["neither an outline nor a box"].add(image)
+        found.add(image, outlines, labels, file)
     found.read.add(file)
     if missing == len(content["images"]) and (elsewhere := _of_that_name(content["images"], by_name)):
         raise BadData(

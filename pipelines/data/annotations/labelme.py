@@ -13,7 +13,8 @@ from fastflow.decode import NamedBytes, open_image
 from fastflow.errors import BadImage
 from fastflow.marks import upright_size
 from fastflow.sources import plain
-from pipelines.data.annotations.outline import Annotated, Outline, outline, require_size, runs_of
+from pipelines.data.annotations.notes import contradiction, flags_of, is_left_out
+from pipelines.data.annotations.outline import Annotated, IgnoredOutline, Outline, outline, require_size, runs_of
 from pipelines.data.words import word_of
 
 CORNERS = 64  # of the polygon that stands for a circle
@@ -40,16 +41,35 @@ def add_labelme(file: Path, content: Shape, by_stem: Mapping[tuple[Path, str], P
     require_size(width, height)
     outlines, labels = [], set()
     for shape in content["shapes"]:
-        if word_of(str(shape.get("label", ""))).meaning == "good":
+        label = str(shape.get("label") or "defect").replace("/", "_")
+        if word_of(label).meaning == "good":
+            found.notes.good.add(image)
             continue
         one = _outline(shape, width, height)
+        if is_left_out(label):
+            found.notes.left_out.add(image)
+            outlines += [IgnoredOutline(*one)] if one else []
+            continue
+        labels.add(label)
         if one is None:
-            found.remarks.append(f"{file.name} has a {shape.get('shape_type')}, which marks no area")
+            found.notes.no_area[f"a {shape.get('shape_type') or 'polygon'}"].add(image)
         else:
             outlines.append(one)
-            labels.add(str(shape.get("label") or "defect").replace("/", "_"))
-    found.add(image, outlines, labels)
+    _add_flags(content, image, labels, found)
+    found.add(image, outlines, labels, file)
     found.read.add(file)
+
+
+def _add_flags(content: Shape, image: Path, labels: set[str], found: Annotated) -> None:
+    """What the flags of a whole image say: its kind of defect goes to `labels`."""
+    flags = flags_of(content.get("flags"))
+    if flags.bad and not labels:
+        labels.update(name.replace("/", "_") for name in flags.bad)
+        found.notes.no_area["a flag"].add(image)
+    if unsure := contradiction(flags, labels):
+        found.notes.unsure[unsure].add(image)
+    elif flags.good:
+        found.notes.good.add(image)
 
 
 def _outline(shape: Shape, width: int, height: int) -> Outline | None:

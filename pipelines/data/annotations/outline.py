@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from fastflow.decode import MAX_PIXELS
+from fastflow.decode import DEFECT, IGNORED, MAX_PIXELS
+from pipelines.data.annotations.notes import Notes
 
 MAX_OUTSIDE = 10  # sides of the image that a polygon may lie away from it
 MAX_LENGTH = 200  # sides of the image that a polygon may be long, around: it costs memory to draw
@@ -32,6 +33,10 @@ class Outline(NamedTuple):
     height: int
     polygons: tuple[tuple[float, ...], ...] = ()
     runs: Runs | None = None
+
+    @property
+    def level(self) -> int:
+        return DEFECT
 
     def drawn(self, width: int, height: int) -> NDArray[np.bool_]:
         """(height, width); an outline of an image of another size is drawn to scale."""
@@ -104,17 +109,27 @@ def _filled(runs: Runs, width: int, height: int) -> NDArray[np.bool_]:
     return np.asarray(pixels[rows][:, columns])
 
 
+class IgnoredOutline(Outline):
+    """A region that is left out of the evaluation."""
+
+    @property
+    def level(self) -> int:
+        return IGNORED
+
+
 class Annotated(NamedTuple):
     """`outlines` of the images that files of annotations list, none for one without a defect; `kinds` the names of
-    their defects; `read` those files; `remarks` on them for the user."""
+    their defects; `read` those files; `remarks` on them for the user; `notes` what they say beside."""
 
     outlines: dict[Path, tuple[Outline, ...]]
     kinds: dict[Path, str]
     read: set[Path]
     remarks: list[str]
+    notes: Notes
 
-    def add(self, image: Path, outlines: list[Outline], labels: set[str]) -> None:
-        """`labels` are the defects' names; several make one kind, a+b."""
+    def add(self, image: Path, outlines: list[Outline], labels: set[str], file: Path) -> None:
+        """What a file says of an image; `labels` are the defects' names; several make one kind, a+b."""
+        self.notes.files.setdefault(image, []).append(file)
         self.outlines[image] = (*self.outlines.get(image, ()), *outlines)
         known = {label for label in (self.kinds.get(image) or "").split("+") if label}
         self.kinds[image] = "+".join(sorted(known | labels))

@@ -20,8 +20,10 @@ from pipelines.data.layouts.unclassified import Evidence, classify_rest
 from pipelines.data.words import label_of
 
 
-def read_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str], said: Annotated) -> tuple[Reading, Places]:
-    """What a folder holds, without the files that `roles` ignore.
+def read_folders(
+    tree: Tree, how: ReadingOptions, roles: Mapping[Path, str], said: Annotated, not_read: Sequence[str]
+) -> tuple[Reading, Places]:
+    """What a folder holds, without the files that `roles` ignore; `not_read`: what may say more, for a message.
 
     Raises:
         BadData: no good image, several data sets, or a mask that could be of several images.
@@ -42,7 +44,7 @@ def read_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str], sai
     masks |= {path: (*masks.get(path, ()), *outlines) for path, outlines in said.outlines.items() if outlines}
     classes = classify_rest(classes, Evidence(masks, said, how.rule, places))
     if GOOD not in classes.of.values():
-        raise BadData(_no_good(tree, images, masks))
+        raise BadData(_no_good(tree, images, masks, not_read))
     doubts = [*found.doubts, *classes.doubts, *pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)]
     items = _split(classes.of, masks, places, roles, how.test_fraction)
     test = {item.image for item in items if item.split == "test" and item.defect_type == GOOD}
@@ -77,21 +79,23 @@ def _split(
     return [*(Item(path, "test" if path in test else "train", GOOD) for path in good), *bad]
 
 
-def _no_good(tree: Tree, images: Sequence[Path], masks: Masks) -> str:
+def _no_good(tree: Tree, images: Sequence[Path], masks: Masks, not_read: Sequence[str]) -> str:
     count = Counter(path.parent for path in images if path.parent != tree.folder)
     there = sorted(count)
     listed = ", ".join(f"{place.relative_to(tree.folder)}/" for place in there[:5]) or "no folder of images"
     more = f" and {len(there) - 5} more" if len(there) > 5 else ""
     likely = sorted((place for place in there if not label_of(place.name)), key=lambda place: -count[place])
     each = " or ".join(f"--good {glob_of(tree.folder, place, there)}" for place in likely[:3])
-    every = ", or all: --good '**'" if len(likely) == len(there) else ""  # none that is called after a defect
+    unnamed = len(likely) == len(there) and not not_read  # none is called after a defect
+    every = ", or all: --good '**'" if unnamed else ""
     say = f"; say which are good: {each}{every}" if likely else ""
     if images and all(path in masks for path in images):
         say = (
             "; each is marked as defective: where outlines or masks show the part, not a defect, leave them out and "
             "say which images are good: --ignore '*.json' --good GLOB --defects GLOB"
         )
+    beside = f"; what they are may stand in {'; '.join(not_read)}" if not_read else ""
     return (
         f"{tree.folder} holds no good image; expected images in it, in good/ or in train/good; it has {listed}{more}, "
-        f"{counted(len(images), 'image')}{say}"
+        f"{counted(len(images), 'image')}{say}{beside}"
     )

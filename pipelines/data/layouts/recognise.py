@@ -15,7 +15,8 @@ from fastflow.files import is_leftover
 from fastflow.index import GOOD
 from fastflow.sources import assign, plain
 from pipelines.core.names import counted
-from pipelines.data.annotations.find import not_read, read_annotations, remarks
+from pipelines.data.annotations.find import read_annotations, remarks
+from pipelines.data.layouts.annotated import annotation_doubts
 from pipelines.data.layouts.by_folders import read_folders
 from pipelines.data.layouts.mask_doubts import mask_doubts
 from pipelines.data.layouts.names import layout_name
@@ -25,7 +26,7 @@ from pipelines.data.layouts.table_masks import masks_not_named
 from pipelines.data.layouts.tables import find_table, is_table, read_table, read_visa
 from pipelines.data.layouts.tree import Tree, look
 from pipelines.data.layouts.unclassified import WITHOUT_MASK
-from pipelines.data.layouts.unread_tables import unread_tables
+from pipelines.data.layouts.unread import unread
 
 
 def read_folder(source: Path, how: ReadingOptions) -> Reading:
@@ -71,7 +72,9 @@ def _check_names(items: Sequence[Item], folder: Path) -> None:
 def _by_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str]) -> Reading:
     others = [path for path in tree.others if roles.get(path) != "ignore"]
     said = read_annotations([path for path in tree.images if roles.get(path) not in ("ignore", "masks")], others)
-    reading, places = read_folders(tree, how, roles, said)
+    options = any(how.sources._replace(ignore=()))
+    beside = unread(tree, others, said.read, options=options)
+    reading, places = read_folders(tree, how, roles, said, beside.named())
     name = layout_name(tree, places, said=any(how.sources))
     if said.read:
         tool = "Roboflow, " if any(path.name == "_annotations.coco.json" for path in said.read) else ""
@@ -81,24 +84,12 @@ def _by_folders(tree: Tree, how: ReadingOptions, roles: Mapping[Path, str]) -> R
         doubts = [doubt._replace(stops=doubt.stops and WITHOUT_MASK not in doubt.text) for doubt in doubts]
     if said.remarks:
         doubts.append(Doubt(remarks(said), (), stops=False))
-    bare = [item.image for item in reading.items if item.defect_type == GOOD and _only_by_default(item, places, roles)]
-    unclassified = {path for path in bare if path not in said.kinds}
-    unread = not_read(tree.images, others, said.read)
-    rest = sorted(set(others) - said.read.union(*unread.values()))
-    options = any(how.sources._replace(ignore=()))
-    for doubt in unread_tables(tree.images, rest, tree.folder, options=options):
-        doubts.append(doubt._replace(stops=bool(unclassified) and name != "DAGM"))
-    for form, files in unread.items():
-        ignore = f"--ignore {quoted(f'*{files[0].suffix}')}"
-        message = f"{counted(len(files), 'file')} of {form} called as images, not read: {some(files, tree.folder)}"
-        doubts.append(Doubt(message, ("export them as COCO JSON", ignore), stops=bool(unclassified)))
+    good = {item.image for item in reading.items if item.defect_type == GOOD}
+    by_name = {path for path in good if places[path].good_at}
+    unsaid = good - by_name - set(said.kinds) if name != "DAGM" else set()
+    doubts += [*annotation_doubts(said, reading.items, places, roles), *beside.doubts(unsaid, by_name)]
     left_out = {**reading.left_out, ANNOTATIONS: sorted(said.read)}
     return reading._replace(layout=name, doubts=doubts, left_out=left_out)
-
-
-def _only_by_default(item: Item, places: Places, roles: Mapping[Path, str]) -> bool:
-    """Whether an image is good only by default."""
-    return item.image not in roles and not places[item.image].good_at
 
 
 def _notes(items: Sequence[Item], places: Places, roles: Mapping[Path, str]) -> Iterator[Doubt]:

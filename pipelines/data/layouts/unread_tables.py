@@ -14,7 +14,7 @@ from pipelines.core.names import counted
 from pipelines.data.annotations.coco import read_json
 from pipelines.data.layouts.reading import Doubt, quoted
 from pipelines.data.layouts.table_files import SUFFIXES, describes, load, needs
-from pipelines.data.words import SPLITS
+from pipelines.data.words import SPLITS, label_of
 
 BOOKS = (".xlsx", ".xlsm", ".ods")
 QUOTED = (".json", ".jsonl", ".ndjson", ".xml")
@@ -79,10 +79,11 @@ def _named(path: Path, names: Names) -> int:
     cells_of = _quoted if path.suffix.lower() in QUOTED else _cells
     words = [{plain(Path(cell.replace("\\", "/")).name) for cell in cells_of(line)} for line in lines]
     found = set[str]().union(*words) & names.files
-    if len(found) < min(SEVERAL, len(names.files)):
+    told = bool(label_of(path.stem))  # ng.txt needs to name one alone, as a table does
+    if len(found) < (1 if told or path.suffix.lower() in (*SUFFIXES, *BOOKS) else min(SEVERAL, len(names.files))):
         found = set[str]().union(*words) & names.stems
         with_stems = sum(bool(line & names.stems) for line in words)
-        if len(found) < SEVERAL_STEMS or with_stems < LINES_WITH_STEMS_FRACTION * len(lines):
+        if len(found) < (1 if told else SEVERAL_STEMS) or with_stems < LINES_WITH_STEMS_FRACTION * len(lines):
             return 0
     text = path.suffix.lower() not in (*QUOTED, *BOOKS)
     alone = text and all(len(_cells(line)) < 2 for line in lines)
