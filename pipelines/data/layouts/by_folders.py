@@ -8,11 +8,14 @@ from fastflow.arrange import Drawing, Item, named
 from fastflow.errors import BadData
 from fastflow.index import GOOD
 from fastflow.pairing import pair
+from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.annotations.outline import Annotated
 from pipelines.data.layouts.classes import classify
 from pipelines.data.layouts.marked import Masks, pair_doubts, refuse_shared
 from pipelines.data.layouts.mask_files import find_masks
+from pipelines.data.layouts.mask_parts import give_to_test, of_left_out
+from pipelines.data.layouts.mask_values import colours_of, ways_to_say
 from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import Reading, ReadingOptions, glob_of, set_apart
 from pipelines.data.layouts.tree import Tree
@@ -29,7 +32,9 @@ def read_folders(
         BadData: no good image, several data sets, or a mask that could be of several images.
     """
     folder, places = tree.folder, Places(tree.folder)
-    files = [path for path in tree.images if roles.get(path) != "ignore"]
+    ignored = [path for path in tree.images if roles.get(path) == "ignore"]
+    points = {path for path in tree.images if _is_of_points(path) and path not in roles}
+    files = sorted(set(tree.images) - set(ignored) - points)
     found = find_masks(files, places, roles)
     objects = _single_objects(found.files, roles)
     found.files.difference_update(objects)
@@ -38,6 +43,7 @@ def read_folders(
     images = sorted(set(images) - set(private))
     classes = classify(images, places, roles, how.sources)
     pairs = pair(images, sorted(found.files), folder, likely=lambda path: classes.of.get(path) != GOOD)
+    parts = [*give_to_test(pairs, classes.of, places), *of_left_out(pairs, classes.of, ignored, places)]
     of_good = [mask for mask, several in pairs.shared.items() if all(classes.of.get(p) == GOOD for p in several)]
     refuse_shared({mask: several for mask, several in pairs.shared.items() if mask not in of_good}, folder)
     masks: dict[Path, tuple[Path | Drawing, ...]] = {path: tuple(several) for path, several in pairs.masks.items()}
@@ -45,7 +51,8 @@ def read_folders(
     classes = classify_rest(classes, Evidence(masks, said, how.rule, places))
     if GOOD not in classes.of.values():
         raise BadData(_no_good(tree, images, masks, not_read))
-    doubts = [*found.doubts, *classes.doubts, *pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)]
+    doubts = [*found.doubts, *classes.doubts, *parts]
+    doubts += pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)
     items = _split(classes.of, masks, places, roles, how.test_fraction)
     test = {item.image for item in items if item.split == "test" and item.defect_type == GOOD}
     apart = sorted(path for path in test if places[path].split != "test" and roles.get(path) != "test_good")
@@ -56,8 +63,14 @@ def read_folders(
         "masks called as no image": pairs.orphans,
         "masks of good images": of_good,
         "masks of single objects": sorted(objects),
+        "points in space, no images": sorted(points),
     }
     return Reading("", named(items, folder), doubts, left_out, apart), places
+
+
+def _is_of_points(path: Path) -> bool:
+    """Whether a file holds x, y and z of each pixel of an image, as MVTec 3D-AD has them in xyz/ beside rgb/."""
+    return plain(path.parent.name) == "xyz" and path.parent.with_name("rgb").is_dir()
 
 
 def _single_objects(masks: set[Path], roles: Mapping[Path, str]) -> set[Path]:
@@ -90,9 +103,13 @@ def _no_good(tree: Tree, images: Sequence[Path], masks: Masks, not_read: Sequenc
     every = ", or all: --good '**'" if unnamed else ""
     say = f"; say which are good: {each}{every}" if likely else ""
     if images and all(path in masks for path in images):
+        drawn = [mask for path in images for mask in masks[path] if isinstance(mask, Path)]
+        ways = " or ".join(ways_to_say(colours_of(drawn)))
+        one = f"say which colour of the masks is the defect: {ways}; " if ways else ""
+        left = glob_of(tree.folder, drawn[0].parent, there) if drawn else "'*.json'"
         say = (
-            "; each is marked as defective: where outlines or masks show the part, not a defect, leave them out and "
-            "say which images are good: --ignore '*.json' --good GLOB --defects GLOB"
+            f"; each is marked as defective: {one}where outlines or masks show the part, not a defect, leave them out "
+            f"and say which images are good: --ignore {left} --good GLOB --defects GLOB"
         )
     beside = f"; what they are may stand in {'; '.join(not_read)}" if not_read else ""
     return (

@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from fastflow.arrange import Item, marks_of
-from fastflow.decode import DEFECT, mask_levels, open_image
-from fastflow.errors import BadImage
+from fastflow.decode import DEFECT, IGNORED, mask_levels, open_image
+from fastflow.errors import BadData, BadImage
 from fastflow.index import GOOD
 from fastflow.marks import MaskRule, upright_size
 from fastflow.pixels.meaning import to_rgb
 from pipelines.core.names import counted
 from pipelines.core.progress import progress
 from pipelines.data.checks.finding import REMEDIES
-from pipelines.data.layouts.reading import Doubt, quoted, some
+from pipelines.data.layouts.mask_values import colours_of, labels_of, values_of, ways_to_say
+from pipelines.data.layouts.reading import Doubt, glob_of, quoted, some
 
 MASKS_SAMPLED = 25  # of a kind, for what they all have alike
 NAMED = 3  # shares that a message lists
@@ -28,14 +29,17 @@ FEW_LABELS = 64
 
 
 class Marked(NamedTuple):
-    """A defective image with masks: the share of it that they mark, and those that hold more than two levels."""
+    """A defective image with masks: the share of it that they mark, those that hold more than two levels, and whether
+    they leave pixels out of the evaluation."""
 
     item: Item
     share: float
     soft: list[Path]
+    leave_out: bool
 
 
 def mask_doubts(items: Sequence[Item], folder: Path, rule: MaskRule) -> list[Doubt]:
+    """Raises BadData where no mask holds the value that is to be left out."""
     masked = [item for item in items if item.masks and item.defect_type != GOOD]
     with progress("reading masks", len(masked), unit="mask") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
 
@@ -45,6 +49,7 @@ def mask_doubts(items: Sequence[Item], folder: Path, rule: MaskRule) -> list[Dou
             return found
 
         every = [found for found in pool.map(look_at, masked) if found]
+    _require_value(every, rule)
     kinds: dict[str, list[Marked]] = defaultdict(list)
     for found in every:
         kinds[found.item.defect_type].append(found)
@@ -59,17 +64,28 @@ def mask_doubts(items: Sequence[Item], folder: Path, rule: MaskRule) -> list[Dou
 def _marked(item: Item, rule: MaskRule) -> Marked | None:
     """None where a mask cannot be read: the check names it."""
     try:
-        share = float((marks_of(item, rule) == DEFECT).mean())
-        return Marked(item, share, [mask for mask in item.masks if isinstance(mask, Path) and _is_soft(mask)])
+        marks = marks_of(item, rule)
+        soft = [mask for mask in item.masks if isinstance(mask, Path) and _is_soft(mask)]
+        return Marked(item, float((marks == DEFECT).mean()), soft, bool((marks == IGNORED).any()))
     except BadImage:
         return None
+
+
+def _require_value(every: Sequence[Marked], rule: MaskRule) -> None:
+    """Raises BadData where --ignore-value is of no mask: a typing error would count those pixels."""
+    masks = [mask for found in every for mask in found.item.masks if isinstance(mask, Path)]
+    if rule.ignore is not None and masks and not any(found.leave_out for found in every):
+        raise BadData(
+            f"--ignore-value {rule.ignore} is in none of {counted(len(masks), 'mask')}; they hold "
+            f"{_listed(values_of(masks))}; give one of these, or leave the option out"
+        )
 
 
 def _is_soft(mask: Path) -> bool:
     """Whether a mask has more than two levels that are no label numbers."""
     image = open_image(mask)
     levels = mask_levels(image, mask)
-    return levels.dtype == np.uint8 and int((np.bincount(levels.ravel()) > 0).sum()) > 2 and not _labels(mask)
+    return levels.dtype == np.uint8 and int((np.bincount(levels.ravel()) > 0).sum()) > 2 and not labels_of(mask)
 
 
 def _of_soft(soft: Sequence[Path], folder: Path, rule: MaskRule) -> Iterator[Doubt]:
@@ -86,7 +102,7 @@ def _of_marks(kind: str, several: Sequence[Marked], folder: Path) -> Iterator[Do
         options = (
             [f"--mask-values {value}" for value in _colours(several)]
             if middle >= FULLY_MARKED_FRACTION
-            else ["--masks-inverted"]
+            else [*ways_to_say(colours_of(_files(several))), "--masks-inverted", *_ignore(several, folder)]
         )
         yield Doubt(f"{message} mark {middle:.0%} of their image: {some(_files(several), folder)}", tuple(options))
     elif much:
@@ -99,6 +115,13 @@ def _of_marks(kind: str, several: Sequence[Marked], folder: Path) -> Iterator[Do
     if not max(found.share for found in several):
         options = [f"--mask-values {value}" for value in _colours(several)] or ["redraw them"]
         yield Doubt(f"{message} mark nothing: {some(_files(several), folder)}", tuple(options))
+
+
+def _ignore(several: Sequence[Marked], folder: Path) -> list[str]:
+    """The option that leaves masks out which show the part: a region of interest."""
+    masks, images = _files(several), {found.item.image.parent for found in several}
+    places = {path.parent for path in masks}
+    return [] if places & images or len(places) > 1 else [f"--ignore {glob_of(folder, places.pop(), images)}"]
 
 
 def _files(several: Sequence[Marked]) -> list[Path]:
@@ -126,7 +149,7 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
     for item in sample:
         for mask in (mask for mask in item.masks if isinstance(mask, Path)):
             try:
-                labels |= _labels(mask)
+                labels |= labels_of(mask)
                 width, height = upright_size(item.image, item.page)
                 own_width, own_height = upright_size(mask)
             except (BadImage, OSError, EOFError):
@@ -143,6 +166,8 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
             ),
         )
     numbers = sorted(labels - {0})
+    if not rule.values and not numbers:
+        yield from _of_colours(sample, rule)
     if not rule.values and rule.ignore is None and len(numbers) > 1:
         if 255 in numbers and numbers[0] < 100:
             message = f"masks hold the labels {_listed(numbers)}; 255 often means: not to be counted"
@@ -152,15 +177,15 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
             yield Doubt(message, (f"--mask-values {numbers[0]}",), stops=False)
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def _of_colours(sample: Sequence[Item], rule: MaskRule) -> Iterator[Doubt]:
+    """Several colours: of kinds of defects, or of the part and its defects."""
+    files = [mask for item in sample for mask in item.masks if isinstance(mask, Path)]
+    colours = [colour for colour in colours_of(files) if colour.strip("'") != (rule.ignore or "").lower()]
+    if ways := ways_to_say(colours):
+        meant = "good, by --masks-inverted" if rule.inverted else "defect"
+        named = ", ".join(way.split()[1].strip("'") for way in ways)
+        yield Doubt(f"masks hold the colours {named}, all taken as {meant}", tuple(ways), stops=rule.inverted)
+
+
+def _listed(numbers: Sequence[int | str]) -> str:
     return ", ".join(map(str, numbers[:5])) + ", ..." * (len(numbers) > 5)
-
-
-def _labels(path: Path) -> set[int]:
-    """Label numbers of a palette or of small greys; none where greys are edges or the file is lossy."""
-    image = open_image(path)
-    if image.info["lossy"] or image.mode not in ("P", "L", "I", "I;16"):
-        return set()
-    numbers = {int(value) for value in np.unique(np.asarray(image))}
-    small = {value for value in numbers if value < 100}
-    return numbers if image.mode == "P" or (numbers - {255} == small and len(numbers) < FEW_LABELS) else set()
