@@ -42,7 +42,8 @@ def add_coco(file: Path, content: Entry, images: Sequence[Path], found: Annotate
         if image is None:
             missing += 1
             continue
-        outlines, labels = [], set()
+        outlines: list[Outline] = []
+        labels: set[str] = set()
         for annotation in of_image[entry.get("id")]:
             category = annotation.get("category_id")
             label = names.get(category, "defect")

@@ -39,7 +39,8 @@ def add_labelme(file: Path, content: Shape, by_stem: Mapping[tuple[Path, str], P
         except OSError as error:
             raise ValueError(f"no imageWidth, and {image.name} cannot be read") from error
     require_size(width, height)
-    outlines, labels = [], set()
+    outlines: list[Outline] = []
+    labels: set[str] = set()
     for shape in content["shapes"]:
         label = str(shape.get("label") or "defect").replace("/", "_")
         if word_of(label).meaning == "good":
