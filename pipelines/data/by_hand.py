@@ -53,6 +53,6 @@ def _read(copied: Path) -> dict[str, str]:
     """Nothing where it is damaged: then more is kept than need be, never less."""
     try:
         known = json.loads(copied.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from pipelines.core.rwlock import RWLOCK, process_of
 
 from pipelines.core.epoch_lines import read_epoch
 from pipelines.core.gate_params import Gate
@@ -17,6 +16,7 @@ from pipelines.core.metrics_file import read_metrics
 from pipelines.core.params import Params, read_params
 from pipelines.core.paths import index_file
 from pipelines.core.pixel_rule import read_rule
+from pipelines.core.rwlock import RWLOCK, process_of
 from pipelines.data.dataset_card import dataset_card
 from pipelines.download import read_record
 from pipelines.reporting.decision import in_words, read_decision
