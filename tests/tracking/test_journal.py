@@ -45,6 +45,8 @@ def test_entries_come_back_in_order_and_a_torn_one_is_left_out(begin: Begin) -> 
     made = begin("a training", name="n")
     made.add("params", values={"epochs": 3})
     made.close(status="FINISHED")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        made.add("params", values={"late": 1})
     first, second, last = journal.read(made.folder)
     assert first == {"op": "run", "key": "k", "name": "n"}
     assert second == {"op": "params", "values": {"epochs": 3}}
