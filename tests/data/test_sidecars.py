@@ -55,6 +55,20 @@ def test_they_are_none_where_folders_say_what_the_images_are(tmp_path: Path, for
     assert not stops(reading)
 
 
+@pytest.mark.parametrize(("place", "glob"), [("meta", "meta/*.json"), ("img", "img/000.json")])
+def test_the_glob_leaves_no_annotation_out_that_is_read(tmp_path: Path, place: str, glob: str) -> None:
+    paths = good(tmp_path / "img")
+    (tmp_path / "meta").mkdir()
+    beside(paths[:1], f"../{place}/{{stem}}.json", json.dumps({"result": "NG"}))
+    shapes = [{"label": "dent", "shape_type": "rectangle", "points": [[1, 1], [9, 9]]}]
+    for number, path in enumerate(paths[1:]):
+        content = {"imagePath": path.name, "imageWidth": 24, "imageHeight": 24, "shapes": shapes * (number < 1)}
+        path.with_suffix(".json").write_text(json.dumps(content))
+    found = [doubt for doubt in stops(read_folder(tmp_path, DEFAULT_OPTIONS)) if "not read" in doubt]
+    assert len(found) == 1
+    assert f"--ignore '{glob}', with" in found[0]
+
+
 def test_what_a_camera_writes_beside_sorted_images_is_none(tmp_path: Path) -> None:
     beside(good(tmp_path / "good"), "{stem}.json", json.dumps({"exposure": 10}))
     beside(bad(tmp_path / "scratch"), "{stem}.txt", "exposure 10\n")

@@ -1,6 +1,7 @@
 """Doubts about files beside the images that may say what these are, and are not read."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +17,12 @@ SAY = "with --good GLOB and --defects GLOB for what they say"
 
 
 class Unread(NamedTuple):
-    """`tables` name images; `sidecars`, by their form, are called as images are."""
+    """`tables` name images; `sidecars`, by their form, are called as images are; `read` are annotations."""
 
     tables: Sequence[Doubt]
     sidecars: Mapping[str, Sequence[Path]]
     tree: Tree
+    read: set[Path]
 
     def named(self) -> list[str]:
         """What is not read, each in a few words."""
@@ -33,7 +35,7 @@ class Unread(NamedTuple):
         for form, files in self.sidecars.items():
             marking = [path for path in files if marks_something(path)]
             stops = _may_be_of(files, unsaid, self.tree) or _may_be_of(marking, good, self.tree)
-            ignore = f"--ignore {quoted(_glob(files[0], self.tree))}, {SAY}"
+            ignore = f"--ignore {quoted(_glob(files[0], self.tree, self.read))}, {SAY}"
             yield Doubt(_message(form, files, self.tree), ("export them as COCO JSON", ignore), stops=stops)
 
 
@@ -41,7 +43,7 @@ def unread(tree: Tree, others: Sequence[Path], read: set[Path], *, options: bool
     """Of the files that are no images; `options`: some say what the files are."""
     sidecars = not_read(tree.images, others, read)
     rest = sorted(set(others) - read.union(*sidecars.values()))
-    return Unread(list(unread_tables(tree.images, rest, tree.folder, options=options)), sidecars, tree)
+    return Unread(list(unread_tables(tree.images, rest, tree.folder, options=options)), sidecars, tree, read)
 
 
 def _message(form: str, files: Sequence[Path], tree: Tree) -> str:
@@ -54,7 +56,12 @@ def _may_be_of(files: Sequence[Path], images: Collection[Path], tree: Tree) -> b
     return bool(pairs and (set(pairs.masks).union(*pairs.shared.values()) & set(images)))
 
 
-def _glob(file: Path, tree: Tree) -> str:
-    """*.txt, or *.png.json where the files have their images' whole names."""
+def _glob(file: Path, tree: Tree, read: set[Path]) -> str:
+    """*.txt, or *.png.json where the files have their images' whole names; it names no annotation that is read."""
     whole = plain(file.stem) in {plain(path.name) for path in tree.images}
-    return f"*{Path(file.stem).suffix if whole else ''}{file.suffix}"
+    glob = f"*{Path(file.stem).suffix if whole else ''}{file.suffix}"
+    alike = [path for path in read if fnmatch(plain(path.name), plain(glob))]
+    if not alike:
+        return glob
+    name = file.relative_to(tree.folder)
+    return (name if any(path.parent == file.parent for path in alike) else name.with_name(glob)).as_posix()
