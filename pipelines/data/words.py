@@ -31,7 +31,7 @@ UNCLEAR = (  # made of other images, or not sorted yet
     "production incoming unlabeled unlabelled unknown unsorted unclassified unsure inbox todo review misc pending "
     "thumbnail thumbnails thumb thumbs preview previews cache backup backups copy copies tmp temp trash augmented "
     "augmentation resized prediction predictions pred preds result results output outputs "
-    "calibration calib background backgrounds unclear unbekannt unklar unsortiert"
+    "calibration calib background backgrounds unclear unbekannt unklar unsortiert crop crops cropped"
 )
 MAYBE_MASKS = "label labels annotation annotations annotated anno annos heatmap heatmaps overlay overlays binary"
 FILLERS = (
@@ -47,6 +47,15 @@ SPLITS = {
 }  # fmt: skip
 
 
+CLEAR_GOOD = (  # in a file's name: neither golden nor clean nor io, which products are called, too
+    "good ok okay gut gute iordnung inordnung fehlerfrei gutteil pass passed normal bon bueno buono 良品 正常 合格"
+)
+CLEAR_BAD = (
+    "bad ng nok nio ko notok notgood nogood defect defects defective anomaly anomalies abnormal reject rejected "
+    "schlecht schlechtteil ausschuss fehlerhaft defekt 不良 不良品 缺陷 欠陥"
+)
+
+
 class Word(NamedTuple):
     """`meaning`: good, bad (any defect), defect (a kind of it), masks, maybe_masks, unclear, split, filler, number
     (days, too), or "" for a name of its own; `exact` where the whole name says so, unlike good_2024."""
@@ -60,6 +69,7 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_CLEAR_GOOD, _CLEAR_BAD = map(_set, (CLEAR_GOOD, CLEAR_BAD))
 _GOOD, _BAD, _DEFECTS, _MASKS = map(_set, (GOOD, BAD, DEFECTS, MASKS))
 _MAYBE, _FILLERS, _UNCLEAR = map(_set, (MAYBE_MASKS, FILLERS, UNCLEAR))
 _NOT_SORTED = _set("unknown unsorted unclassified unsure unclear review todo unbekannt unklar unsortiert")
@@ -116,6 +126,12 @@ def denies(words: list[str]) -> bool:
     return len(words) > 1 and words[0] in NOT and words[1] in _BAD | _DEFECTS and not set(words) & _GOOD
 
 
+def not_sorted(name: str) -> bool:
+    """Whether a name says that nobody has looked yet: ?, unknown, to do."""
+    said = {squashed(name), *tokens(name)}
+    return word_of(name).meaning == "unclear" and bool(said & (_NOT_SORTED | {"", "pending"}))
+
+
 def without_masks(name: str) -> str:
     """A name without a mask's words: mask_ok is ok."""
     return " ".join(token for token in tokens(name) if token not in _MASKS | _MAYBE)
@@ -132,3 +148,17 @@ def label_of(stem: str) -> str:
     if "".join(word for word in words if not word.isdigit()) in _BAD or (set(words) & NOT and set(words) & _GOOD):
         return "bad"
     return "good" if set(words) & _GOOD else ""
+
+
+def clear_word(stem: str) -> tuple[str, str]:
+    """good or bad, and the word that says so, where a file's name says one of them and nothing of the other: OK_001,
+    NG_17, but not ok_scratch; ("", "") else."""
+    words = tokens(stem)
+    joined = "".join(word for word in words if not word.isdigit())
+    if set(words) & NOT:
+        return ("bad", joined) if joined in _CLEAR_BAD else ("", "")
+    good = next((word for word in (*words, joined) if word in _CLEAR_GOOD), "")
+    bad = next((word for word in (*words, joined) if word in _CLEAR_BAD), "")
+    if good and not set(words) & (_BAD | _DEFECTS) and not bad:
+        return "good", good
+    return ("bad", bad) if bad and not set(words) & _GOOD else ("", "")

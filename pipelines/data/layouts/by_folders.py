@@ -16,6 +16,7 @@ from pipelines.data.layouts.marked import Masks, pair_doubts, refuse_shared
 from pipelines.data.layouts.mask_files import find_masks
 from pipelines.data.layouts.mask_parts import give_to_test, of_left_out
 from pipelines.data.layouts.mask_values import colours_of, ways_to_say
+from pipelines.data.layouts.misfiled import misfiled
 from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import Reading, ReadingOptions, glob_of, set_apart
 from pipelines.data.layouts.tree import Tree
@@ -48,10 +49,12 @@ def read_folders(
     refuse_shared({mask: several for mask, several in pairs.shared.items() if mask not in of_good}, folder)
     masks: dict[Path, tuple[Path | Drawing, ...]] = {path: tuple(several) for path, several in pairs.masks.items()}
     masks |= {path: (*masks.get(path, ()), *outlines) for path, outlines in said.outlines.items() if outlines}
+    by_folder = {path: kind for path, kind in classes.of.items() if places[path].words}
     classes = classify_rest(classes, Evidence(masks, said, how.rule, places))
+    by_folder = {path: kind for path, kind in by_folder.items() if classes.of.get(path) == kind}
     if GOOD not in classes.of.values():
         raise BadData(_no_good(tree, images, masks, not_read))
-    doubts = [*found.doubts, *classes.doubts, *parts]
+    doubts = [*found.doubts, *classes.doubts, *parts, *misfiled(by_folder, places, roles)]
     doubts += pair_doubts(pairs, classes.of, masks, of_good, folder, how.rule)
     items = _split(classes.of, masks, places, roles, how.test_fraction)
     test = {item.image for item in items if item.split == "test" and item.defect_type == GOOD}

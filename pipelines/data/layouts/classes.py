@@ -35,8 +35,9 @@ def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str], 
     _refuse_several_sets(images, places)
     said = "good" in roles.values()  # then no other folder is good by its name
     good = [path for path in images if path not in roles and places[path].good_at and not said]
+    good = [path for path in good if not places[path].made_of_good]
     level = min((places[path].good_at[0] for path in good), default=0)
-    shared = _shared([places[path].names for path in images])
+    shared = shared_names([places[path].names for path in images])
     said_good = [path for path in images if roles.get(path) in ("good", "test_good")]
     doubts = [*doubts_of_good(good, places), *taken_along(said_good, places, globs, shared)]
     classes = Classes({}, [], doubts)
@@ -46,11 +47,11 @@ def classify(images: Sequence[Path], places: Places, roles: Mapping[Path, str], 
             classes.of[path] = GOOD
         elif role == "defects":
             classes.of[path] = kind_of(place, level) or DEFECT
-        elif place.good_at and (said or _contradicts(place, shared)):
+        elif place.good_at and (said or place.made_of_good or _contradicts(place, shared)):
             classes.unclassified.append(path)
         elif place.good_at:
             classes.of[path] = GOOD
-        elif kind := kind_of(place, level) if not place.unclear else "":
+        elif kind := kind_of(place, level) if not _unclear(place, shared) else "":
             classes.of[path] = kind
         else:
             classes.unclassified.append(path)
@@ -67,11 +68,18 @@ def kind_of(place: Place, level: int) -> str:
     return names[0] if names else place.names[level] if level < len(own) else ""
 
 
-def _shared(names: Sequence[tuple[str, ...]]) -> int:
+def shared_names(names: Sequence[tuple[str, ...]]) -> int:
     """How many names all begin with."""
     lowest, highest = min(names, default=()), max(names, default=())
     return next(
         (n for n, (a, b) in enumerate(zip(lowest, highest, strict=False)) if a != b), min(len(lowest), len(highest))
+    )
+
+
+def _unclear(place: Place, shared: int) -> bool:
+    """Whether a folder says that its images are made of others or not sorted, where it is not above all images."""
+    return place.unclear and (
+        len(place.words) <= shared or any(word.meaning == "unclear" for word in place.words[shared:])
     )
 
 

@@ -1,7 +1,7 @@
 """Which image files are masks: names compared with content."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ FILES_SAMPLED = 5  # of a group
 MAX_COLOURS, MIN_COVERED_FRACTION = 4, 0.98  # so many colours cover this fraction of a mask
 MAX_GREY_LEVELS_OFF = 12  # from black or white, changed by JPEG
 CLASSES = ("good", "bad", "defect")  # what a folder's name may say of its images
+NEARLY_ALL_FRACTION, MIN_COMPANIONS = 0.9, 3  # of the photographs that have a file made of them beside them
 MAX_FOLDERS = 100  # without a mask's word, that are opened
 
 
@@ -87,6 +88,8 @@ def _beside_images(files: Sequence[Path], images: Sequence[Path], folder: Path, 
             groups["format" if same else "word", more, path.suffix.lower()].append((path, partner))
         elif partner := _longer(path, stems[path.parent]):
             groups["longer", plain(path.stem)[len(partner.stem) :], path.suffix.lower()].append((path, partner))
+    longer = {path for (manner, _, _), pairs in groups.items() if manner == "longer" for path, _ in pairs}
+    counts = Counter(path.parent for path in files if path not in longer)
     for (manner, more, suffix), pairs in groups.items():
         masks = [path for path, _ in pairs]
         glob = quoted(f"*{more if manner != 'format' else ''}{suffix}")
@@ -99,6 +102,19 @@ def _beside_images(files: Sequence[Path], images: Sequence[Path], folder: Path, 
         elif manner == "word":
             found.unsure.update(masks)
             found.doubts.append(Doubt(f"{message} could be masks, but look like photographs; left out", options))
+        elif manner == "longer" and _beside_nearly_all(more, [partner for _, partner in pairs], counts):
+            found.unsure.update(masks)
+            keep = "--good GLOB --defects GLOB where they are photographs of their own"
+            message = f"{message} could be made of the images beside them; left out"
+            found.doubts.append(Doubt(message, (f"--ignore {glob}", keep)))
+
+
+def _beside_nearly_all(more: str, partners: Sequence[Path], counts: Mapping[Path, int]) -> bool:
+    """Whether nearly every photograph of these folders has such a file beside it, as x_preview.jpg and x_result.png
+    are; `counts` are the photographs by folder, and numbers tell shots of one part apart."""
+    every = sum(counts[place] for place in {path.parent for path in partners})
+    few = len(set(partners)) < MIN_COMPANIONS
+    return not few and any(map(str.isalpha, more)) and len(set(partners)) >= NEARLY_ALL_FRACTION * every
 
 
 def _longer(path: Path, stems: Mapping[str, Sequence[Path]]) -> Path | None:

@@ -25,6 +25,11 @@ class Place(NamedTuple):
         return any(word.meaning == "unclear" for word in self.words)
 
     @property
+    def made_of_good(self) -> bool:
+        """Whether such a folder lies in one of good images, as good/thumbs."""
+        return bool(self.good_at) and any(word.meaning == "unclear" for word in self.words[self.good_at[0] :])
+
+    @property
     def good_at(self) -> list[int]:
         """Where in `names` a folder says good."""
         return [number for number, word in enumerate(self.words) if word.meaning == "good"]

@@ -22,10 +22,11 @@ from pipelines.data.layouts.mask_doubts import mask_doubts
 from pipelines.data.layouts.names import layout_name
 from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import ANNOTATIONS, Doubt, Reading, ReadingOptions, quoted, some
-from pipelines.data.layouts.table_masks import masks_not_named
+from pipelines.data.layouts.table_doubts import against_folders, not_named
+from pipelines.data.layouts.table_masks import masks_not_named, unnamed_masks
 from pipelines.data.layouts.tables import find_table, is_table, read_table, read_visa
 from pipelines.data.layouts.tree import Tree, look
-from pipelines.data.layouts.unclassified import WITHOUT_MASK
+from pipelines.data.layouts.unclassified import NEARLY_ALL_FRACTION, WITHOUT_MASK
 from pipelines.data.layouts.unread import unread
 
 
@@ -46,8 +47,13 @@ def read_folder(source: Path, how: ReadingOptions) -> Reading:
         taken = {path for item in reading.items for path in (item.image, *item.masks)}
         rest = [path for path in tree.images if path not in taken.union(*reading.left_out.values())]
         left_out = {**reading.left_out, "not in the table": rest, ANNOTATIONS: [table] if table else []}
-        unnamed = masks_not_named(reading.items, [path for path in rest if path not in ignored], folder)
-        reading = reading._replace(left_out=left_out, doubts=[*reading.doubts, *unnamed])
+        unnamed = [path for path in rest if path not in ignored]
+        masks = unnamed_masks(reading.items, unnamed, folder)
+        doubts = [*reading.doubts, *masks_not_named(masks, folder)]
+        if table:
+            doubts += against_folders(reading.items, source, table)
+            doubts += not_named(reading.items, sorted(set(unnamed) - set(masks)), source, table)
+        reading = reading._replace(left_out=left_out, doubts=doubts)
     else:
         reading = _by_folders(tree, how, roles)
     _check_names(reading.items, folder)
@@ -102,11 +108,11 @@ def _notes(items: Sequence[Item], places: Places, roles: Mapping[Path, str]) -> 
     alike = [i.image for i in items if i.defect_type == GOOD and stems[i.image.parent, plain(i.image.stem)] > 1]
     if alike:
         message = f"{counted(len(alike), 'good image')} called alike but for the suffix, kept on one side of the split"
-        yield Doubt(
-            f"{message}: {some(sorted(alike), places.folder)}",
-            ("remove one of each where they are copies",),
-            stops=False,
-        )
+        suffixes = sorted({path.suffix for path in alike})
+        copies = len(suffixes) > 1 and len(alike) >= NEARLY_ALL_FRACTION * sum(stems.values())
+        ignore = [f"--ignore {quoted(f'*{suffix}')}" for suffix in suffixes if copies]
+        options = (*ignore, "remove one of each where they are copies")
+        yield Doubt(f"{message}: {some(sorted(alike), places.folder)}", options, stops=copies)
     bad = [i.image for i in items if i.defect_type != GOOD and places[i.image].split in ("train", "validation")]
     if bad:
         message = f"{counted(len(bad), 'defective image')} in a folder of training, used for the test"

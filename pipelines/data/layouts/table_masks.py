@@ -27,10 +27,14 @@ def masks_of_good(masks: Mapping[Path, tuple[Path, ...]], folder: Path, rule: Ma
         yield Doubt(message, ("correct gt_label or mask_path in the table", f"--ignore {name}"))
 
 
-def masks_not_named(items: Sequence[Item], rest: Sequence[Path], folder: Path) -> Iterator[Doubt]:
-    """A doubt where `rest`, images that the table does not name, seem to be masks of defective ones without any."""
+def unnamed_masks(items: Sequence[Item], rest: Sequence[Path], folder: Path) -> list[Path]:
+    """Those of `rest`, images that the table does not name, that seem to be masks of defective ones without any."""
     bare = {plain(item.image.stem) for item in items if item.defect_type != GOOD and not item.masks}
-    masks = [path for path in rest if bare and _seems_mask(path, bare, folder)]
+    return [path for path in rest if bare and _seems_mask(path, bare, folder)]
+
+
+def masks_not_named(masks: Sequence[Path], folder: Path) -> Iterator[Doubt]:
+    """A doubt about the `unnamed_masks`."""
     if masks:
         ignore = " ".join(f"--ignore {glob_of(folder, place)}" for place in sorted({path.parent for path in masks})[:3])
         message = f"{counted(len(masks), 'file')} that the table does not name could be masks: {some(masks, folder)}"

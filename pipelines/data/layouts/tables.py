@@ -18,9 +18,10 @@ from fastflow.errors import BadData
 from fastflow.index import GOOD
 from pipelines.core.names import counted
 from pipelines.data.data_sets import visa_split
-from pipelines.data.layouts.reading import Reading, ReadingOptions, set_apart
+from pipelines.data.layouts.reading import Reading, ReadingOptions, set_apart, some
+from pipelines.data.layouts.table_doubts import of_empty, of_flags
 from pipelines.data.layouts.table_files import SUFFIXES, describes, load, needs
-from pipelines.data.layouts.table_labels import ALLOWED, FLAGS, kind_of_row
+from pipelines.data.layouts.table_labels import ALLOWED, FLAGS, is_empty, kind_of_row
 from pipelines.data.layouts.table_masks import masks_of_good
 from pipelines.data.layouts.table_places import Files
 from pipelines.data.words import word_of
@@ -76,10 +77,22 @@ def read_table(path: Path, how: ReadingOptions, ignored: Collection[Path] = ()) 
         raise BadData(f"{path} {needs(table)}")
     if "gt_label" not in table and set(table["defect_type"].str.strip().str.casefold()) <= set(FLAGS):
         table = table.rename(columns={"defect_type": "gt_label"})  # such as defect: 0, 1
-    rows = _without(ignored, _found(list(_rows(table, path)), path.parent))
+    filled = _without_empty(table)
+    every = _found(list(_rows(filled, path)), path.parent)
+    rows = _without(ignored, every)
     if rows and all(row.kind != GOOD for row in rows):
         raise BadData(f"{path} names no good image; found are {_values(table)}; {ALLOWED}")
-    return reading_of(rows, f"table {path.name}", path.parent, how)
+    reading = reading_of(rows, f"table {path.name}", path.parent, how)
+    images = [row.image for row in every]
+    doubts = [*reading.doubts, *of_empty(table, images, path, ignored), *of_flags(table, reading.items, path)]
+    return reading._replace(doubts=doubts)
+
+
+def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """Good where defect_type is the only label and is empty."""
+    if "gt_label" in table:
+        return table
+    return table.assign(defect_type=table["defect_type"].where(~table["defect_type"].str.strip().map(is_empty), GOOD))
 
 
 def _without(ignored: Collection[Path], rows: list[Row]) -> list[Row]:
@@ -129,7 +142,9 @@ def reading_of(rows: list[Row], layout: str, folder: Path, how: ReadingOptions) 
     paths = [path for row in rows for path in (row.image, row.mask) if path]
     if missing := sorted({path for path in paths if not path.is_file()}):
         listed = ", ".join(map(str, missing[:3])) + ", ..." * (len(missing) > 3)
-        raise BadData(f"{layout} in {folder} names {counted(len(missing), 'file')} that are not there: {listed}")
+        alike = Files(folder).alike(missing[0])
+        there = f"; called alike: {some(alike, folder)}" if alike else ""
+        raise BadData(f"{layout} in {folder} names {counted(len(missing), 'file')} that are not there: {listed}{there}")
     once: dict[Path, Row] = {}
     for row in rows:
         if once.setdefault(row.image, row)[:3] != row[:3]:
