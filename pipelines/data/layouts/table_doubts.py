@@ -109,9 +109,9 @@ def of_flags(table: pd.DataFrame, items: Sequence[Item], path: Path) -> Iterator
     flags = Counter(table["gt_label"].str.strip())
     told = any(item.masks or item.defect_type != DEFECT or _in_bad(item.image, path.parent) for item in bad)
     if not told and set(map(str.casefold, flags)) <= set(FLAGS):
-        zero, one = (
-            max((f for f in flags if (f.casefold() in FLAGS[:3]) == low), key=flags.get) for low in (True, False)
-        )
+        lows = [(flag, flag.casefold() in FLAGS[:3]) for flag, _ in flags.most_common()]
+        zero = next((flag for flag, low in lows if low), FLAGS[0])
+        one = next((flag for flag, low in lows if not low), FLAGS[-1])
         message = (
             f"{path.name}: {zero} taken as good, {counted(len(items) - len(bad), 'image')}, and {one} as defective"
         )
