@@ -162,7 +162,7 @@ def test_a_reading_is_kept_and_used_again(here: Path, caplog: pytest.LogCaptureF
         init(here / "mine", "4711")
     caplog.clear()
     init(here / "mine", "4711", again=True)
-    assert "read as params.yaml states, sources.4711" in caplog.text
+    assert "options that were not given are those of params.yaml: sources.4711" in caplog.text
     assert counts(OWN / "4711") == before | {("test", "ng"): 2}
     shutil.rmtree(OWN / "4711")
     init(here / "mine", "4711")
