@@ -90,12 +90,11 @@ def fit(
     Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: its own,
     which promise nothing. `contents`: equal for copies of one image, which share a fold; None: all differ. `settings`:
     those of `fastflow.train.Training`. `inference_batch`: images scored at once; it changes no result. `min_steps`: no
-    training has fewer; one of few images, such as a fold's, then has more `epochs`. A fold's model that is trained less
-    than the final one fits its images less closely, and its scores of others promise too little. `augmented`: features
-    of augmented images, in the place of `features` while training. `noise`: the standard deviation added to features
-    while training, of all scales; or `fastflow.noise.AUTO`: the folds are trained with the lowest level, again where a
-    scale needs more for images it has not seen, and the model as they were; without folds, the lowest level.
-    `mirrored`: gives flipped images' features to try, where noise is AUTO and a scale needs much (`fastflow.mirror`).
+    training has fewer; one of few images, such as a fold's, then has more epochs. `augmented`: features of augmented
+    images, in the place of `features` while training. `noise`: the standard deviation added to features while training,
+    of all scales; or `fastflow.noise.AUTO`: the lowest level for the folds, again where a scale needs more for images
+    it has not seen, and for the model as for them. `mirrored`: gives flipped images' features to try, where noise is
+    AUTO and a scale needs much (`fastflow.mirror`).
 
     Raises:
         ValueError: settings that do not fit, fewer than 2 folds, or than 2 images that differ.
@@ -104,15 +103,12 @@ def fit(
     count, scales = len(features[0]), len(features)
     lowest = noise_levels([0.0] * scales) if noise == AUTO else (float(noise),) * scales
     contents = range(count) if contents is None else contents
-    trainings = min(folds or 1, len(set(contents)))
-    settings |= {"seed": seed, "noise": lowest}
+    trainings, settings = min(folds or 1, len(set(contents))), settings | {"seed": seed, "noise": lowest}
     fitting = _Fitting(features, augmented, hooks or Hooks(), settings, min_steps, model.mean.device)
-    fitting.waiting = count * fitting.epochs(count)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
         trained = fitting.train(model, torch.arange(count), FINAL)
         return Fitted(trained, score_normal(model, features, batch_size=inference_batch), lowest)
-
     settled: dict[str, Any] = {"contents": contents, "folds": folds, "seed": seed, "batch_size": inference_batch}
     held_out = partial(held_out_scores, fresh, features, **settled)
 
@@ -173,8 +169,8 @@ class _Fitting:
     ) -> None:
         self.device = device
         self.features, self.augmented, self.hooks, self.settings = features, augmented, hooks, settings
-        self.min_steps = min_steps
-        self.waiting, self.passes = 0, 0
+        self.min_steps, self.passes = min_steps, 0
+        self.waiting = len(features[0]) * self.epochs(len(features[0]))
         # of each fold's model, by scale, on the images that it has not seen
         self.exceedances: list[list[float]] = []
         self.bits: list[list[float]] = []
@@ -188,7 +184,8 @@ class _Fitting:
         return FINAL + (self.passes - 1) * trainings
 
     def epochs(self, images: int) -> int:
-        """Of a training on so many."""
+        """Of a training on so many. A fold's model that is trained less than the final one fits its images less
+        closely, and its scores of others promise too little."""
         steps = math.ceil(images / int(self.settings["batch_size"]))
         return max(int(self.settings["epochs"]), math.ceil(self.min_steps / steps))
 

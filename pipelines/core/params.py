@@ -1,15 +1,15 @@
 """params.yaml, read once and checked: an unknown key, a missing key or a wrong type is an error that names it."""
 
 from pathlib import Path
-from reprlib import Repr
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from pipelines.core.gate_params import Gate
+from pipelines.core.params_faults import sentence
 from pipelines.core.sections import Category, Count, Section
 
 PARAMS_FILE = Path("params.yaml")
@@ -170,14 +170,6 @@ class Params(Section):
     retrain: Retrain
 
 
-class _Short(Repr):
-    """Aliases of YAML may repeat a value 2**50 times: values are shown in part."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxdict, self.maxlist, self.maxstring, self.maxother = 3, 20, 20, 200, 200
-
-
 class BadParams(ValueError):
     """params.yaml cannot be used; the message names every key at fault."""
 
@@ -193,7 +185,7 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
     try:
         return Params.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise BadParams("; ".join(_sentence(path, detail) for detail in error.errors())) from error
+        raise BadParams("; ".join(sentence(Params, path, detail) for detail in error.errors())) from error
 
 
 def read_yaml(path: Path) -> Any:
@@ -214,45 +206,3 @@ def _refuse_deep(text: str) -> None:
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise ValueError(f"its collections are nested more than {MAX_DEPTH} deep")
-
-
-def _sentence(path: Path, detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"]) or "the file"
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{path}: unknown key {key!r}; allowed here: {', '.join(_allowed(detail['loc'][:-1]))}"
-        case "missing":
-            return f"{path}: missing key {key!r}"
-        case _:
-            message = str(detail["msg"]).replace("Input should", "it should")
-            more = ", or null" * _may_be_null(detail["loc"])
-            return (
-                f"{path}: {key} is {_Short().repr(detail['input'])} ({type(detail['input']).__name__}); {message}{more}"
-            )
-
-
-def _allowed(where: tuple[str | int, ...]) -> list[str]:
-    section = _section(where)
-    assert section is not None
-    return sorted(section.model_fields)
-
-
-def _may_be_null(where: tuple[str | int, ...]) -> bool:
-    section = _section(where[:-1])
-    field = section.model_fields.get(str(where[-1])) if section and where else None
-    return field is not None and type(None) in get_args(field.annotation)
-
-
-def _section(where: tuple[str | int, ...]) -> type[BaseModel] | None:
-    """The section of that name; None where it is a list or a plain value."""
-    section: type[BaseModel] = Params
-    parts = iter(where)
-    for part in parts:
-        field = section.model_fields.get(str(part))
-        kind: Any = field.annotation if field else None
-        if get_origin(kind) is dict and next(parts, None) is not None:  # a section a category
-            kind = get_args(kind)[1]
-        if not isinstance(kind, type) or not issubclass(kind, BaseModel):
-            return None
-        section = kind
-    return section

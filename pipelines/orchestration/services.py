@@ -227,9 +227,8 @@ def answers(port: int) -> bool:
 
 
 def recorded() -> list[Service]:
-    if not RECORD.is_file():
-        return []
-    found = read_stored(RECORD, list[_Service], cure="remove it, and end what still runs by its process's number")
+    cure = "remove it, and end what still runs by its process's number"
+    found = read_stored(RECORD, list[_Service], cure=cure) if RECORD.is_file() else []
     return [Service(one["name"], one["pid"], one["born"]) for one in found]
 
 

@@ -75,12 +75,9 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
             best = read_best(client, category, digest)
             others = {v: n for v, n in best.versions(above=of_champion[champion]).items() if v not in figures}
             found += _beside_best(client, images, measured, others, params.gate.of(category), category)
-    found += certified_rules(
-        category,
-        params.gate.of(category).certified,
-        weights=opened.tags.get(registered.WEIGHTS_TAG, "")[:12],
-        threshold=opened.detector.threshold["image"],
-    )
+    if limits := params.gate.of(category).certified:
+        weights, threshold = opened.tags.get(registered.WEIGHTS_TAG, "")[:12], opened.detector.threshold["image"]
+        found += certified_rules(category, limits, weights=weights, threshold=threshold)
     unchanged = passes_if(images.sha256() == digest)
     meanwhile = "unchanged meanwhile" if unchanged == Outcome.PASSED else "which changed meanwhile: try again"
     text = f"{len(images.index)} test images, sha256 {digest[:12]}, {meanwhile}"
