@@ -36,6 +36,7 @@ OTHERWISE = {
 }
 SAYS = {  # exit code and words, where they are not 0 and any
     "fastflow promote bracket": (6, "a person decides on a category's first champion"),
+    "fastflow certify bracket": (3, "good"),  # of 24 photographs 5 are set apart
     "fastflow rollback bracket": (2, "no previous champion"),
     "fastflow drift bracket scores.csv": (0, "too few to tell"),
 }
