@@ -105,10 +105,10 @@ def add_category(
         )
     target = root / name
     there = source.resolve() == target.resolve()
-    if not there:
-        import_folder(source, target, how, yes=yes, again=again, usable=partial(require_usable, name, how))
+    usable = partial(require_usable, name, how)
+    checked = not there and import_folder(source, target, how, yes=yes, again=again, usable=usable)
     on_copied()
-    if refused := findings_of(target, name, how):
+    if refused := 0 if checked else findings_of(target, name, how):
         raise BadData(
             f"{target}: refused for {counted(refused, 'finding')}, listed above; correct it there: "
             f"fastflow init {shlex.quote(str(target))} --name {name}"

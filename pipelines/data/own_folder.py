@@ -26,9 +26,9 @@ NAMED = 3  # files that a message lists
 
 def import_folder(
     source: Path, target: Path, how: ReadingOptions, *, yes: bool, again: bool, usable: Callable[[Path], None]
-) -> None:
+) -> bool:
     """Copies what `source` holds to `target`, all of it or nothing; `again`: replaces an earlier copy, and keeps aside
-    what a person added to it. `usable` raises where a copy must not replace another.
+    what a person added to it. `usable` raises where a copy must not replace another; returns whether it was called.
 
     Raises:
         BadData: the folder cannot be read as a category, or a doubt is not settled. ValueError: the target exists.
@@ -53,9 +53,10 @@ def import_folder(
         try:
             with progress("copying", len(reading.items), unit="image") as advance:
                 images = copy(reading.items, staging, rule=how.rule, on_image=advance)
-            if target.exists():
+            if replaces := target.exists():
                 usable(staging)
             _replace(target, staging, old, images)
+            return replaces
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
