@@ -26,6 +26,7 @@ def test_it_was_run_from_top_to_bottom_and_shows_a_picture() -> None:
 def test_its_cells_run_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_category("gear", Path("data/demo"), seed=0, image_size=256, num_train=4, num_good=2, num_per_defect=1)
     monkeypatch.setattr("fastflow.api.epochs_for", lambda *_, **__: 1)
+    monkeypatch.setattr("fastflow.api.MIN_STEPS", 1)
     names: dict[str, object] = {}
     with mpl.rc_context({"backend": "Agg"}):
         for cell in CELLS:
