@@ -93,11 +93,14 @@ def champion(category: str) -> None:
     run_alone(check_champion, category)
 
 
-def follow(journal: Path) -> None:
+def follow(
+    journal: Path,
+    live: Annotated[bool, typer.Option("--live", help="and those of other runs while these write them")] = False,
+) -> None:
     """Upload a run's journal to MLflow while the run writes it."""
-    from pipelines.tracking.sync import follow
+    from pipelines.tracking.uploader import follow
 
-    follow(journal)
+    follow(journal, live=live)
 
 
 def convert(model: str, to: Path, sha256: str = "") -> None:

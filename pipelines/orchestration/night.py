@@ -18,7 +18,6 @@ from pipelines.orchestration.stage_tasks import stage_task
 from pipelines.promotion.pending import pending_categories
 from pipelines.reporting.decision import INCONCLUSIVE, REFUSED
 from pipelines.tracking import runs
-from pipelines.tracking.runs import PARENT
 
 
 class RetrainingFailed(Failed):
@@ -28,9 +27,9 @@ class RetrainingFailed(Failed):
 def retrain_chosen(chosen: list[str], *, force: bool, promote: bool, overrides: Mapping[str, object]) -> str:
     """The retraining, logged to MLflow as the runs' parent; returns the summary, or raises RetrainingFailed with it."""
     params, name = read_params(), f"retraining {time.strftime('%Y-%m-%d %H:%M')}"
-    with runs.new_run(name, tags={"categories": ", ".join(chosen)}, live=False) as run:
+    with runs.new_run(name, tags={"categories": ", ".join(chosen)}, with_children=True) as run:
         run.log_params(overrides)
-        environment = {PARENT: f"{run.key} {run.name}"}
+        environment = run.of_children()
         if overrides:
             settings = {"overrides": overrides, "promote": promote, "environment": environment}
             results = run_each_category(chosen, set(chosen), one_off_task, params, **settings)

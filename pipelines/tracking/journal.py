@@ -150,6 +150,12 @@ def replaying(folder: Path) -> Iterator[bool]:
         yield (folder / _LINES).is_file()
 
 
+def is_carried(folder: Path) -> bool:
+    """Whether another process replays the journal."""
+    with replaying(folder) as mine:
+        return not mine
+
+
 def finish(folder: Path, result: Entry) -> None:
     """Files the journal as sent: its files are deleted, entries and `result` stay, for the last 200 journals."""
     write_text(folder / _RESULT, json.dumps(result, indent=2) + "\n")

@@ -24,6 +24,8 @@ from pipelines.core.tracking_uri import is_on_this_disk, tracking_uri
 from pipelines.tracking import journal
 
 PARENT = "FASTFLOW_PARENT_RUN"  # key and name of the retraining that a stage belongs to
+UPLOADED_WITH = "FASTFLOW_UPLOADED_WITH"  # that retraining's journal: its uploader sends the stage's, too
+UNCARRIED_SECONDS = 3  # how long a journal may lie, in a retraining, until the stage sends it itself
 STARTING_SECONDS = 120  # for the uploader to import MLflow, on a busy machine
 LOCAL_SECONDS = 120  # for a store on this disk
 SERVER_SECONDS, SERVER_SHARE = 2.5, 0.03  # wait for a server at a stage's end, or this share of the stage's time
@@ -36,6 +38,10 @@ class TrackedRun:
         self.key, self.name, self._journal = key, name, written
         self.result: dict[str, Any] | None = None
         """After the run: the store's answer (run_id, version of a registered model), or None if there is none yet."""
+
+    def of_children(self) -> dict[str, str]:
+        """Environment variables that make the runs of other processes of this project children of this one."""
+        return {PARENT: f"{self.key} {self.name}", UPLOADED_WITH: str(self._journal.folder.resolve())}
 
     def log_params(self, params: Mapping[str, object]) -> None:
         self._journal.add("params", values={k: str(v) for k, v in params.items()})
@@ -65,15 +71,17 @@ class TrackedRun:
 
 
 @contextmanager
-def new_run(name: str, *, tags: Mapping[str, str], live: bool = True) -> Iterator[TrackedRun]:
+def new_run(
+    name: str, *, tags: Mapping[str, str], live: bool = True, with_children: bool = False
+) -> Iterator[TrackedRun]:
     """A new run, a child of the retraining that FASTFLOW_PARENT_RUN names.
 
     It ends as FINISHED; FAILED if the block raises or exits with an error; KILLED if a signal ends it (after SIGKILL:
-    by the next sync). `live`: MLflow shows it while it runs.
+    by the next sync). `live`: MLflow shows it while it runs. `with_children`: its uploader sends their journals, too.
     """
     key, _, title = os.environ.get(PARENT, "").partition(" ")
     parent = {"parent": {"key": key, "name": title}} if key else {}
-    with _recorded_run(uuid.uuid4().hex, name, tags, live=live, **parent) as run:
+    with _recorded_run(uuid.uuid4().hex, name, tags, live=live, with_children=with_children, **parent) as run:
         yield run
 
 
@@ -86,13 +94,17 @@ def continued_run(key: str, name: str, *, tags: Mapping[str, str]) -> Iterator[T
 
 
 @contextmanager
-def _recorded_run(key: str, name: str, tags: Mapping[str, str], *, live: bool, **header: Any) -> Iterator[TrackedRun]:
+def _recorded_run(
+    key: str, name: str, tags: Mapping[str, str], *, live: bool, with_children: bool = False, **header: Any
+) -> Iterator[TrackedRun]:
     tracking_uri()  # a wrong one is reported now, not when a training has ended
     start = time.monotonic()
     told = dict(tags) | experiment.tags() | override.tags()
     written = journal.Journal(name, key=key, name=name, tags=told, time=journal.milliseconds(), **header)
     later = os.environ.get("FASTFLOW_SYNC") == "later"
-    uploader = _start_uploader(written.folder) if live and not later else None
+    with_parent = Path(os.environ.get(UPLOADED_WITH, "")).parent == journal.JOURNALS.resolve()
+    now = live and not later and not with_parent
+    uploader = _start_uploader(written.folder, with_children=with_children) if now else None
     run, status = TrackedRun(key, name, written), "FAILED"
     try:
         with _sigterm_raises():
@@ -105,7 +117,9 @@ def _recorded_run(key: str, name: str, tags: Mapping[str, str], *, live: bool, *
     finally:
         written.close(status=status)
         if not later:
-            _wait_until_sent(written.folder, uploader, spent=time.monotonic() - start)
+            timeout = _timeout(time.monotonic() - start)
+            if not (with_parent and _sent_by_parent(written.folder, timeout)):
+                _wait_until_sent(written.folder, uploader, timeout)
             run.result = journal.result(written.folder)
 
 
@@ -134,10 +148,11 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start_uploader(folder: Path) -> subprocess.Popen[bytes]:
+def _start_uploader(folder: Path, *, with_children: bool = False) -> subprocess.Popen[bytes]:
     """Starts the process that uploads the journal to MLflow, in a session of its own: Ctrl-C does not reach it."""
     log_file = (folder / "carrier.log").open("wb")
     command = [sys.executable, "-m", "pipelines.cli.operations", "follow", str(folder)]
+    command += ["--live"] * with_children
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with log_file:
         return subprocess.Popen(
@@ -145,11 +160,27 @@ def _start_uploader(folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_sent(folder: Path, uploader: subprocess.Popen[bytes] | None, *, spent: float) -> None:
+def _timeout(spent: float) -> float:
+    """Seconds that a stage which took `spent` seconds waits for the store to answer."""
+    return LOCAL_SECONDS if is_on_this_disk(tracking_uri()) else max(SERVER_SECONDS, SERVER_SHARE * spent)
+
+
+def _sent_by_parent(folder: Path, timeout: float) -> bool:
+    """Waits while the retraining's uploader sends the journal; whether the store has it then."""
+    start = carried = time.monotonic()
+    while journal.result(folder) is None:
+        now = time.monotonic()
+        if journal.is_carried(folder):
+            carried = now
+        if now - start > timeout or now - carried > UNCARRIED_SECONDS:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _wait_until_sent(folder: Path, uploader: subprocess.Popen[bytes] | None, timeout: float) -> None:
     """Waits, within bounds, until the store has the journal; logs a warning where it has not."""
     uploader = uploader or _start_uploader(folder)
-    local = is_on_this_disk(tracking_uri())
-    timeout = LOCAL_SECONDS if local else max(SERVER_SECONDS, SERVER_SHARE * spent)
     try:
         _wait(uploader, lambda: (folder / "talking").exists() or not folder.exists(), STARTING_SECONDS)
         _wait(uploader, lambda: journal.result(folder) is not None, timeout)

@@ -4,21 +4,14 @@ Nothing is sent twice: it may run at any time, also during trainings.
 Run as: fastflow sync
 """
 
-import os
-import time
 from pathlib import Path
 
 import mlflow
 
-from pipelines.core.stage import Failed, ServerAway, log
+from pipelines.core.stage import Failed, log
 from pipelines.registry import store
 from pipelines.tracking import journal
 from pipelines.tracking.replay import Replay
-
-POLL_SECONDS = 0.3
-RETRY_SECONDS = 5
-ORPHAN_SECONDS = 60  # how long an uploader outlives its writer: enough to record that it was killed
-PERMANENT_ERRORS = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED")  # a retry does not help
 
 
 class NotSynced(Failed):
@@ -65,47 +58,3 @@ def replay_whole(client: mlflow.MlflowClient, folder: Path) -> bool:
         if replay.done:
             journal.finish(folder, replay.result)
         return replay.done
-
-
-def follow(folder: Path) -> None:
-    """Uploads one journal while it is written, and older ones in its pauses; ends when it is sent or given up."""
-    os.nice(5)  # the training comes first
-    with journal.replaying(folder) as mine:
-        if not mine:
-            return
-        (folder / "talking").touch()
-        client = _connect_with_retries(folder)
-        replay = Replay(client, folder)
-        others = [p for p in journal.pending() if p != folder and not journal.writer_is_alive(p)]
-        orphaned = None
-        while True:
-            try:
-                for other in others[:1]:
-                    others.remove(other)
-                    replay_whole(client, other)
-                replay.advance()
-            except (ValueError, KeyError, AssertionError):
-                raise
-            except Exception as error:  # of MLflow, requests or SQLAlchemy: may be temporary
-                if getattr(error, "error_code", "") in PERMANENT_ERRORS:
-                    raise
-                log.warning("MLflow: %s; trying again", error)
-                time.sleep(RETRY_SECONDS)
-            if replay.done:
-                journal.finish(folder, replay.result)
-                return
-            if not journal.writer_is_alive(folder):
-                orphaned = orphaned or time.monotonic()
-                if time.monotonic() - orphaned > ORPHAN_SECONDS:
-                    raise ServerAway("the server did not accept everything in time")
-            time.sleep(POLL_SECONDS)
-
-
-def _connect_with_retries(folder: Path) -> mlflow.MlflowClient:
-    while True:
-        try:
-            return store.connect()
-        except ServerAway:
-            if not journal.writer_is_alive(folder):
-                raise
-            time.sleep(RETRY_SECONDS)
