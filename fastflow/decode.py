@@ -19,7 +19,9 @@ from scipy import ndimage
 
 from fastflow.errors import BadImage
 from fastflow.files import walk
+from fastflow.pixels.luminance import draft_luminance
 from fastflow.pixels.meaning import NUMBERS, PLAIN, PixelRule, to_rgb
+from fastflow.pixels.pages import turn_to
 from fastflow.pixels.samples import load_lower_bytes, samples_of, unsupported_tiff
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
@@ -131,8 +133,12 @@ def _coverage(mask: NDArray[np.bool_], image_size: tuple[int, int]) -> NDArray[n
     return np.asarray(area, np.float32)
 
 
-def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) -> Image.Image:
+def open_image(
+    path: Source, *, name: object = None, rule: PixelRule = PLAIN, luminance: int | None = None
+) -> Image.Image:
     """A decoded image of any mode, upright, for `fastflow.pixels.meaning.to_rgb`; `name` is what messages call it.
+
+    `luminance`: with a number of pixels, JPEGs come as `fastflow.pixels.luminance.draft_luminance` says.
 
     Raises:
         BadImage: unreadable, truncated, of a foreign format, too large, or of several pages where none is named.
@@ -144,6 +150,8 @@ def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) ->
             if image.width * image.height > MAX_PIXELS:
                 raise BadImage(f"{name}: {image.width}x{image.height} pixels{TOO_MANY_PIXELS}")
             samples = samples_of(image)
+            if luminance:
+                draft_luminance(image, luminance)
             image.load()
             upright = ImageOps.exif_transpose(image)
             upright.info |= {"lossy": _is_lossy(image, path), "samples": samples}
@@ -161,34 +169,6 @@ def open_image(path: Source, *, name: object = None, rule: PixelRule = PLAIN) ->
         raise BadImage(f"{name}: not an image of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # on damaged bytes, decoders raise anything: struct.error, KeyError, EOFError
         raise BadImage(f"{name}: cannot be read ({error}); restore the file or remove it") from error
-
-
-def turn_to(image: Image.Image, rule: PixelRule, name: object) -> None:
-    """Seeks the page of an open image that `PixelRule.page` means.
-
-    Raises:
-        BadImage: it has several, and none is named; or not so many.
-    """
-    page = rule.page
-    if image.format == "MPO" or (image.format != "TIFF" and getattr(image, "n_frames", 1) == 1):
-        return  # an MPO is a JPEG with its preview behind it
-    if page is None and has_page(image, 2):
-        say = "say which one counts (--page N of fastflow init, or pixels in params.yaml), or " * (rule.version > 1)
-        raise BadImage(f"{name}: holds several pages or frames; {say}save the one that is meant as a file")
-    if page is not None and not has_page(image, page):
-        raise BadImage(f"{name}: has no page {page}; restore the file, or name another page")
-
-
-def has_page(image: Image.Image, page: int) -> bool:
-    """Whether an open image has a page of this number, from 1; if so, it is turned to, but for the check of a second.
-
-    Asked, not counted: Pillow takes time that grows with the square of a TIFF's pages to count them.
-    """
-    try:
-        image.seek(page - 1)
-    except EOFError:
-        return False
-    return True
 
 
 def _lower_bytes(path: Source, rule: PixelRule, name: object) -> Image.Image:

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import AS_MEANT, FORMATS, Source, fitted, open_image, read_rgb, turn_to
+from fastflow.decode import AS_MEANT, FORMATS, Source, fitted, open_image, read_rgb
 from fastflow.errors import BadImage
 from fastflow.pixels.depth import common_range
 from fastflow.pixels.meaning import NUMBERS, Depth, PixelRule, ValueRange, depth_of
+from fastflow.pixels.pages import turn_to
 from fastflow.pixels.samples import is_turned, samples_of
 
 ASPECT_TOLERANCE_FRACTION = 0.035

@@ -11,11 +11,12 @@ from PIL import Image
 
 from fastflow.decode import AS_MEANT, is_defect, is_ignored, mask_levels, open_image
 from fastflow.errors import BadImage
+from fastflow.pixels.luminance import REDUCED_FROM, in_file
 from fastflow.pixels.meaning import PLAIN, Depth, PixelRule, alpha_of, depth_of, is_unset, numbers_of, to_rgb
 from pipelines.data.checks.finding import Finding, finding
 
 THUMBNAIL_PIXELS = 32
-REDUCED_FIRST = 4.0  # a large image is first averaged, fast, to this many times the thumbnail's size
+REDUCED_FIRST = 4.0  # a large image is first averaged, fast, to at least this many times the thumbnail's size
 Thumbnail = NDArray[np.uint8] | NDArray[np.float32]  # bytes where they do: a category's are in memory together
 # Pillow takes a PNG whose last bytes are missing if all its pixels are there; a file that is not whole is no such file.
 PNG_START, PNG_END, PNG_TAIL_BYTES = b"\x89PNG", b"IEND", 4096
@@ -41,11 +42,15 @@ def inspect_image(folder: Path, image_path: str, mask_path: str, rule: PixelRule
     try:
         content = read_file(folder, image_path)
         digest = hashlib.sha256(content).hexdigest()
-        image = open_whole(content, image_path, rule)
+        image = open_whole(content, image_path, rule, luminance=int(REDUCED_FIRST * THUMBNAIL_PIXELS))
         depth = depth_of(image, rule)
         raw = depth is not None and not (depth.known or depth.lowest < 0 or rule.value_range)
-        thumbnail = _raw_thumbnail(image, rule) if raw else small_grey(to_rgb(image, image_path, rule))
-        mode, size = "I;16" if image.mode.startswith("I;16") else image.mode, (image.height, image.width)
+        if raw:
+            thumbnail = _raw_thumbnail(image, rule)
+        else:
+            thumbnail = small_grey(image if REDUCED_FROM in image.info else to_rgb(image, image_path, rule))
+        mode, size = in_file(image)
+        mode = "I;16" if mode.startswith("I;16") else mode
         findings += _of_alpha(image, image_path)
     except BadImage as error:
         findings.append(unreadable(image_path, error, image_path))
@@ -55,10 +60,14 @@ def inspect_image(folder: Path, image_path: str, mask_path: str, rule: PixelRule
 
 
 def small_grey(image: Image.Image) -> Thumbnail:
-    """A thumbnail (1024,) of an image of mode RGB or F."""
-    grey = image if image.mode == "F" else image.convert("L")  # first: one channel is reduced faster than three
-    size = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
-    return np.asarray(grey.resize(size, Image.Resampling.BOX, reducing_gap=REDUCED_FIRST)).ravel()
+    """A thumbnail (1024,) of an image of mode RGB, L or F. Pillow's box filter would differ by two grey levels between
+    a file and its reduction, as it does not share a pixel between two others."""
+    grey = image if image.mode in ("L", "F") else image.convert("L")  # first: one channel is reduced faster than three
+    height, width = in_file(image)[1]
+    step = -(-height // grey.height)  # a reduced JPEG's last pixel may stand for fewer
+    size, box = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), (0, 0, width / step, height / step)
+    small = grey.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=REDUCED_FIRST)
+    return np.array(small).ravel()  # a copy: the bytes that Pillow gives were cut from 64 KiB, which stay
 
 
 def _raw_thumbnail(image: Image.Image, rule: PixelRule) -> Thumbnail:
@@ -102,9 +111,9 @@ def read_file(folder: Path, path: str) -> bytes:
         raise BadImage(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def open_whole(content: bytes, name: str, rule: PixelRule = PLAIN) -> Image.Image:
-    """A decoded image. Raises BadImage also where a PNG's pixels are there, but not its end."""
-    image = open_image(io.BytesIO(content), name=name, rule=rule)
+def open_whole(content: bytes, name: str, rule: PixelRule = PLAIN, *, luminance: int | None = None) -> Image.Image:
+    """A decoded image, by `open_image`. Raises BadImage also where a PNG's pixels are there, but not its end."""
+    image = open_image(io.BytesIO(content), name=name, rule=rule, luminance=luminance)
     if content.startswith(PNG_START) and PNG_END not in content[-PNG_TAIL_BYTES:]:
         raise BadImage(f"{name}: is cut off, its end is missing")
     return image
