@@ -2,7 +2,8 @@
 
 Every model folder has one JSON file that lists the sha256 of all files that are read, and its own. That detects
 damage and careless edits. Someone who can write every file can also write new hashes; against that helps the sha256 of
-the JSON file, stored in another place (`sha256=` of the functions that open a model).
+the JSON file, stored in another place (`sha256=` of the functions that open a model), or a signature
+(`fastflow/signature.py`).
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from fastflow.allowed import SHA256, check, check_threshold
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, write_text
+from fastflow.signature import signature_fault
 
 CONFIG, FLOW, BACKBONE = "config.json", "flow.safetensors", "backbone.safetensors"
 SEAL = "config_sha256"
@@ -36,8 +38,9 @@ class Kind(NamedTuple):
         """The JSON as it was written. `sha256`: the expected one; empty where it is not known.
 
         Raises:
-            BadData: of this kind, the file is absent, not such a folder's, not what was written or not as expected.
-            ValueError: `sha256` is none.
+            BadData: of this kind, the file is absent, not such a folder's, not what was written, not as expected, or
+                not signed where the environment asks for it.
+            ValueError: `sha256` is none. BadKey: the key that it is to be signed by cannot be read.
         """
         path = folder / self.file
         if sha256:
@@ -48,6 +51,8 @@ class Kind(NamedTuple):
             raise self.error(f"{folder} is not {self.name}: it has no {self.file}; {self.make}") from error
         if sha256 and (got := hashlib.sha256(content).hexdigest()) != sha256:
             raise self.error(f"{path} is not the one asked for: its sha256 is {got}, not {sha256}")
+        if fault := signature_fault(path, content):
+            raise self.error(f"{path} {fault}; fastflow sign writes one")
         try:
             about = json.loads(content)
             hashes, seal = about["sha256"], about.pop(SEAL, None)

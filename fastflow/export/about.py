@@ -20,6 +20,7 @@ from fastflow.errors import BadData
 from fastflow.files import file_sha256, visible, write_text
 from fastflow.frame import Frame
 from fastflow.sealed import Kind, sealed
+from fastflow.signature import signature_file
 
 ABOUT = "export.json"
 FILES = {"onnx": ("model.onnx",), "openvino": ("model.xml", "model.bin")}  # of each format, the one to open first
@@ -102,6 +103,6 @@ def read_about(folder: Path, *, sha256: str = "") -> dict[str, Any]:
 def verify(folder: Path, about: Mapping[str, Any]) -> None:
     """Raises BadExport where a file is absent, unlisted or not what was written. What a system leaves behind, hidden
     files among it, is passed over."""
-    present = {path.name for path in visible(folder)} - {ABOUT}
+    present = {path.name for path in visible(folder)} - {ABOUT, signature_file(folder / ABOUT).name}
     for name in sorted({*FILES[about["format"]], *about["sha256"], *present}):
         EXPORT.verify(folder / name, about["sha256"].get(name))

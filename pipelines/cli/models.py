@@ -1,4 +1,4 @@
-"""What a trained model is for: score, export, serve, compare, promote, rollback, threshold."""
+"""What a trained model is for: score, export, sign, serve, compare, promote, rollback, threshold."""
 
 from pathlib import Path
 from typing import Annotated
@@ -72,6 +72,24 @@ def export(
     export(
         category, read_params(), formats=formats or (), precision=precision, model=model, to=to, sha256=sha256
     )  # fmt: skip
+
+
+def sign(
+    model: Annotated[
+        str, typer.Argument(help="an export's folder, or models:/fastflow-bottle@champion", show_default=False)
+    ],
+    key: Annotated[Path, typer.Option(help="the private key, Ed25519 in PEM", show_default=False)],
+) -> None:
+    """Sign a model. Where FASTFLOW_SIGNED_BY names the public key, no other model opens.
+
+    \b
+    openssl genpkey -algorithm ed25519 -out line.key && openssl pkey -in line.key -pubout -out line.pem
+    fastflow sign exports/bottle/onnx-fp32 --key line.key
+    FASTFLOW_SIGNED_BY=line.pem fastflow serve --model exports/bottle/onnx-fp32
+    """
+    from pipelines.registry.sign import sign_model
+
+    sign_model(model, key)
 
 
 def serve(
@@ -205,4 +223,4 @@ def threshold(
 
 
 def add_commands(app: typer.Typer) -> None:
-    runner.add_commands(app, score, export, serve, compare, promote, rollback, threshold)
+    runner.add_commands(app, score, export, sign, serve, compare, promote, rollback, threshold)

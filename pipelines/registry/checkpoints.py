@@ -15,7 +15,7 @@ from pipelines.core.paths import model_name
 from pipelines.registry import aliases, store
 from pipelines.registry.aliases import files_of, get_version
 from pipelines.registry.folders import folder_of
-from pipelines.registry.registered import CONTENT, WEIGHTS_TAG, Untrusted, verified_checkpoint
+from pipelines.registry.registered import CONTENT, SIGNED, WEIGHTS_TAG, Untrusted, verified_checkpoint
 
 if TYPE_CHECKING:
     from fastflow.trained import TrainedDetector
@@ -65,7 +65,8 @@ def checkpoint_of(source: str, *, sha256: str = "") -> Iterator[Named]:
         with store.answering():
             made = get_version(client, found["category"], version)
             here = download(client, made, Path(scratch))
-        checkpoint = verified_checkpoint(here, sha256=made.tags.get(CONTENT, "unknown"))
+        content, signature = made.tags.get(CONTENT, "unknown"), made.tags.get(SIGNED, "")
+        checkpoint = verified_checkpoint(here, sha256=content, signature=signature)
         signed = f"{made.name}/{made.version}"
         yield Named(checkpoint, found["category"], signed, weights_id(read_config(checkpoint, sha256=sha256)), sha256)
 

@@ -4,6 +4,7 @@ MLflow runs what a model folder names (a loader, a `code` folder, a pickle). Our
 holds JSON and safetensors; anything else is refused before anything is imported.
 """
 
+import base64
 import warnings
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,9 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 
 from fastflow.errors import BadData
-from fastflow.files import folder_sha256
+from fastflow.files import folder_sha256, write_bytes
+from fastflow.sealed import CONFIG
+from fastflow.signature import signature_file
 from pipelines.core.params import read_yaml
 
 LOADER = "pipelines.registry.served_model"
@@ -28,6 +31,7 @@ SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a 
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
 WEIGHTS_TAG = "sha256.flow.safetensors"  # the tag of a version with its flow's hash
 CONTENT = "model_sha256"  # the tag of a version with the hash of its files
+SIGNED = "signature"  # the tag of a version that fastflow sign has signed
 SUFFIXES = {".json", ".safetensors"}
 
 
@@ -78,8 +82,9 @@ def trusted_checkpoint(folder: Path) -> Path:
     return checkpoint
 
 
-def verified_checkpoint(folder: Path, *, sha256: str) -> Path:
-    """The checkpoint inside a downloaded model folder, if its content is the one recorded.
+def verified_checkpoint(folder: Path, *, sha256: str, signature: str = "") -> Path:
+    """The checkpoint inside a downloaded model folder, if its content is the one recorded. `signature`: of its
+    config.json, in base64, as the version's tag has it; it is written where whoever opens the checkpoint looks for it.
 
     Raises:
         Untrusted: not data alone, or another content.
@@ -88,4 +93,9 @@ def verified_checkpoint(folder: Path, *, sha256: str) -> Path:
     got = folder_sha256(checkpoint)
     if got != sha256:
         raise Untrusted(f"{folder}: its sha256 is {got}, registered was {sha256}; the artifact was changed or damaged")
+    if signature:
+        try:
+            write_bytes(signature_file(checkpoint / CONFIG), base64.b64decode(signature, validate=True))
+        except ValueError as error:
+            raise Untrusted(f"{folder}: the tag {SIGNED} of its version is no base64 ({error})") from error
     return checkpoint

@@ -14,7 +14,7 @@ import pandas as pd
 from fastflow.trained import TrainedDetector
 from pipelines.registry.aliases import get_version
 from pipelines.registry.checkpoints import download
-from pipelines.registry.registered import CONTENT, Untrusted, verified_checkpoint
+from pipelines.registry.registered import CONTENT, SIGNED, Untrusted, verified_checkpoint
 from pipelines.registry.served_model import ServedModel
 
 EXAMPLE = "input_example.json"  # MLflow's name for it
@@ -41,7 +41,8 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
     with tempfile.TemporaryDirectory() as scratch:
         folder = download(client, made, Path(scratch))
         content, score = tags.get(CONTENT, "unknown"), number_of(tags, EXAMPLE_SCORE, of=f"{made.name}/{made.version}")
-        return Opened(open_model(folder, sha256=content, example_score=score), tags)
+        signature = tags.get(SIGNED, "")
+        return Opened(open_model(folder, sha256=content, signature=signature, example_score=score), tags)
 
 
 def number_of(tags: Mapping[str, str], name: str, *, of: str) -> float | None:
@@ -57,16 +58,17 @@ def number_of(tags: Mapping[str, str], name: str, *, of: str) -> float | None:
     return value
 
 
-def open_model(folder: Path, *, sha256: str, example_score: float | None) -> TrainedDetector:
+def open_model(folder: Path, *, sha256: str, example_score: float | None, signature: str = "") -> TrainedDetector:
     """The model of a downloaded folder, if its content is the one recorded and it predicts as it did when registered.
 
-    `example_score`: the recorded score of its input example; None where there is none.
+    `example_score`: the recorded score of its input example; None where there is none. `signature`: as
+    `verified_checkpoint` takes it.
 
     Raises:
         Untrusted: not data alone, another content, or another prediction.
         BadCheckpoint: weights that are not those of its config.json.
     """
-    detector = TrainedDetector.load(verified_checkpoint(folder, sha256=sha256))
+    detector = TrainedDetector.load(verified_checkpoint(folder, sha256=sha256, signature=signature))
     if example_score is not None:
         example = pd.DataFrame({"image": [example_file(folder)]})
         found = float(ServedModel(detector).predict(example)["pred_score"].iloc[0])
