@@ -85,7 +85,7 @@ def sign(
     \b
     openssl genpkey -algorithm ed25519 -out line.key && openssl pkey -in line.key -pubout -out line.pem
     fastflow sign exports/bottle/onnx-fp32 --key line.key
-    FASTFLOW_SIGNED_BY=line.pem fastflow serve --model exports/bottle/onnx-fp32
+    fastflow sign models:/fastflow-bottle@champion --key line.key
     """
     from pipelines.registry.sign import sign_model
 
