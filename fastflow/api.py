@@ -25,6 +25,8 @@ from fastflow.decode import SUFFIXES, image_files
 from fastflow.detector import Detector
 from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
+from fastflow.explain import Explanation
+from fastflow.explain import explain as explain_image
 from fastflow.export.about import ABOUT
 from fastflow.export.runner import open_export
 from fastflow.features import extract_features
@@ -199,6 +201,18 @@ def region_table(paths: Sequence[Path], regions: Sequence[Sequence[Region]], rul
     ]
     table = pd.DataFrame(records, columns=["image_path", *Region._fields, *MILLIMETRES])
     return table if rule.mm_per_pixel is not None else table.drop(columns=list(MILLIMETRES))
+
+
+def explain(detector: TrainedDetector, image: str | Path, *, good: Images, normal: Images | None = None) -> Explanation:
+    """Which scale and which term made an image's score, where, and which of the `good` images is most like it
+    (`fastflow.explain`). `normal`: good images that say what is usual, best such as the model has not seen; by default
+    `good`.
+
+    Raises:
+        BadData: a folder without images. BadImage: a file that cannot be decoded. NotFinite: a score that is no number.
+    """
+    usual = None if normal is None else paths_of(normal)
+    return explain_image(detector, Path(image), good=paths_of(good), normal=usual)
 
 
 def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:

@@ -48,6 +48,15 @@ class Prediction(NamedTuple):
     pred_score: Tensor
 
 
+class Maps(NamedTuple):
+    """(B, 1, H, W): the anomaly map, and `judged`, which the image score is taken from; beside `inside` (None: all of
+    them) they mean nothing."""
+
+    anomaly_map: Tensor
+    judged: Tensor
+    inside: Tensor | None
+
+
 class FastFlow(nn.Module):
     """The whole model; its random parts (flows, permutations, an untrained backbone) come from torch's seed."""
 
@@ -135,21 +144,27 @@ class FastFlow(nn.Module):
 
     def score(self, features: list[Tensor]) -> Prediction:
         """Features of images to their anomaly maps, at the input size, and image scores."""
-        scores = [
-            position_score(z, log_det, rule=self.rule, normal=NormalRange(center, spread))
-            for (z, log_det), center, spread in zip(
-                self.latents(features), self.normal_center, self.normal_spread, strict=True
-            )
+        maps = self.maps(self.position_scores(self.latents(features)), features)
+        pred_score = image_score(maps.judged, top_fraction=self.rule.top_fraction, inside=maps.inside)
+        if maps.inside is None:
+            return Prediction(maps.anomaly_map, pred_score)
+        return Prediction(maps.anomaly_map.masked_fill(~maps.inside, torch.nan), pred_score)
+
+    def position_scores(self, latents: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """(z, log_det_jacobian) per scale to the scores (B, h_s, w_s) of positions."""
+        normal = zip(self.normal_center, self.normal_spread, strict=True)
+        return [
+            position_score(z, log_det, rule=self.rule, normal=NormalRange(*ends))
+            for (z, log_det), ends in zip(latents, normal, strict=True)
         ]
-        top = self.rule.top_fraction
+
+    def maps(self, scores: list[Tensor], features: list[Tensor]) -> Maps:
+        """Position scores (B, h_s, w_s) to maps; the features say what of them is padding."""
         if not any_padding(features):
-            anomaly_map, judged = self._merged(scores)
-            return Prediction(anomaly_map, image_score(judged, top_fraction=top))
+            return Maps(*self._merged(scores), None)
         inside = [inside_of(f) for f in features]
-        anomaly_map, judged = self._merged([continued(s, m) for s, m in zip(scores, inside, strict=True)])
-        pixels = as_pixels(max(inside, key=lambda m: m.shape[2]), self.config.image_size)
-        pred_score = image_score(judged, top_fraction=top, inside=pixels)
-        return Prediction(anomaly_map.masked_fill(~pixels, torch.nan), pred_score)
+        merged = self._merged([continued(s, m) for s, m in zip(scores, inside, strict=True)])
+        return Maps(*merged, as_pixels(max(inside, key=lambda m: m.shape[2]), self.config.image_size))
 
     @property
     def smoothing(self) -> float:
