@@ -1,5 +1,6 @@
-"""Proof before a model goes to the line: what it finds."""
+"""Proof before a model goes to the line: what it finds; and why a picture has its verdict."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,7 +8,11 @@ import typer
 from pipelines.cli import runner
 from pipelines.cli.models import MODEL_HELP
 from pipelines.cli.runner import require_project
-from pipelines.cli.work import Category
+from pipelines.cli.work import Category, Json
+
+QualifiedModel = Annotated[
+    str | None, typer.Option("--model", help=f"{MODEL_HELP}; default: models/<category>", show_default=False)
+]
 
 
 def certify(
@@ -42,5 +47,27 @@ def certify(
     certify(category, read_params(), model=model, options=options)
 
 
+def explain(
+    category: Category,
+    image: Annotated[Path, typer.Argument(help="a photograph", show_default=False)],
+    html: Annotated[Path | None, typer.Option(help="a page to write, with pictures", show_default=False)] = None,
+    json: Json = False,
+    model: QualifiedModel = None,
+) -> None:
+    """Say why a photograph has its verdict.
+
+    Which scale and which term made its score, where, and which good training image is most like it.
+
+    \b
+    fastflow explain bottle photograph.png --html why.html
+    fastflow explain bottle photograph.png --json
+    """
+    require_project(category)
+    from pipelines.core.params import read_params
+    from pipelines.qualification.explain import explain
+
+    explain(category, image, read_params(), model=model, html=html, as_json=json)
+
+
 def add_commands(app: typer.Typer) -> None:
-    runner.add_commands(app, certify)
+    runner.add_commands(app, certify, explain)

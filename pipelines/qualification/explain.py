@@ -1,0 +1,102 @@
+"""Why has a picture its verdict: which scale and which term, where, and which good picture is most like it?
+
+Run as: fastflow explain bottle photograph.png --html why.html
+
+What is usual, good test pictures say, which the model has not seen; where there are fewer than `LEAST_IMAGES`, good
+training pictures do. Nothing is chosen here, and nothing written but the page that is asked for.
+"""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastflow.errors import BadData
+from fastflow.explain import Explanation
+from fastflow.explain import explain as explain_image
+from fastflow.files import file_sha256, write_text
+from fastflow.index import read_index, verify_images
+from fastflow.regions import Region, find_regions
+from pipelines.core.device import choose_device
+from pipelines.core.params import Params
+from pipelines.core.paths import index_file
+from pipelines.core.progress import progress
+from pipelines.core.revision import project_version
+from pipelines.core.stage import log
+from pipelines.qualification.explain_page import render
+from pipelines.qualification.explain_words import sentences
+from pipelines.qualification.material import LEAST_IMAGES
+from pipelines.registry.checkpoints import checkpoint_of
+
+
+class Compared(NamedTuple):
+    """Good pictures: those among which the most similar one is looked for, and those that say what is usual, which the
+    model has seen or not."""
+
+    good: list[Path]
+    normal: list[Path]
+    unseen: bool
+
+
+def explain(
+    category: str, image: Path, params: Params, *, model: str | None = None, html: Path | None = None, as_json: bool
+) -> None:
+    """Prints why, and writes the page.
+
+    Raises:
+        BadData: the picture, or those of the index, cannot be used.
+    """
+    if not image.is_file():
+        raise BadData(f"{image} is no file; name a photograph, such as one that was rejected")
+    compared = compared_with(category, image, params)
+    with checkpoint_of(model or category) as named:
+        detector = named.open().to(choose_device(params.device))
+        with progress("good pictures compared", len(compared.good) + len(compared.normal), unit="image") as advance:
+            found = explain_image(detector, image, good=compared.good, normal=compared.normal, on_images=advance)
+        regions = find_regions(found.anomaly_map, found.shape, threshold=float(detector.threshold["pixel"]))
+        if html:
+            about = {"category": category, "model": named.version, "made on": date.today().isoformat()}
+            page = render(found, regions, detector=detector, unseen=compared.unseen, about=about | project_version())
+            write_text(html, page)
+            log.info("see %s", html)
+    if as_json:
+        print(json.dumps(as_record(found, regions, unseen=compared.unseen), indent=2))
+        return
+    for text in sentences(found, unseen=compared.unseen):
+        print(text)
+
+
+def compared_with(category: str, image: Path, params: Params) -> Compared:
+    """Good pictures but for the very same. Raises BadData where they are not those that were checked."""
+    root, own = Path(params.data.root) / category, file_sha256(image)
+    paths = {}
+    for split in ("train", "test"):
+        index = read_index(index_file(category), split=split)
+        others = index[(index["gt_label"] == 0) & (index["sha256"] != own)].reset_index(drop=True)
+        verify_images(others, root)
+        paths[split] = [root / path for path in others["image_path"]]
+    if not paths["train"]:
+        raise BadData(f"{category} has no other good training picture to compare with")
+    unseen = len(paths["test"]) >= LEAST_IMAGES
+    return Compared(paths["train"], paths["test"] if unseen else paths["train"], unseen)
+
+
+def as_record(found: Explanation, regions: list[Region], *, unseen: bool) -> dict[str, Any]:
+    """JSON-able: bits per dimension, pixels of the picture."""
+    scales = [
+        {name: list(value) if name == "patch" else value for name, value in scale._asdict().items()}
+        | {f"normal_{name}": getattr(scale, f"normal_{name}")._asdict() for name in ("share", "latent", "log_det")}
+        | {"excess": dict(zip(("share", "latent", "log_det"), scale.excess, strict=True))}
+        for scale in found.scales
+    ]
+    boxes = [
+        {name: getattr(region, name) for name in ("x", "y", "width", "height", "area", "peak")} for region in regions
+    ]
+    kept = {name: getattr(found, name) for name in ("image_path", "pred_score", "threshold", "pred_label")}
+    return kept | {
+        "scales": scales,
+        "place": found.place._asdict(),
+        "regions": boxes,
+        "normal": {"images": found.num_normal, "unseen": unseen},
+        "nearest": {"image_path": found.nearest, "distance": found.distance},
+    }
