@@ -9,6 +9,7 @@ from pipelines.cli import runner
 from pipelines.cli.models import MODEL_HELP
 from pipelines.cli.runner import require_project
 from pipelines.cli.work import Category, Json
+from pipelines.core.percent import rate_of
 
 QualifiedModel = Annotated[
     str | None, typer.Option("--model", help=f"{MODEL_HELP}; default: models/<category>", show_default=False)
@@ -69,5 +70,30 @@ def explain(
     explain(category, image, read_params(), model=model, html=html, as_json=json)
 
 
+def tolerance(
+    category: Category,
+    limit: Annotated[
+        str | None,
+        typer.Option(help="of good parts rejected, such as 2%; default: the threshold's", show_default=False),
+    ] = None,
+    json: Json = False,
+    model: QualifiedModel = None,
+) -> None:
+    """Say how much light, focus and position may change.
+
+    Changes good test images in steps, until too many are rejected. Writes reports/<category>/tolerance.html.
+
+    \b
+    fastflow tolerance bottle
+    fastflow tolerance bottle --limit 2% --json
+    """
+    require_project(category)
+    most = rate_of(limit)
+    from pipelines.core.params import read_params
+    from pipelines.qualification.tolerance import show, tolerance
+
+    show(tolerance(category, read_params(), limit=most, model=model), as_json=json)
+
+
 def add_commands(app: typer.Typer) -> None:
-    runner.add_commands(app, certify, explain)
+    runner.add_commands(app, certify, explain, tolerance)

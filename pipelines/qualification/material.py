@@ -32,13 +32,13 @@ class Options(NamedTuple):
     anywhere: bool = False
 
 
-def unseen_good(category: str, params: Params) -> pd.DataFrame:
-    """Rows of the good test pictures. Raises BadData where they are too few, or not those that were checked."""
+def unseen_good(category: str, params: Params, *, what: str = "a certificate") -> pd.DataFrame:
+    """Rows of the good test pictures. Raises BadData: too few for `what`, or not those that were checked."""
     index = read_index(index_file(category), split="test")
     found = index[index["gt_label"] == 0].reset_index(drop=True)
     if len(found) < LEAST_IMAGES:
         raise BadData(
-            f"{category} has {len(found)} good pictures that the model has not seen (test/good); a certificate needs "
+            f"{category} has {len(found)} good pictures that the model has not seen (test/good); {what} needs "
             f"{LEAST_IMAGES} at least, and 60 make it firm: photograph more good parts, and add them (fastflow init)"
         )
     verify_images(found, Path(params.data.root) / category)

@@ -17,7 +17,8 @@ from tests.stages import write_tiny_params
 
 COMMANDS = {
     "demo", "init", "validate", "train", "evaluate", "report", "reproduce", "sync", "gc", "backup", "restore", "doctor",
-    "score", "export", "serve", "compare", "certify", "explain", "drift", "fleet", "promote", "rollback", "threshold",
+    "score", "export", "serve", "compare", "certify", "explain", "tolerance", "drift", "fleet", "promote",
+    "rollback", "threshold",
     "sign",
 }  # fmt: skip
 
