@@ -95,5 +95,33 @@ def tolerance(
     show(tolerance(category, read_params(), limit=most, model=model), as_json=json)
 
 
+def learning(
+    category: Category,
+    more: Annotated[
+        int | None,
+        typer.Option(help="photographs that you might take; default: as many again", min=1, show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="trainings of each number of photographs", min=2, max=20)] = 3,
+    certified: Annotated[
+        bool, typer.Option("--certify", help="with the size from which on drawn spots are found, of each training")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say whether more photographs would help.
+
+    Trains on 8, 16, 32, ... of the good images, which takes a while; interrupted, the same command goes on. Writes
+    reports/<category>/learning.html.
+
+    \b
+    fastflow learning bottle
+    fastflow learning bottle --more 60 --certify
+    """
+    require_project(category)
+    from pipelines.core.params import read_params
+    from pipelines.qualification.learning import learning, show
+
+    show(learning(category, read_params(), num_seeds=seeds, more=more, certify=certified), as_json=json)
+
+
 def add_commands(app: typer.Typer) -> None:
-    runner.add_commands(app, certify, explain, tolerance)
+    runner.add_commands(app, certify, explain, tolerance, learning)

@@ -17,7 +17,7 @@ from tests.stages import write_tiny_params
 
 COMMANDS = {
     "demo", "init", "validate", "train", "evaluate", "report", "reproduce", "sync", "gc", "backup", "restore", "doctor",
-    "score", "export", "serve", "compare", "certify", "explain", "tolerance", "drift", "fleet", "promote",
+    "score", "export", "serve", "compare", "certify", "explain", "tolerance", "learning", "drift", "fleet", "promote",
     "rollback", "threshold",
     "sign",
 }  # fmt: skip
