@@ -15,6 +15,7 @@ DVC_CACHE = Path(".dvc/cache")
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it
 CERTIFICATE = ("certificate.json", "certificate.html")  # in the report's folder, of the model that they name
+REPEATABILITY = ("repeatability.json", "repeatability.html")  # beside it, of the model that they name
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
 
 
