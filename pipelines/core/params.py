@@ -71,6 +71,14 @@ class Regions(Section):
     mm_per_pixel: Annotated[float, Field(gt=0)] | None = None
 
 
+class Masters(Section):
+    """Whether, and how, a server asks for a check of master parts before it is ready: docs/masters.md."""
+
+    required: bool = False
+    hours: Annotated[float, Field(gt=0)] = 24
+    new_photographs: bool = False
+
+
 class Findings(Section):
     unreadable: Policy
     missing_mask: Policy
@@ -165,6 +173,7 @@ class Params(Section):
     threshold: Threshold
     evaluate: Evaluate
     regions: dict[Category, Regions] = Field(default_factory=dict)
+    masters: dict[Category, Masters] = Field(default_factory=dict)
     gate: Gate
     drift: Drift
     retrain: Retrain

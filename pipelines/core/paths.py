@@ -6,6 +6,10 @@ from pipelines.core.override import project_root
 
 DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT, FLEET = Path("report.html"), Path("fleet.html")
+MASTER_PARTS, MASTERS = (
+    Path("data/masters"),
+    Path("masters"),
+)  # photographs of known parts; their checks, a category each
 DRIFT, PRODUCTION = Path("drift"), Path("production")  # a page and a record a category
 # MLflow's data base and artifacts, where no server is named, and the journal: of the project, also while a stage runs
 # in a folder of its own, which is deleted: of `dvc exp run --temp`, of a retraining with other values

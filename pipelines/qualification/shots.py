@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from fastflow.decode import SUFFIXES, image_files
 from fastflow.errors import BadData
-from fastflow.files import file_sha256
+from fastflow.files import file_sha256, printable
 
 NAMED = 3  # files that a message lists
 
 
 class Shot(NamedTuple):
-    """One photograph of a part. `operator`: who, or which station, took it; empty where the folder names none."""
+    """One photograph of a part. `operator`: who, or which station, took it; empty where the folder names none. Both
+    as they can be written."""
 
     operator: str
     part: str
@@ -39,6 +40,20 @@ def shots_of_study(folder: Path) -> list[Shot]:
     operators = ["" if len(path.relative_to(folder).parts) == 2 else path.parent.parent.name for path in paths]
     parts = [path.parent.name for path in paths]
     return without_copies(_hashed(operators, parts, paths))
+
+
+def shots_of_masters(folder: Path) -> list[Shot]:
+    """Of `<part>.png`, or `<part>/<shot>.png`, by part and name; no operator.
+
+    Raises:
+        BadData: no folder, no image, images in deeper folders, or the same photograph twice.
+    """
+    paths = images_in(folder)
+    deep = [path for path in paths if len(path.relative_to(folder).parts) > 2]
+    if deep:
+        raise BadData(f"{folder}: {listed(deep)} lie too deep; allowed: <part>.png, or <part>/<shot>.png")
+    parts = [path.stem if path.parent == folder else path.parent.name for path in paths]
+    return without_copies(_hashed([""] * len(paths), parts, paths))
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -70,5 +85,6 @@ def listed(paths: Sequence[object]) -> str:
 
 def _hashed(operators: Sequence[str], parts: Sequence[str], paths: Sequence[Path]) -> list[Shot]:
     with ThreadPoolExecutor() as pool:
-        made = map(Shot, operators, parts, paths, pool.map(file_sha256, paths))
+        names = (map(printable, one) for one in (operators, parts))
+        made = map(Shot, *names, paths, pool.map(file_sha256, paths))
         return sorted(made, key=lambda shot: (shot.operator, shot.part, shot.path.name))

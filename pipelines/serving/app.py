@@ -8,8 +8,10 @@ from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fastflow.regions import RegionRule
+from pipelines.core.params import Masters
 from pipelines.serving.batching import Batcher
 from pipelines.serving.decoding import Decoders
+from pipelines.serving.due import not_checked
 from pipelines.serving.guard import LIVENESS, token_guard
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
@@ -31,16 +33,18 @@ def build_app(
     token: str = "",
     recorder: Recorder | None = None,
     rules: Mapping[str, RegionRule] | None = None,
+    masters: Mapping[str, Masters] | None = None,
 ) -> FastAPI:
     """`token`: required of every request but the liveness check; no token is required where it is empty. `recorder`:
-    keeps the verdicts, where there is one. `rules`: what is a region, by category."""
+    keeps the verdicts, where there is one. `rules`: what is a region, by category; `masters`: how it is checked by
+    master parts."""
     app = FastAPI(title="FastFlow", description=__doc__, docs_url=None, redoc_url=None)
     instruments = Instruments()
     verdicts = Verdicts(models, batcher, decoders, limits, instruments, recorder, rules)
     app.middleware("http")(token_guard(token))
     app.middleware("http")(secure)
     app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
-    app.include_router(health_routes(models))
+    app.include_router(health_routes(models, masters or {}))
     app.include_router(metrics_routes(models, batcher, instruments))
     app.include_router(pages)
     app.include_router(project_pages)
@@ -54,7 +58,7 @@ async def secure(request: Request, follow: Callable[[Request], Awaitable[Respons
     return response
 
 
-def health_routes(models: Models) -> APIRouter:
+def health_routes(models: Models, masters: Mapping[str, Masters]) -> APIRouter:
     """Liveness and readiness."""
     router = APIRouter()
 
@@ -64,9 +68,14 @@ def health_routes(models: Models) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/readyz")
-    async def readyz() -> dict[str, object]:
-        """Every category has its model. One that could not be replaced is named, and still serves."""
-        return {"status": "ready", "categories": list(models.detectors), "not_replaced": models.failures}
+    def readyz(response: Response) -> dict[str, object]:
+        """Every category has its model, and a check of master parts where that is required; else 503, and why. A model
+        that could not be replaced is named, and still serves."""
+        about = {"categories": list(models.detectors), "not_replaced": models.failures}
+        if missing := not_checked(models.detectors, masters):
+            response.status_code = 503
+            return {"status": "not ready", **about, "masters": missing}
+        return {"status": "ready", **about}
 
     return router
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 
-from pipelines.core.paths import DRIFT, FLEET, PRODUCTION, REPORT
+from pipelines.core.paths import DRIFT, FLEET, MASTERS, PRODUCTION, REPORT
 from pipelines.core.sections import CATEGORY_NAME
 
 POLICY = (
@@ -37,6 +37,11 @@ def drift(name: str) -> HTMLResponse:
 @project_pages.get("/production/{name}.html")
 def production(name: str) -> HTMLResponse:
     return _page(PRODUCTION / f"{_category(name)}.html", made_by="fastflow drift, with --since")
+
+
+@project_pages.get("/masters/{name}.html")
+def masters(name: str) -> HTMLResponse:
+    return _page(MASTERS / f"{_category(name)}.html", made_by="fastflow masters, with check")
 
 
 def _category(name: str) -> str:

@@ -30,6 +30,7 @@ from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
 from pipelines.serving.connections import BACKLOG, BoundedProtocol, BoundedServer
 from pipelines.serving.decoding import Decoders
+from pipelines.serving.due import required_checks
 from pipelines.serving.guard import check_token, is_local, own_names, url_of
 from pipelines.serving.models import REGISTERED, Models, sources_of
 from pipelines.serving.recorder import Recorder
@@ -75,8 +76,10 @@ def serve(
         decoders = Decoders(max_pixels=limits.max_pixels)
         start_watching(opened, seconds=watch, ending=ending)
         recorder = Recorder() if is_recorded(record) else None
-        rules = rules_of(opened)
-        app = build_app(opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules)
+        rules, masters = rules_of(opened), required_checks(opened.detectors)
+        app = build_app(
+            opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules, masters=masters
+        )
         if local:
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
         log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
@@ -84,11 +87,16 @@ def serve(
             run_server(app, bound)
         finally:
             ending.set()
-            batcher.end()
-            decoders.end()
-            if recorder:
-                recorder.end()
-            log.info("ended")
+            end(batcher, decoders, recorder)
+
+
+def end(batcher: Batcher, decoders: Decoders, recorder: Recorder | None) -> None:
+    """Ends what works beside the server."""
+    batcher.end()
+    decoders.end()
+    if recorder:
+        recorder.end()
+    log.info("ended")
 
 
 def start_watching(models: Models, *, seconds: float, ending: threading.Event) -> None:
