@@ -133,13 +133,13 @@ PERCENT = (2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0)
 SIDE = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0)  # % of the shorter side
 KINDS = {
     "brightness": "light or exposure",
-    "contrast": "contrast",
+    "contrast": "difference of light and dark",
     "colour": f"colour of the light, from daylight of {DAYLIGHT_K:.0f} K",
     "focus": "focus: a Gaussian blur of this standard deviation",
     "noise": "noise of the sensor: standard deviation in grey levels of 255",
     "jpeg": "JPEG quality, where pictures are stored with loss",
-    "position": "position of the part",
-    "rotation": "rotation of the part",
+    "position": "the part lies elsewhere in the picture",
+    "rotation": "the part is turned in the picture",
 }
 CHANGES = (
     Change("brightness", "darker", "%", PERCENT, partial(brightness, sign=-1)),

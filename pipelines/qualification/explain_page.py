@@ -55,7 +55,7 @@ def render(
         subtitle=f"{about['category']}, judged by model {about['model']}",
         rejected=bool(found.pred_label),
         verdict=verdict(found),
-        said=[made_by(found), by_term(found), where(found)],
+        said=[where(found), made_by(found), by_term(found)],
         whole=[uri(outlined(pixels, box)), uri(heat), uri(marked(pixels, regions))],
         cuttings=[uri(pixels[seen]), uri(heat[seen]), uri(similar[same(seen, found.shape, similar.shape[:2])])],
         nearest=Path(found.nearest).as_posix(),
@@ -132,7 +132,7 @@ def term_chart(scales: Sequence[ScaleTerms]) -> Chart:
             ("log-determinant", scale.log_det, scale.normal_log_det),
         )
     ]
-    figure = new_figure(620, 60 + 34 * len(rows))
+    figure = new_figure(900, 60 + 30 * len(rows))
     axes = new_axes(figure, left=170, bottom=44, right=20, top=8)
     for place, (_, value, normal) in enumerate(rows):
         low, high, own = normal.low - normal.mean, normal.high - normal.mean, value - normal.mean

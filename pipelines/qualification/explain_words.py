@@ -71,9 +71,9 @@ def by_term(found: Explanation) -> str:
 def where(found: Explanation) -> str:
     place = found.place
     return (
-        f"It lies at x {place.x} to {place.x + place.width}, y {place.y} to {place.y + place.height} (pixels from the "
-        f"upper left corner), highest at {place.peak_x}, {place.peak_y}; {place.fraction:.0%} of the deciding pixels "
-        "are there"
+        f"It comes from x {place.x} to {place.x + place.width}, y {place.y} to {place.y + place.height} (pixels from "
+        f"the upper left corner), highest at {place.peak_x}, {place.peak_y}; {place.fraction:.0%} of the deciding "
+        "pixels are there"
     )
 
 
@@ -86,9 +86,9 @@ def sentences(found: Explanation, *, unseen: bool) -> list[str]:
     """What the command says."""
     return [
         f"{verdict(found)}.",
+        f"{where(found)}.",
         f"{made_by(found)}.",
         f"{by_term(found)}.",
-        f"{where(found)}.",
         f"Most similar good training picture: {found.nearest} (features differ by {found.distance:.3g})",
         f"Usual is what {usual_pictures(found, unseen=unseen)} have.",
     ]

@@ -39,7 +39,7 @@ def render(result: Learning, seen: Outlook, *, about: Mapping[str, str]) -> str:
 @mpl.rc_context(STYLE)
 def learning_chart(result: Learning, seen: Outlook) -> Chart:
     """The false-reject rate of each training over its images; the law, its limits, and how it goes on."""
-    figure = new_figure(760, 360)
+    figure = new_figure(900, 380)
     axes = new_axes(figure, left=60, bottom=48, right=24, top=16)
     sizes = by_size(result)
     last, end = max(sizes), max(sizes) + result.more

@@ -45,7 +45,7 @@ def tolerance(category: str, params: Params, *, limit: float | None = None, mode
     paths = [Path(params.data.root) / category / path for path in found["image_path"]]
     with checkpoint_of(model or category) as named:
         detector = named.open().to(choose_device(params.device))
-        most = float(detector.threshold.get("false_reject_rate", params.threshold.false_reject_rate))
+        most = float(detector.threshold.get("false_reject_rate") or params.threshold.false_reject_rate)
         trial = Trial(detector, paths, seed=params.seed, limit=limit or most)
         result = Tolerance(
             category=category,

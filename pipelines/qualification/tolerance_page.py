@@ -17,7 +17,6 @@ from pipelines.qualification.tolerance_words import (
     by_kind,
     headline,
     limit,
-    rejected,
     row,
     sentence,
 )
@@ -66,20 +65,20 @@ def view(one: Tolerated, result: Tolerance, trial: Trial) -> dict[str, Any]:
     """What the template shows of a change."""
     change = next(change for change in CHANGES if (change.kind, change.name) == (one.kind, one.name))
     pixels = trial.read(SHOWN)
-    pictures = [
-        uri(trial.altered(change, step, SHOWN, pixels)) for step, _ in zip(change.steps, one.steps, strict=False)
-    ]
-    assert [in_units(change, step, min(trial.shape)) for step in change.steps[: len(one.steps)]] == [
-        step.amount for step in one.steps
-    ]
+    tried = change.steps[: len(one.steps)]
+    assert [in_units(change, step, min(trial.shape)) for step in tried] == [step.amount for step in one.steps]
+    pictures = [uri(trial.altered(change, step, SHOWN, pixels)) for step in tried]
+    names = [amount(step.amount, one.unit) for step in one.steps]
     return {
         "name": one.name,
         "allowed": allowed(one),
         "sentence": sentence(one),
         "chart": svg(rate_chart(one, result)),
         "steps": [
-            {"name": amount(step.amount, one.unit), "rejected": rejected(step), "outside": step.outside, "picture": own}
-            for step, own in zip(one.steps, pictures, strict=True)
+            {"name": name, "count": step.count, "total": step.total, "outside": step.outside, "picture": own}
+            for name, step, own in zip(
+                ["unchanged", *names], [result.unchanged, *one.steps], [uri(pixels), *pictures], strict=True
+            )
         ],
     }
 

@@ -73,9 +73,9 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("floor", "scale", "power"), [(0.02, 1.0, 1.0), (0.0, 0.8, 0.5), (0.04, 0.0, 1.0)])
 def test_limits_hold_the_truth_as_often_as_they_say(floor: float, scale: float, power: float) -> None:
-    """Of 200 simulated curves; 95 % limits of the rate with twice as many photographs."""
+    """Of 100 simulated curves; 95 % limits of the rate with twice as many photographs."""
     then = float(truth(np.array(400.0), floor, scale, power))
-    found = [seen(floor, scale, power, pictures=100, seed=seed) for seed in range(200)]
+    found = [seen(floor, scale, power, pictures=100, seed=seed) for seed in range(100)]
     held = [one.then.low <= then <= one.then.high for one in found]
     assert np.mean(held) >= 0.90
     drop = float(truth(np.array(200.0), floor, scale, power)) - then

@@ -85,7 +85,7 @@ def test_the_same_file_twice_and_its_page(
     assert [one["name"] for one in found["changes"]] == ["darker", "brighter", "noisier"]
     html5lib.HTMLParser(strict=True).parse(page)
     assert not re.search(r"https?:|@import|url\(", page)
-    assert page.count("<img ") == sum(len(one["steps"]) for one in found["changes"])
+    assert page.count("<img ") == sum(1 + len(one["steps"]) for one in found["changes"])
 
 
 def test_a_model_that_rejects_good_pictures_as_they_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
