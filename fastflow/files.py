@@ -83,9 +83,14 @@ def sync_folder(folder: Path) -> None:
 
 def with_space_needed(error: OSError, path: Path, needed: int) -> OSError:
     """The error, with the megabytes needed and free where it is about disk space."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if not is_space_error(error):
         return error
     return no_space(path.parent, needed, f"{path} cannot be written: {os.strerror(error.errno)}")
+
+
+def is_space_error(error: BaseException) -> bool:
+    """Whether the system refuses to write for lack of room, or beyond a limit."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def no_space(folder: Path, needed: int, what: str) -> OSError:
@@ -95,6 +100,11 @@ def no_space(folder: Path, needed: int, what: str) -> OSError:
         f"{what}; {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free on its disk: "
         "make room, or raise the limit of this user, and run the same command again",
     )
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the file system of a folder is mounted read-only."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

@@ -1,15 +1,21 @@
 """`dvc repro` with readable output: which stage runs, and its progress, on stderr; DVC's notes on its own files are
 left out."""
 
+import errno
+import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from fastflow.files import is_read_only
 from pipelines.core.dvc import DVC, HINTS, restore_model, stage_environment
+from pipelines.core.lock import locked
 from pipelines.core.paths import model_folder
+from pipelines.core.run import LOCKS
 from pipelines.core.rwlock import process_of
 from pipelines.core.signals import EXIT_CODES, INTERRUPTED_TEXT, forwarding_signals, interrupt
 from pipelines.core.stage import EXIT_CODE_FILE, FAILED
@@ -25,11 +31,27 @@ DVC_NOTES = re.compile(
 
 def reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool = False) -> int:
     """Brings stages up to date and returns an exit code, that of the stage which failed. A model that DVC removed for
-    a training that then failed is restored."""
-    for category in categories:
-        if process := process_of(category):
-            _print(f"error: {category} is being worked on by process {process}; try again when that has ended")
-            return FAILED
+    a training that then failed is restored.
+
+    Raises:
+        OSError: the project cannot be written.
+        LockHeld: another such command works on one of the categories.
+    """
+    if is_read_only(Path()):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(Path.cwd()))
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:  # DVC notes a user only once a stage starts: two commands would meet there, in its words
+        for category in categories:
+            what = f"{category} is being worked on; try again when that has ended"
+            held.enter_context(locked(LOCKS / f"reproduce@{category}.lock", what=what, wait=False))
+        for category in categories:
+            if process := process_of(category):
+                _print(f"error: {category} is being worked on by process {process}; try again when that has ended")
+                return FAILED
+        return _reproduce(stages, categories, force=force)
+
+
+def _reproduce(stages: Sequence[str], categories: Sequence[str], *, force: bool) -> int:
     existing = [category for category in categories if model_folder(category).exists()]
     command = [*DVC, "repro", *stages] + ["--force", "--single-item"] * force
     groups: list[int] = []

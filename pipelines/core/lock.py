@@ -6,10 +6,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
+from fastflow.files import is_read_only
 from pipelines.core.paths import STORE
 from pipelines.core.stage import Failed, log
 
@@ -50,9 +51,10 @@ def locked(path: Path, *, what: str = "", wait: bool = True, **about: str) -> It
 
 @contextmanager
 def store_lock(name: str) -> Iterator[None]:
-    """One process of this folder at a time, for what two processes must not do to the MLflow store at once."""
+    """One process of this folder at a time, for what two processes must not do to the MLflow store at once. No lock
+    where the folder is read-only: nobody changes that store, and who only reads it may."""
     STORE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(STORE / f"{name}.lock"):
+    with nullcontext() if is_read_only(STORE) else locked(STORE / f"{name}.lock"):
         yield
 
 

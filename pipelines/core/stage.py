@@ -4,6 +4,7 @@
 6 inconclusive by the gate, 130 interrupted, 141 the reader of stdout has ended, 143 terminated.
 """
 
+import errno
 import io
 import logging
 import os
@@ -70,7 +71,7 @@ def exit_code(work: Callable[[], None]) -> int:
     except (ServerAway, OSError) as error:
         if isinstance(error, BrokenPipeError) and _reader_closed_stdout():
             return PIPE_CLOSED
-        return _report_error(error, SERVER_AWAY)
+        return _report_error(_with_remedy(error), SERVER_AWAY)
     except Alarm as error:
         return _report_error(error, FAILED, kind="alarm")
     except (Failed, NonFiniteLoss) as error:
@@ -88,6 +89,16 @@ def _reader_closed_stdout() -> bool:
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), out)
     return True
+
+
+def _with_remedy(error: Exception) -> object:
+    """The error; where a file system is read-only, in words."""
+    if not isinstance(error, OSError) or error.errno != errno.EROFS:
+        return error
+    return (
+        f"{error.filename} cannot be written: its file system is read-only; name a place that can be written, "
+        "or work in a copy of the project"
+    )
 
 
 def _report_error(error: object, code: int, *, kind: str = "error") -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastflow.errors import BadData
+from fastflow.files import is_read_only
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
 from pipelines.core.params import Params
@@ -66,6 +67,9 @@ def disk(params: Params) -> Iterator[Remark]:
         if free > MIN_FREE_BYTES
         else Remark("warn", "disk", message, "make room: fastflow gc, dvc gc --workspace")
     )
+    if is_read_only(Path()):
+        message = "this folder is read-only: models score and serve from here, with results elsewhere; nothing trains"
+        yield Remark("warn", "disk", message, "for more: work in a copy of the project")
     site = os.environ.get("DVC_SITE_CACHE_DIR")
     if not site:
         cure = "source .venv/bin/activate, or export DVC_SITE_CACHE_DIR=$PWD/.dvc/site-cache"

@@ -4,11 +4,13 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from fastflow.files import file_sha256
@@ -70,6 +72,19 @@ def finished(stage: str, folder: Path) -> int:
 
 def model_hash(folder: Path) -> str:
     return file_sha256(folder / MODEL)
+
+
+def unshared(*options: str) -> list[str]:
+    """The command that runs another one in Linux namespaces of its own, which needs no special rights; a test is
+    skipped where the system refuses them."""
+    command = ["unshare", "--user", *options, "--"]
+    try:
+        tried = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=30, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare(1) here")
+    if tried.returncode:
+        pytest.skip(f"this system makes no namespaces for its users: {tried.stderr.strip()}")
+    return command
 
 
 class Watch(threading.Thread):
