@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fastflow.errors import BadData
-from fastflow.files import write_text
+from fastflow.files import with_space_needed, write_text
 from pipelines.core.paths import STORE
 from pipelines.core.stored import read_stored
 
@@ -54,10 +54,15 @@ class Journal:
         part.rename(self.folder)
 
     def add(self, op: str, **values: Any) -> None:
-        """Appends one entry, in one write."""
+        """Appends one entry, in one write, or nothing: half a line would spoil the next one."""
         line = (json.dumps({"op": op, **values}) + "\n").encode()
-        while line:
-            line = line[os.write(self._lines, line) :]
+        size = os.fstat(self._lines).st_size
+        try:
+            while line:
+                line = line[os.write(self._lines, line) :]
+        except OSError as error:
+            os.ftruncate(self._lines, size)
+            raise with_space_needed(error, self.folder / _LINES, len(line)) from error
 
     def keep(self, path: Path, *, without: tuple[str, ...] = ()) -> str:
         """Copies a file or folder, which later runs may overwrite, into the journal; returns its folder there."""

@@ -4,10 +4,12 @@ Nothing is sent twice: it may run at any time, also during trainings.
 Run as: fastflow sync
 """
 
+import sqlite3
 from pathlib import Path
 
 import mlflow
 
+from fastflow.files import is_space_error, no_space
 from pipelines.core.stage import Failed, log
 from pipelines.registry import store
 from pipelines.tracking import journal
@@ -23,6 +25,7 @@ def sync(*, category: str | None = None) -> int:
 
     Raises:
         ServerAway: the store does not answer.
+        OSError: the store's disk, on this machine, is full; every journal is kept.
         NotSynced: some cannot be sent; the others are. With `category`, only for those that name it or are damaged so
             that they may be of any category; the others are logged as a warning.
     """
@@ -34,6 +37,8 @@ def sync(*, category: str | None = None) -> int:
             if replay_whole(client, folder):
                 log.info("sent %s", folder.name)
         except Exception as error:  # one bad journal must not hold up the others
+            if is_disk_full(error):
+                raise no_space(folder, size_of(folder), f"the MLflow store has no room for {folder}") from error
             store.connect()  # raises ServerAway where that is the reason
             named = journal.categories_of(folder)
             if category is None or named is None or category in named:
@@ -46,6 +51,20 @@ def sync(*, category: str | None = None) -> int:
             + "\n  ".join(refused)
         )
     return len(todo)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, is of a disk without room, as SQLite or the system says it."""
+    while error is not None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or is_space_error(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a journal with its files; at least a megabyte, which SQLite may take for little."""
+    return max(1_000_000, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 def replay_whole(client: mlflow.MlflowClient, folder: Path) -> bool:
