@@ -102,11 +102,6 @@ def no_space(folder: Path, needed: int, what: str) -> OSError:
     )
 
 
-def is_read_only(folder: Path) -> bool:
-    """Whether the file system of a folder is mounted read-only."""
-    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
-
-
 def require_space(folder: Path, needed: int, what: str) -> None:
     """Raises OSError, before anything is begun, if the disk of `folder` has less than `needed` bytes free."""
     if shutil.disk_usage(folder).free < needed:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from fastflow.files import is_read_only
 from pipelines.core.dvc import DVC, HINTS, restore_model, stage_environment
+from pipelines.core.environment import is_read_only
 from pipelines.core.lock import locked
 from pipelines.core.paths import model_folder
 from pipelines.core.run import LOCKS

@@ -38,3 +38,8 @@ def user() -> dict[str, str]:
     except (KeyError, OSError):
         return {"USER": f"uid{os.getuid()}"}
     return {}
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the file system of a folder is mounted read-only."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from fastflow.files import is_read_only
+from pipelines.core.environment import is_read_only
 from pipelines.core.paths import STORE
 from pipelines.core.stage import Failed, log
 

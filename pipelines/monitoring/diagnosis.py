@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastflow.errors import BadData
-from fastflow.files import is_read_only
 from fastflow.index import read_index, verify_images
 from fastflow.sealed import BACKBONE, CONFIG, FLOW, BadCheckpoint, read_config, read_sealed
+from pipelines.core.environment import is_read_only
 from pipelines.core.params import Params
 from pipelines.core.paths import DVC_CACHE, STATE, STORE, index_file, model_folder
 from pipelines.core.rwlock import training_now
