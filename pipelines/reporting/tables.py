@@ -26,6 +26,7 @@ from fastflow.metrics.pixel import pixel_metrics, pro_curve
 from fastflow.metrics.rates import error_rates, mistakes, rate_interval
 from fastflow.metrics.value import Value
 from fastflow.threshold import threshold_for
+from pipelines.core.spreadsheet import marked_texts
 
 RATES = (0.005, 0.01, 0.02, 0.05)  # of good images rejected, in the trade-off
 TYPE_METRICS = ("image_auroc", "pixel_auroc", "aupro")  # metrics of each defect type
@@ -70,8 +71,8 @@ def write_tables(
     reasons |= {rate: f"no {images} image" for rate, images in RATE_CLASSES.items() if counts[rate] is None}
     write_text(folder / "metrics.json", _json({"category": category, **numbers, "undefined": reasons}))
     write_text(folder / "intervals.json", _json({**found.intervals, **limits}))
-    found.scores.to_csv(folder / "scores.csv", index=False)
-    defect_table(found).to_csv(folder / "defects.csv", index=False)
+    marked_texts(found.scores).to_csv(folder / "scores.csv", index=False)
+    marked_texts(defect_table(found)).to_csv(folder / "defects.csv", index=False)
     tradeoff.to_csv(folder / "tradeoff.csv", index=False)
     label, score = found.scores["gt_label"].to_numpy(), found.scores["pred_score"].to_numpy()
     roc_curve(score, label).to_csv(folder / "roc.csv", index=False)

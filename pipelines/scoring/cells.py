@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from fastflow.allowed import one_of, whole
 from fastflow.decode import MAX_PIXELS
+from pipelines.core.spreadsheet import unmarked
 
 BOUNDS = {"pred_label": one_of((0, 1)), "width": whole(1, MAX_PIXELS), "height": whole(1, MAX_PIXELS)}
 
@@ -25,7 +26,7 @@ def cells_of(row: type[Any]) -> dict[str, Cell]:
 
 def of_text(text: str, kind: type[Any]) -> Any:
     """A CSV's cell, converted. Raises ValueError where it is none of that kind, or no finite number."""
-    return text.removeprefix("'") if kind is str else _finite(kind(text))
+    return unmarked(text) if kind is str else _finite(kind(text))
 
 
 def of_json(value: Any, kind: type[Any]) -> Any:

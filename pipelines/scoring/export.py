@@ -32,6 +32,7 @@ from pipelines.core.names import unknown
 from pipelines.core.params import Params
 from pipelines.core.paths import RUN, index_file
 from pipelines.core.progress import Advance, progress
+from pipelines.core.spreadsheet import marked_texts
 from pipelines.core.stage import log
 from pipelines.core.training_files import run_key_of
 from pipelines.registry.checkpoints import Named, checkpoint_of
@@ -150,7 +151,7 @@ def compare_with_checkpoint(
         table = compare(_with_progress(detector.predict, advance), _with_progress(run, advance), images, sizes)
     require_parity(table, precision=precision)
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
-    table.to_csv(folder / "parity.csv", index=False)
+    marked_texts(table).to_csv(folder / "parity.csv", index=False)
     tested = table[table["split"] == "test"]
     measured = {
         name: image_auroc(tested[f"{name}_score"].to_numpy(), tested["gt_label"].to_numpy()).value

@@ -1,7 +1,7 @@
 """Rows of score files, to text and back: CSV, also as other programs save it, and JSON lines.
 
-A CSV's text begins with a quote mark ' where a spreadsheet would otherwise take it for a formula (=, +, -, @), or where
-it begins with one itself; reading takes it away. JSON lines hold the text as it is.
+A CSV's text is marked where a spreadsheet would otherwise take it for a formula (pipelines/core/spreadsheet.py). JSON
+lines hold the text as it is.
 """
 
 import csv
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 from fastflow.errors import BadData
+from pipelines.core.spreadsheet import marked
 from pipelines.scoring.cells import BOUNDS, cells_of, of_json, of_text
 
-FORMULA_PREFIXES = tuple("=+-@\t\r'")  # starts of formulas, and the mark of text
 DELIMITERS = ",;\t"
 BOM = "\ufeff"
 
@@ -87,7 +87,7 @@ class Content(NamedTuple, Generic[R]):
 def as_csv(row: tuple[object, ...], dialect: Dialect = DEFAULT_DIALECT) -> str:
     """A line; cells that hold a delimiter or the end of a line are quoted."""
     text = io.StringIO()
-    cells = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_PREFIXES) else cell for cell in row]
+    cells = [marked(cell) if isinstance(cell, str) else cell for cell in row]
     csv.writer(text, delimiter=dialect.delimiter, lineterminator="\r\n").writerow(cells)  # so that a lone \r is quoted
     return text.getvalue().removesuffix("\r\n") + dialect.ending
 

@@ -1,5 +1,6 @@
 """What an evaluation leaves, against counting by hand."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from scipy import stats
 
 from fastflow.evaluation import image_metrics, intervals, pixel_values
+from pipelines.reporting.pages.result import read_result
 from pipelines.reporting.tables import Evaluated, costs, score_table, tradeoff_table, verdicts, write_tables
 
 KINDS = ["good"] * 4 + ["dent"] * 3 + ["hole"] * 2
@@ -16,13 +18,14 @@ SCORES = np.array([0.1, 0.2, 0.3, 0.9, 0.4, 0.8, 0.95, 0.7, 0.2], np.float32)
 THRESHOLD = 0.5
 
 
-def evaluated() -> Evaluated:
+def evaluated(**names: str) -> Evaluated:
+    """`names`: other ones for `KINDS`."""
     rng = np.random.default_rng(0)
     index = pd.DataFrame(
         {
             "image_path": [f"{i}.png" for i in range(9)],
             "sha256": [f"{i}" * 64 for i in range(9)],
-            "defect_type": KINDS,
+            "defect_type": [names.get(kind, kind) for kind in KINDS],
             "gt_label": [int(kind != "good") for kind in KINDS],
             "mask_path": ["" if kind == "good" else "mask.png" for kind in KINDS],
         }
@@ -37,6 +40,20 @@ def evaluated() -> Evaluated:
     metrics = image_metrics(index, SCORES) | pixel_values(index, maps, masks)
     scores = score_table(index, SCORES, threshold=THRESHOLD)
     return Evaluated(index, scores, maps, masks, metrics, intervals(index, SCORES, maps, masks))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a", "\ta", "'a", "a=b", "a'b"])
+def test_a_defect_types_name_is_no_formula_of_a_spreadsheet_and_comes_back(tmp_path: Path, name: str) -> None:
+    found = evaluated(dent=name)
+    tradeoff = tradeoff_table(np.linspace(0, 0.5, 50), found.scores, bounds=(0, 1))
+    write_tables(tmp_path, "plates", found, facts={}, threshold={"image": THRESHOLD}, tradeoff=tradeoff)
+    for file in ("scores.csv", "defects.csv"):
+        with (tmp_path / file).open(newline="") as text:
+            written = {row["defect_type"] for row in csv.DictReader(text)} - {"good", "hole"}
+        assert written == {name if name.startswith("a") else f"'{name}"}
+    result = read_result(tmp_path)
+    assert result.scores["defect_type"].tolist() == found.images["defect_type"].tolist()
+    assert sorted(result.defects["defect_type"]) == sorted([name, "hole"])
 
 
 def test_verdicts_are_counted_at_the_threshold() -> None:

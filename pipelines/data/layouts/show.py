@@ -14,6 +14,7 @@ from fastflow.decode import SUFFIXES
 from fastflow.files import printable, write_text
 from fastflow.index import GOOD
 from fastflow.marks import upright_size
+from pipelines.core.spreadsheet import marked
 from pipelines.data.layouts.classes import DEFECT
 from pipelines.data.layouts.reading import ANNOTATIONS, Reading, some
 
@@ -111,7 +112,7 @@ def write_list(reading: Reading, folder: Path, path: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "taken_for", "goes_to", "masks"])
-    writer.writerows(_list_rows(reading, folder))
+    writer.writerows(map(marked, row) for row in _list_rows(reading, folder))
     write_text(path, printable(text.getvalue()))
 
 

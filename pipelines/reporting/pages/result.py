@@ -10,6 +10,7 @@ import pandas as pd
 
 from fastflow.errors import BadData
 from pipelines.core.metrics_file import CURE, metrics_in
+from pipelines.core.spreadsheet import unmarked_texts
 from pipelines.core.stored import read_stored
 from pipelines.reporting.decision import read_decision
 from pipelines.reporting.pages.page import picture
@@ -84,7 +85,7 @@ def _read_scores(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=dict(SCORE_COLUMNS), keep_default_na=False, usecols=list(SCORE_COLUMNS))
     if not (np.isfinite(table["pred_score"]).all() and table["gt_label"].isin([0, 1]).all()):
         raise BadData(f"{path} holds a score that is no number, or a label that is neither 0 nor 1; {CURE}")
-    return table
+    return unmarked_texts(table)
 
 
 def _read_optional(path: Path, columns: Sequence[str], *, text: str = "") -> pd.DataFrame:
@@ -94,7 +95,7 @@ def _read_optional(path: Path, columns: Sequence[str], *, text: str = "") -> pd.
         return pd.DataFrame({name: [] for name in names})
     empty = {name: [""] for name in columns}  # of a column of names, none is a missing value
     types = dict.fromkeys(columns, float) | ({text: str} if text else {})
-    return pd.read_csv(path, usecols=names, dtype=types, keep_default_na=False, na_values=empty)
+    return unmarked_texts(pd.read_csv(path, usecols=names, dtype=types, keep_default_na=False, na_values=empty))
 
 
 def _read_pictures(folder: Path) -> dict[str, Any]:
