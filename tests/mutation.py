@@ -32,6 +32,10 @@ WORK = ROOT / "mutants"
 IMPORTED_ONCE = ("mlflow", "numba", "pandas", "scipy.stats", "sklearn.metrics", "timm", "torch")
 LATE = {-24, -9, 24, 36, 152}  # exit codes of tests that ran past their time, on a busy machine for that alone
 KILLED = {1, 3} | LATE  # pytest's of a failed test
+NOT_COUNTED = """import os
+if os.environ.get("MUTANT_UNDER_TEST") == "stats" and not os.path.isfile("pyproject.toml"):
+    del os.environ["MUTANT_UNDER_TEST"]
+"""
 
 
 def without_statement(node: cst.Expr) -> Iterator[cst.Expr]:
@@ -74,13 +78,15 @@ def sample(module: str, *, size: int, seed: int) -> list[str]:
 
 
 def copied() -> None:
-    """The project as it is now, to `WORK`."""
+    """The project as it is now, to `WORK`. A Python that tests start runs `NOT_COUNTED` first: there mutmut would note
+    which test runs what, and finds its settings in the project's folder alone."""
     shutil.rmtree(WORK, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
     for name in listed.split("\0"):
         if name and Path(name).is_file():
             (WORK / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, WORK / name)
+    (WORK / "sitecustomize.py").write_text(NOT_COUNTED)
 
 
 def try_faults(faults: dict[str, list[str]], tests: list[str]) -> None:
