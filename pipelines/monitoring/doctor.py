@@ -9,7 +9,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 
-from pipelines.core.dvc import DVC, stage_environment
+from pipelines.core.dvc import DVC, TIMED_OUT, stage_environment
 from pipelines.core.names import counted
 from pipelines.core.params import BadParams, Params, read_params
 from pipelines.core.paths import STORE, model_folder, model_name
@@ -20,6 +20,8 @@ from pipelines.monitoring.diagnosis import Remark
 from pipelines.monitoring.surroundings import surroundings
 from pipelines.registry import aliases, store
 from pipelines.tracking.registration import version_of
+
+DVC_SECONDS = 300  # for an answer of DVC, which may wait for another one's lock, or for its remote
 
 
 def examine() -> Iterator[Remark]:
@@ -83,7 +85,14 @@ def registry(params: Params) -> Iterator[Remark]:
 
 
 def _dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*DVC, *arguments], capture_output=True, text=True, env=stage_environment(), check=False)
+    command = [*DVC, *arguments]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, env=stage_environment(), check=False, timeout=DVC_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        said = f"ERROR: no answer within {DVC_SECONDS} s: another DVC may hold its lock, or a remote be away"
+        return subprocess.CompletedProcess(command, TIMED_OUT, "", said)
 
 
 def doctor(*, fix: bool, as_json: bool) -> None:

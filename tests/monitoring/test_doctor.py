@@ -149,3 +149,11 @@ def test_a_store_of_another_mlflow_is_named(sound: Path) -> None:
     (found,) = remarks("fail")
     assert "has the schema 0a8213491aaa of another MLflow" in found.message
     assert "mlflow db upgrade" in found.remedy
+
+
+def test_a_dvc_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "DVC", (sys.executable, "-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(doctor, "DVC_SECONDS", 0.3)
+    (remark,) = doctor.remotes()
+    assert (remark.level, remark.about) == ("fail", "DVC")
+    assert "no answer within 0.3 s: another DVC may hold its lock" in remark.message
