@@ -69,6 +69,14 @@ def test_saving_replaces_an_older_checkpoint_whole(folder: Path) -> None:
     assert load_checkpoint(folder).config.flow_steps == 1
 
 
+def test_what_a_killed_save_left_is_no_file_of_the_next(tiny_model: FastFlow, tmp_path: Path) -> None:
+    (left := tmp_path / ".model.part").mkdir()
+    (left / "normal_scores.json").write_text("of another model")
+    save_checkpoint(tiny_model, tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {BACKBONE, CONFIG, FLOW}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_a_checkpoint_says_what_it_was_given_and_lists_each_file(tiny_model: FastFlow, tmp_path: Path) -> None:
     hashes = save_checkpoint(tiny_model, tmp_path / "m", files={"normal.json": b"[1]"}, category="plates", seed=3)
     config = json.loads((tmp_path / "m" / CONFIG).read_text())
