@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LEFTOVERS = {  # what systems, shares and archives leave behind, folders and files; hidden ones begin with a dot
     "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "@tmp",
     "$recycle.bin", "recycler", "system volume information", "lost+found",
@@ -83,14 +84,14 @@ def sync_folder(folder: Path) -> None:
 
 def with_space_needed(error: OSError, path: Path, needed: int) -> OSError:
     """The error, with the megabytes needed and free where it is about disk space."""
-    if not is_space_error(error):
+    if error.errno not in NO_ROOM:
         return error
     return no_space(path.parent, needed, f"{path} cannot be written: {os.strerror(error.errno)}")
 
 
 def is_space_error(error: BaseException) -> bool:
     """Whether the system refuses to write for lack of room, or beyond a limit."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 def no_space(folder: Path, needed: int, what: str) -> OSError:
