@@ -173,6 +173,29 @@ sys.exit(exit_code(work))
 """
 
 
+FIELDS = ", ".join(Row._fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("s.csv", b"a list", "it has no whole line"),
+        ("s.jsonl", b"a list", "it has no whole line"),
+        ("s.csv", b"a,b\n1,2\n", f"its columns are 'a', 'b', not {FIELDS}"),
+        ("s.jsonl", b'{"a": 1, "b": 2}\n', f"its columns are 'a', 'b', not {FIELDS}"),
+        ("s.jsonl", b"[1]\n", "line 1 is no JSON object"),
+        ("s.jsonl", b"{\n", "line 1 is no JSON"),
+        ("s.csv", b"path\na\xffb\n", "line 2 is not UTF-8"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_with_its_name_and_the_reason(name: str, content: bytes, why: str) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(BadData) as error:
+        read_rows(Path(name))
+    assert str(error.value) == f"{name} is no file of scores; it is left as it is: name another one ({why})"
+    assert Path(name).read_bytes() == content
+
+
 def test_two_processes_at_once_mix_no_rows(folder: Path) -> None:
     command = [sys.executable, "-c", WRITER]
     with subprocess.Popen([*command, "first"], cwd=folder, env=of_a_user(ROOT)) as first:
