@@ -6,6 +6,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipelines.core.sections import Category, Count, Section, Share
 
+CertifiedLimit = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["champion"]
+"""Of drawn defects: pixels, or no worse than the champion."""
+
 
 class GateRules(Section):
     """Of one category; params.yaml explains each key."""
@@ -20,7 +23,7 @@ class GateRules(Section):
     least_images: Count
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=100)]
-    certified: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    certified: dict[str, CertifiedLimit] = Field(default_factory=dict)
 
     @property
     def confidence_text(self) -> str:

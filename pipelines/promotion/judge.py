@@ -9,7 +9,7 @@ from fastflow.errors import BadData
 from fastflow.index import verify_images
 from pipelines.core.gate_params import GateRules
 from pipelines.core.params import Params
-from pipelines.promotion.certified import certified_rules
+from pipelines.promotion.certified import NO_VERSION, OF_CHAMPION, certified_rules, champion_certificate
 from pipelines.promotion.evaluation_set import EvaluationSet
 from pipelines.promotion.floors import floor_rules
 from pipelines.promotion.gate import BEST, best_figures, rules_against, rules_against_best
@@ -77,7 +77,9 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
             found += _beside_best(client, images, measured, others, params.gate.of(category), category)
     if limits := params.gate.of(category).certified:
         weights, threshold = opened.tags.get(registered.WEIGHTS_TAG, "")[:12], opened.detector.threshold["image"]
-        found += certified_rules(category, limits, weights=weights, threshold=threshold)
+        compared = OF_CHAMPION in limits.values()
+        other = champion_certificate(client, category, champion) if compared else NO_VERSION
+        found += certified_rules(category, limits, weights=weights, threshold=threshold, champion=other)
     unchanged = passes_if(images.sha256() == digest)
     meanwhile = "unchanged meanwhile" if unchanged == Outcome.PASSED else "which changed meanwhile: try again"
     text = f"{len(images.index)} test images, sha256 {digest[:12]}, {meanwhile}"

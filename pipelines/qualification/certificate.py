@@ -91,11 +91,14 @@ def read_certificate(category: str) -> Certificate | None:
         BadData: it is damaged.
     """
     path = certificate_file(category)
-    if not path.is_file():
-        return None
+    return certificate_in(path.read_bytes(), path, category) if path.is_file() else None
+
+
+def certificate_in(content: bytes, name: object, category: str) -> Certificate:
+    """The certificate of a category in a file's content; messages call it `name`. Raises BadData where it is none."""
     try:
-        return Certificate.model_validate_json(path.read_bytes())
+        return Certificate.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadData(f"{path} is damaged: {where}: {first['msg']}; run: fastflow certify {category}") from error
+        raise BadData(f"{name} is damaged: {where}: {first['msg']}; run: fastflow certify {category}") from error

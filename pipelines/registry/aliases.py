@@ -5,8 +5,9 @@ the newest that was evaluated, `previous` was champion before. The champion's al
 A version that a rollback withdrew says so in its tag, until it is champion again.
 """
 
+import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -57,6 +58,15 @@ def run_status(client: mlflow.MlflowClient, version: ModelVersion) -> str:
             raise
         return "gone"
     return str(run.info.status) if run.info.lifecycle_stage == "active" else "gone"
+
+
+def file_of_run(client: mlflow.MlflowClient, version: ModelVersion, path: str) -> bytes | None:
+    """A file among the artifacts of a version's run; None where the store has no such run or file."""
+    run, folder = str(version.run_id), str(PurePosixPath(path).parent)
+    if run_status(client, version) == "gone" or path not in {one.path for one in client.list_artifacts(run, folder)}:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        return Path(client.download_artifacts(run, path, scratch)).read_bytes()
 
 
 def annotate(

@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 
 from pipelines.core.paths import certificate_file
-from pipelines.promotion.certified import certified_rules
-from pipelines.promotion.rules import Outcome
-from pipelines.qualification.certificate import Certificate, DetectionCurve, FalseCalls, Step, write_certificate
+from pipelines.promotion.certified import NO_VERSION, certified_rules
+from pipelines.promotion.rules import Outcome, Rule
+from pipelines.qualification.certificate import (
+    Certificate,
+    DetectionCurve,
+    FalseCalls,
+    Step,
+    read_certificate,
+    write_certificate,
+)
 
 WEIGHTS, THRESHOLD = "0123456789ab", 0.5
 SIZES = (4.0, 8.0, 16.0, 32.0)
@@ -70,6 +77,63 @@ def test_another_models_certificate_says_nothing(folder: Path, changes: dict[str
     (rule,) = certified_rules("plates", {"scratch": 20.0}, weights=WEIGHTS, threshold=THRESHOLD)
     assert rule.outcome == Outcome.INCONCLUSIVE
     assert said in rule.sentence
+
+
+def beside(champion: Certificate | str, kind: str = "scratch") -> Rule:
+    limits: dict[str, Any] = {kind: "champion"}
+    (rule,) = certified_rules("plates", limits, weights=WEIGHTS, threshold=THRESHOLD, champion=champion)
+    return rule
+
+
+def certificate_with(*curves: DetectionCurve, **changes: Any) -> Certificate:
+    """The champion's, of the same trial."""
+    write()
+    own = read_certificate("plates")
+    assert own
+    return own.model_copy(update={"curves": list(curves), "weights": "c0ffee", **changes})
+
+
+@pytest.mark.parametrize(
+    ("size", "outcome"),
+    [
+        (12.0, "passed"),
+        (11.9, "inconclusive"),
+        (9.0, "inconclusive"),
+        (8.9, "failed"),
+        (40.0, "passed"),
+        (None, "passed"),
+    ],
+)
+def test_no_worse_than_the_champion(folder: Path, size: float | None, outcome: str) -> None:
+    """The challenger's a90/95 is 12, and its a90, without limits, 9."""
+    champion = certificate_with(curve("scratch", 0.1, 1.0), curve("scratch", 0.5, size))
+    write(curves=[curve("scratch", 0.5, 12.0).model_copy(update={"a90": 9.0})])
+    assert beside(champion).outcome.value == outcome
+
+
+def test_a_challenger_that_finds_it_at_no_size_is_worse(folder: Path) -> None:
+    champion = certificate_with(curve("spot", 0.5, 30.0))
+    rule = beside(champion, "spot")
+    assert rule.outcome == Outcome.FAILED
+    assert rule.sentence == "drawn with 50% contrast, 9 of 10 seem to be found at no size; the champion's: 30"
+
+
+@pytest.mark.parametrize("changes", [{"images": "b"}, {"seed": 1}, {"per_step": 9}, {"height": 65}, {"width": 1}])
+def test_certificates_of_other_trials_are_not_compared(folder: Path, changes: dict[str, Any]) -> None:
+    rule = beside(certificate_with(curve("scratch", 0.5, 12.0), **changes))
+    assert rule.outcome == Outcome.INCONCLUSIVE
+    assert "of other pictures" in rule.sentence
+    other_contrast = beside(certificate_with(curve("scratch", 0.4, 12.0)))
+    assert other_contrast.outcome == Outcome.INCONCLUSIVE
+
+
+def test_a_champion_without_certificate_decides_nothing_and_none_at_all_is_no_hindrance(folder: Path) -> None:
+    write()
+    lacking = beside("version 3, the champion, has no certificate in its run")
+    assert lacking == Rule(
+        "certified_scratch", Outcome.INCONCLUSIVE, "version 3, the champion, has no certificate in its run"
+    )
+    assert beside(NO_VERSION).outcome == Outcome.PASSED
 
 
 def test_a_missing_and_a_damaged_certificate_say_what_to_run(folder: Path) -> None:

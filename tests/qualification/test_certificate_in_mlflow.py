@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.core.paths import certificate_file
+from pipelines.promotion.certified import champion_certificate
 from pipelines.qualification.certificate import read_certificate
 from pipelines.registry import store
 from pipelines.tracking.sync import sync
@@ -48,3 +49,9 @@ def test_a_certificate_is_in_its_trainings_run(tmp_path: Path, monkeypatch: pyte
     for file in (certificate_file("plates"), certificate_file("plates").with_suffix(".html")):
         assert (kept / file.name).read_bytes() == file.read_bytes()
     shutil.rmtree(kept)
+    assert champion_certificate(store.connect(), "plates", "1") == certificate
+    mlflow.MlflowClient().delete_run(one.info.run_id)
+    assert champion_certificate(store.connect(), "plates", "1") == (
+        "fastflow-plates version 1, the champion, has no certificate in its run: it was not certified before it was "
+        "promoted"
+    )
