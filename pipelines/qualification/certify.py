@@ -24,18 +24,17 @@ from fastflow.metrics.rates import rate_interval
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
-from pipelines.core.paths import RUN, certificate_file
+from pipelines.core.paths import certificate_file
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
-from pipelines.core.training_files import run_key_of
 from pipelines.qualification.certificate import Certificate, FalseCalls, Step, read_certificate, write_certificate
 from pipelines.qualification.certificate_page import render
 from pipelines.qualification.curves import curve_of
 from pipelines.qualification.material import Options, good_labels, sizes_for, unseen_good
+from pipelines.qualification.model_run import run_of_model
 from pipelines.qualification.sentences import false_calls, sentence
 from pipelines.qualification.trial import CURVES, Drawing, Example, Trial, Verdict, planned
 from pipelines.registry.checkpoints import Named, checkpoint_of
-from pipelines.tracking import runs
 
 
 class Tried(NamedTuple):
@@ -133,16 +132,14 @@ def write(certificate: Certificate, examples: Mapping[Drawing, Example], detecto
 
 
 def log_to_run(named: Named, certificate: Certificate) -> None:
-    """Figures and page to the training's run, where the checkpoint names that."""
-    if not (named.folder / RUN).is_file():
-        return
+    """Figures and page."""
     reached = {
         f"a90_95_{curve.kind}_{round(100 * curve.contrast)}": curve.a90_95
         for curve in certificate.curves
         if curve.a90_95 is not None
     }
-    key, calls = run_key_of(named.folder), certificate.false_calls
-    with runs.continued_run(key, f"{named.category} certified", tags={"category": named.category}) as run:
+    calls, name = certificate.false_calls, f"{certificate.category} certified"
+    with run_of_model(named.folder, name, category=certificate.category, version=certificate.model) as run:
         run.log_metrics(reached | {"certificate_false_call_rate": calls.count / calls.total})
         for path in (
             certificate_file(certificate.category),

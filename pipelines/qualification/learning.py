@@ -27,12 +27,11 @@ from fastflow.resume import training_key
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
-from pipelines.core.paths import RUN, STATE, index_file, model_folder, report_folder
+from pipelines.core.paths import STATE, index_file, model_folder, report_folder
 from pipelines.core.pixel_rule import read_rule
 from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
-from pipelines.core.training_files import run_key_of
 from pipelines.qualification.certify import steps_of
 from pipelines.qualification.curves import curve_of
 from pipelines.qualification.learning_file import (
@@ -48,8 +47,8 @@ from pipelines.qualification.learning_law import Outlook, outlook
 from pipelines.qualification.learning_page import render
 from pipelines.qualification.learning_words import answer, table
 from pipelines.qualification.material import LEAST_IMAGES, PER_STEP, Options, sizes_for, unseen_good
+from pipelines.qualification.model_run import run_of_model
 from pipelines.qualification.trial import CURVES, Curve, Trial, planned
-from pipelines.tracking import runs
 from pipelines.train import build
 from pipelines.training.resumable import code_sha256, embed, fit_settings
 
@@ -192,11 +191,8 @@ def write(result: Learning, seen: Outlook) -> None:
     write_text(figures, result.model_dump_json(indent=2) + "\n")
     write_text(figures.with_name(FILES[1]), page)
     log.info("see %s", figures.with_name(FILES[1]))
-    folder = model_folder(result.category)
-    if not (folder / RUN).is_file():
-        return
-    name = f"{result.category} learning curve"
-    with runs.continued_run(run_key_of(folder), name, tags={"category": result.category}) as run:
+    name, folder = f"{result.category} learning curve", model_folder(result.category)
+    with run_of_model(folder, name, category=result.category) as run:
         run.log_metrics({"learning_now": result.now.value, "learning_then": result.then.value})
         for file in FILES:
             run.log_files(report_folder(result.category) / file, under="learning")

@@ -15,18 +15,17 @@ from pathlib import Path
 from fastflow.files import write_text
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
-from pipelines.core.paths import RUN, report_folder
+from pipelines.core.paths import report_folder
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
-from pipelines.core.training_files import run_key_of
 from pipelines.qualification.material import unseen_good
+from pipelines.qualification.model_run import run_of_model
 from pipelines.qualification.tolerance_file import Tolerance
 from pipelines.qualification.tolerance_page import render
 from pipelines.qualification.tolerance_trial import Trial
 from pipelines.qualification.tolerance_words import TITLES, by_kind, row
 from pipelines.qualification.tolerance_words import limit as limit_words
 from pipelines.registry.checkpoints import Named, checkpoint_of
-from pipelines.tracking import runs
 
 MOST_IMAGES = 60  # more are drawn from by chance
 FILES = ("tolerance.json", "tolerance.html")
@@ -87,16 +86,14 @@ def show(result: Tolerance, *, as_json: bool) -> None:
 
 
 def log_to_run(named: Named, result: Tolerance) -> None:
-    """Figures and page to the training's run, where the checkpoint names that."""
-    if not (named.folder / RUN).is_file():
-        return
+    """Figures and page."""
     allowed = {
         f"tolerates_{one.name.replace(' ', '_').lower()}": one.allowed
         for one in result.changes
         if one.allowed is not None
     }
-    name = f"{named.category} tolerance"
-    with runs.continued_run(run_key_of(named.folder), name, tags={"category": named.category}) as run:
+    name = f"{result.category} tolerance"
+    with run_of_model(named.folder, name, category=result.category, version=result.model) as run:
         run.log_metrics(allowed)
         for file in FILES:
             run.log_files(report_folder(result.category) / file, under="tolerance")
