@@ -166,7 +166,7 @@ def test_a_second_command_is_reported_of_the_first_and_touches_nothing(project: 
     until((project / "began").exists, first)
     second = fastflow(project, "train", "b")
     assert second.returncode == 1
-    assert second.stderr.startswith("error: b is being worked on by process ")
+    assert second.stderr.startswith(f"error: b is being worked on; try again when that has ended: process {first.pid} ")
     assert second.stderr.count("\n") == 1
     assert not (project / "models/b").exists()
     output = fastflow(project, "threshold", "b")
