@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from fastflow.config import FastFlowConfig
@@ -68,14 +68,13 @@ def load_checkpoint(folder: Path, *, sha256: str = "") -> FastFlow:
             tensors do not fit, or are not finite.
     """
     about = read_config(folder, sha256=sha256)
-    for name in (FLOW, BACKBONE):
-        CHECKPOINT.verify(folder / name, about["sha256"].get(name))
+    flow, backbone = (CHECKPOINT.verified(folder / name, about["sha256"].get(name)) for name in (FLOW, BACKBONE))
     try:
         with torch.random.fork_rng(devices=[]):  # building draws numbers that the weights then replace
             model = FastFlow(FastFlowConfig.from_dict(about["model"]))
-        state = load_file(folder / FLOW)
+        state = load(flow)
         wanted = model.backbone.state_dict().keys()  # older files hold layers past the last needed one
-        state |= {_PREFIX + key: value for key, value in load_file(folder / BACKBONE).items() if key in wanted}
+        state |= {_PREFIX + key: value for key, value in load(backbone).items() if key in wanted}
         model.load_state_dict(state)
         require_usable(model)
     except (ValueError, RuntimeError, SafetensorError) as error:

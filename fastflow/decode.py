@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from fastflow.errors import BadImage
 from fastflow.files import walk
+from fastflow.pixels.jpeg import MAX_SCANS, has_too_many_scans, jpeg_fault
 from fastflow.pixels.luminance import draft_luminance
 from fastflow.pixels.meaning import NUMBERS, PLAIN, PixelRule, to_rgb
 from fastflow.pixels.pages import turn_to
@@ -152,7 +153,12 @@ def open_image(
             samples = samples_of(image)
             if luminance:
                 draft_luminance(image, luminance)
+            content = _content(path) if image.format in ("JPEG", "MPO") else b""
+            if has_too_many_scans(content):
+                raise BadImage(f"{name}: a JPEG of more than {MAX_SCANS} scans; save it anew")
             image.load()
+            if content and (fault := jpeg_fault(content)):
+                raise BadImage(f"{name}: is damaged ({fault}); restore the file or remove it")
             upright = ImageOps.exif_transpose(image)
             upright.info |= {"lossy": _is_lossy(image, path), "samples": samples}
         if samples.halved and rule.value_range:
@@ -169,6 +175,16 @@ def open_image(
         raise BadImage(f"{name}: not an image of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # on damaged bytes, decoders raise anything: struct.error, KeyError, EOFError
         raise BadImage(f"{name}: cannot be read ({error}); restore the file or remove it") from error
+
+
+def _content(path: Source) -> bytes:
+    if isinstance(path, Path):
+        return path.read_bytes()
+    place = path.tell()
+    path.seek(0)
+    content = path.read()
+    path.seek(place)  # Pillow goes on from there
+    return content
 
 
 def _lower_bytes(path: Source, rule: PixelRule, name: object) -> Image.Image:

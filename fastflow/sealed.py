@@ -8,6 +8,7 @@ the JSON file, stored in another place (`sha256=` of the functions that open a m
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from fastflow.signature import signature_fault
 
 CONFIG, FLOW, BACKBONE = "config.json", "flow.safetensors", "backbone.safetensors"
 SEAL = "config_sha256"
+MAX_JSON_BYTES = 16_000_000
 
 
 class BadCheckpoint(BadData):
@@ -45,13 +47,14 @@ class Kind(NamedTuple):
         path = folder / self.file
         if sha256:
             check(str(folder), "the sha256 that it is held to", sha256, SHA256)
-        try:
-            content = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise self.error(f"{folder} is not {self.name}: it has no {self.file}; {self.make}") from error
+        if not path.is_file():  # a pipe or a device would never end
+            raise self.error(f"{folder} is not {self.name}: it has no {self.file}; {self.make}")
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise self.error(f"{path} is damaged: it has more than {MAX_JSON_BYTES:,} bytes; {self.cure}")
+        content = path.read_bytes()
         if sha256 and (got := hashlib.sha256(content).hexdigest()) != sha256:
             raise self.error(f"{path} is not the one asked for: its sha256 is {got}, not {sha256}")
-        if fault := signature_fault(path, content):
+        if not sha256 and (fault := signature_fault(path, content)):  # a known hash says more than a signature
             raise self.error(f"{path} {fault}; fastflow sign writes one")
         try:
             about = json.loads(content)
@@ -72,11 +75,25 @@ class Kind(NamedTuple):
 
     def verify(self, path: Path, expected: str | None) -> None:
         """Raises an error of this kind if a file is absent, unlisted (None), or has another sha256 than expected."""
+        self._compare(path, expected, file_sha256)
+
+    def verified(self, path: Path, expected: str | None) -> bytes:
+        """A file's content, as it was hashed: read once, so that nothing can change between. Raises as `verify`."""
+        content = [b""]
+
+        def read(file: Path) -> str:
+            content[0] = file.read_bytes()
+            return hashlib.sha256(content[0]).hexdigest()
+
+        self._compare(path, expected, read)
+        return content[0]
+
+    def _compare(self, path: Path, expected: str | None, hash_of: Callable[[Path], str]) -> None:
         if not path.is_file():
             raise self.error(f"{path} is missing; {self.cure}")
         if expected is None:
             raise self.error(f"{path} is not among the files whose sha256 {self.file} lists; {self.cure}")
-        if (got := file_sha256(path)) != expected:
+        if (got := hash_of(path)) != expected:
             raise self.error(f"{path} is damaged: its sha256 is {got}, recorded was {expected}; {self.cure}")
 
     def threshold(self, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -130,5 +147,4 @@ def write_threshold(folder: Path, threshold: dict[str, Any]) -> None:
 
 def read_sealed(folder: Path, name: str) -> bytes:
     """A file beside the weights, as it was written. Raises BadCheckpoint if it is absent, unlisted or another."""
-    CHECKPOINT.verify(folder / name, read_config(folder)["sha256"].get(name))
-    return (folder / name).read_bytes()
+    return CHECKPOINT.verified(folder / name, read_config(folder)["sha256"].get(name))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # imported where a signature is made or asked for: most proce
 
 SIGNED_BY = "FASTFLOW_SIGNED_BY"
 SUFFIX = ".sig"
+SIGNATURE_BYTES = 64
 HOW = "openssl genpkey -algorithm ed25519"
 
 
@@ -47,16 +48,17 @@ def signature_fault(path: Path, content: bytes) -> str:
     """Why a file with this content is not signed by the key that the environment asks for; empty where it is, or none
     is asked for. Raises BadKey where that key cannot be read."""
     wanted = os.environ.get(SIGNED_BY)
-    if not wanted:
+    if wanted is None:
         return ""
     from cryptography.exceptions import InvalidSignature
 
     key = _public_key(Path(wanted))
     file = signature_file(path)
-    try:
-        key.verify(file.read_bytes(), content)
-    except OSError:
+    if not file.is_file():
         return f"has no signature {file.name} beside it, which {SIGNED_BY} asks for"
+    try:
+        with file.open("rb") as opened:
+            key.verify(opened.read(SIGNATURE_BYTES + 1), content)
     except InvalidSignature:
         return f"is not signed by the key of {SIGNED_BY}, {wanted}: {file.name} is of another key or another content"
     return ""
@@ -67,6 +69,8 @@ def _public_key(file: Path) -> "Ed25519PublicKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+    if file == Path():
+        raise BadKey(f"{SIGNED_BY} is set, and empty: name the public key, or unset it")
     try:
         key = load_pem_public_key(file.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:

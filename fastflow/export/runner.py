@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastflow.detector import Images, Run, Scores, Sizes
-from fastflow.export.about import FILES, BadExport, read_about, verify
+from fastflow.export.about import EXPORT, FILES, BadExport, read_about, verify
 from fastflow.frame import Frame
 from fastflow.pixels.meaning import PLAIN, PixelRule
 
@@ -60,19 +60,35 @@ def open_export(folder: Path, *, threads: int | None = None, sha256: str = "") -
     """
     about = read_about(folder, sha256=sha256)
     verify(folder, about)
-    run = open_file(folder, runtime=about["format"], precision=about["precision"], threads=threads)
+    contents = [EXPORT.verified(folder / name, about["sha256"].get(name)) for name in FILES[about["format"]]]
+    settings = {"runtime": about["format"], "precision": about["precision"], "threads": threads}
+    run = open_file(folder, contents=contents, **settings)
     return ExportedDetector(run, about)
 
 
-def open_file(folder: Path, *, runtime: str, precision: str, threads: int | None = None) -> Run:
-    """The model file of a folder, as a function; `runtime` is its format. Raises BadExport where that is not here, or
-    cannot open the file."""
+def open_file(
+    folder: Path,
+    *,
+    runtime: str,
+    precision: str,
+    threads: int | None = None,
+    contents: Sequence[bytes] | None = None,
+) -> Run:
+    """The model file of a folder, as a function; `runtime` is its format. `contents`: of its files, as they were
+    verified. A runtime gets bytes, not names: it would read further files, and map what may change later.
+
+    Raises:
+        BadExport: the runtime is not here, or cannot open the file.
+    """
     package = {"onnx": "onnxruntime"}.get(runtime, runtime)
     if importlib.util.find_spec(package) is None:
         raise BadExport(f"{package} is not installed here; install it, or use another format of the model")
     path, threads = folder / FILES[runtime][0], threads or os.cpu_count() or 1
     try:
-        return _open_onnx(path, threads) if runtime == "onnx" else _open_openvino(path, precision, threads)
+        files = contents or [(folder / name).read_bytes() for name in FILES[runtime]]
+        if runtime == "onnx":
+            return _open_onnx(files[0], threads)
+        return _open_openvino(files[0], files[1], precision, threads)
     except Exception as error:  # a runtime raises any exception for a file that is no model
         raise BadExport(f"{path} is no model that {package} opens ({error}); export the model again") from error
 
@@ -85,24 +101,24 @@ def inputs_of(images: Images, sizes: Sizes | None, names: Collection[str]) -> di
     return {name: found[name] for name in names}
 
 
-def _open_onnx(path: Path, threads: int) -> Run:
+def _open_onnx(model: bytes, threads: int) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
     return lambda images, sizes=None: Scores(*session.run(list(OUTPUTS), inputs_of(images, sizes, names)))
 
 
-def _open_openvino(path: Path, precision: str, threads: int) -> Run:
+def _open_openvino(model: bytes, weights: bytes, precision: str, threads: int) -> Run:
     import openvino
 
     core = openvino.Core()
     hint = {"bf16": "bf16"}.get(precision, "f32")  # by default OpenVINO uses bf16 where it can, which changes scores
     settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    compiled = core.compile_model(path, "CPU", settings)
+    compiled = core.compile_model(core.read_model(model, weights), "CPU", settings)
     request, names = compiled.create_infer_request(), [one.any_name for one in compiled.inputs]
 
     def run(images: Images, sizes: Sizes | None = None) -> Scores:

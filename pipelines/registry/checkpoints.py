@@ -67,8 +67,15 @@ def checkpoint_of(source: str, *, sha256: str = "") -> Iterator[Named]:
             here = download(client, made, Path(scratch))
         content, signature = made.tags.get(CONTENT, "unknown"), made.tags.get(SIGNED, "")
         checkpoint = verified_checkpoint(here, sha256=content, signature=signature)
-        signed = f"{made.name}/{made.version}"
-        yield Named(checkpoint, found["category"], signed, weights_id(read_config(checkpoint, sha256=sha256)), sha256)
+        about, signed = read_config(checkpoint, sha256=sha256), f"{made.name}/{made.version}"
+        require_category(about.get("category", ""), found["category"], signed)
+        yield Named(checkpoint, found["category"], signed, weights_id(about), sha256)
+
+
+def require_category(own: str, registered: str, version: str) -> None:
+    """Raises Untrusted where a version holds the model of another category than that of its name."""
+    if own and own != registered:
+        raise Untrusted(f"{version} holds a model of {own}, not of {registered}: refused; train and register again")
 
 
 def registered_version(category: str, *, alias: str | None, version: str | None = None) -> str:

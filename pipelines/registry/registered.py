@@ -63,17 +63,16 @@ def trusted_checkpoint(folder: Path) -> Path:
         flavors = dict(read_yaml(folder / "MLmodel")["flavors"])
         ours = dict(flavors["python_function"])
         inside = PurePosixPath(ours["data"])
+        strange = {k for k, v in ours.items() if v and k not in ("data", "env", "loader_module", "python_version")}
+        known = ours.get("loader_module") in {LOADER} | EARLIER_LOADERS
+        named = sorted(strange | set(flavors))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Untrusted(
             f"{folder}/MLmodel cannot be read as one of ours ({error!r}); train and register again"
         ) from error
-    strange = {k for k, v in ours.items() if v and k not in ("data", "env", "loader_module", "python_version")}
     checkpoint = folder / inside
-    known = ours.get("loader_module") in {LOADER} | EARLIER_LOADERS
     if set(flavors) != {"python_function"} or not known or strange:
-        raise Untrusted(
-            f"{folder}/MLmodel asks for {ours.get('loader_module')}, {sorted(strange | set(flavors))}: refused"
-        )
+        raise Untrusted(f"{folder}/MLmodel asks for {ours.get('loader_module')}, {named}: refused")
     if inside.is_absolute() or ".." in inside.parts or not checkpoint.is_dir():
         raise Untrusted(f"{folder}/MLmodel: data is {str(inside)!r}, not a folder below it: refused")
     for path in [checkpoint, *checkpoint.parents[: len(inside.parts) - 1], *checkpoint.rglob("*")]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fastflow.trained import TrainedDetector
 from pipelines.registry.aliases import get_version
-from pipelines.registry.checkpoints import download
+from pipelines.registry.checkpoints import download, require_category
 from pipelines.registry.registered import CONTENT, SIGNED, Untrusted, verified_checkpoint
 from pipelines.registry.served_model import ServedModel
 
@@ -42,7 +42,9 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
         folder = download(client, made, Path(scratch))
         content, score = tags.get(CONTENT, "unknown"), number_of(tags, EXAMPLE_SCORE, of=f"{made.name}/{made.version}")
         signature = tags.get(SIGNED, "")
-        return Opened(open_model(folder, sha256=content, signature=signature, example_score=score), tags)
+        opened = open_model(folder, sha256=content, signature=signature, example_score=score)
+        require_category(opened.category, category, f"{made.name}/{made.version}")
+        return Opened(opened, tags)
 
 
 def number_of(tags: Mapping[str, str], name: str, *, of: str) -> float | None:

@@ -26,7 +26,7 @@ def sign_model(model: str, key: Path) -> None:
         BadKey: `key` is no private key. BadData: the model is not what was written.
         ValueError: a category's own checkpoint, which DVC tracks; FASTFLOW_SIGNED_BY is set. ServerAway.
     """
-    if os.environ.get(SIGNED_BY):
+    if SIGNED_BY in os.environ:
         raise ValueError(f"{SIGNED_BY} is set, so that only what is signed opens; unset it to sign a model")
     if model.startswith("models:"):
         _sign_version(model, key)
@@ -38,7 +38,8 @@ def sign_model(model: str, key: Path) -> None:
             f"{model} is DVC's, which would find it changed; sign its version, "
             f"models:/fastflow-{folder.name}@champion, or its export"
         )
-    kind.read(folder)
+    for name, digest in kind.read(folder)["sha256"].items():
+        kind.verify(folder / name, digest)
     file = folder / kind.file
     write_bytes(signature_file(file), sign(file.read_bytes(), key))
     log.info("signed %s: %s", folder, signature_file(file).name)

@@ -26,6 +26,8 @@ def cells_of(row: type[Any]) -> dict[str, Cell]:
 
 def of_text(text: str, kind: type[Any]) -> Any:
     """A CSV's cell, converted. Raises ValueError where it is none of that kind, or no finite number."""
+    if kind is not str and (not text.isascii() or "_" in text):  # which Python takes for digits, and nobody writes
+        raise ValueError("no number")
     return unmarked(text) if kind is str else _finite(kind(text))
 
 

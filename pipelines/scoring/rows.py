@@ -7,6 +7,7 @@ lines hold the text as it is.
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
@@ -15,6 +16,7 @@ from fastflow.errors import BadData
 from pipelines.core.spreadsheet import marked
 from pipelines.scoring.cells import BOUNDS, cells_of, of_json, of_text
 
+VERDICT = {"pred_score", "threshold", "pred_label"}
 DELIMITERS = ",;\t"
 BOM = "\ufeff"
 
@@ -203,7 +205,7 @@ def _check_names(path: Path, names: list[str], kind: Kind[R], more: bool) -> Non
 def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
     if not values:
         raise _unreadable_line(path, line, "it has more or fewer cells than columns")
-    read, found = of_json if path.suffix == ".jsonl" else of_text, {}
+    read, found = of_json if path.suffix == ".jsonl" else of_text, dict[str, Any]()
     for name, cell in cells_of(what.row).items():
         value: Any = values.get(name) if name in what.added else values[name]
         try:
@@ -212,7 +214,16 @@ def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
             raise _unreadable_line(path, line, f"{name} is {value!r:.80}, which is no {cell.kind.__name__}") from error
         if name in BOUNDS and not BOUNDS[name].holds(found[name]):
             raise _unreadable_line(path, line, f"{name} is {value!r:.80}; allowed: {BOUNDS[name].text}")
+    if found.keys() >= VERDICT and contradicts(found["pred_score"], found["threshold"], found["pred_label"]):
+        why = "pred_label is {pred_label}, and pred_score {pred_score:g} at the threshold {threshold:g} says the other"
+        raise _unreadable_line(path, line, why.format(**found))
     return what.row(**found)
+
+
+def contradicts(score: float, threshold: float, label: int) -> bool:
+    """Whether a verdict is not that of its score; one at the threshold, but for rounding, may have either."""
+    at_it = math.isclose(score, threshold, rel_tol=1e-6, abs_tol=1e-9)
+    return not at_it and label != int(not score <= threshold)
 
 
 def _refuse_duplicates(path: Path, rows: list[R], kind: Kind[R]) -> None:

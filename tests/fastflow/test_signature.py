@@ -1,5 +1,6 @@
 """Where a public key is named, a model folder opens only with a signature by its private key, made by OpenSSL or us."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fastflow.errors import BadData
-from fastflow.sealed import CONFIG
+from fastflow.files import file_sha256
+from fastflow.sealed import CONFIG, MAX_JSON_BYTES
 from fastflow.signature import SIGNED_BY, BadKey, sign, signature_file
 from tests.fastflow.test_sealed import Open, edit
 from tests.fastflow.test_sealed import model as model  # the fixture
@@ -97,6 +99,35 @@ def test_a_key_that_cannot_be_used_opens_nothing(
         monkeypatch.setenv(SIGNED_BY, str(bad))
         with pytest.raises(BadKey, match=said):
             open_it(folder)
+
+
+def test_a_known_hash_needs_no_signature_and_an_empty_variable_opens_nothing(
+    model: tuple[Path, Path, Open], keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file, open_it = model
+    _, public = keys("ed25519")
+    monkeypatch.setenv(SIGNED_BY, str(public))
+    open_it(folder, sha256=file_sha256(file))
+    monkeypatch.setenv(SIGNED_BY, "")
+    with pytest.raises(BadKey, match=f"{SIGNED_BY} is set, and empty"):
+        open_it(folder)
+
+
+def test_a_pipe_or_an_endless_file_is_no_model(model: tuple[Path, Path, Open]) -> None:
+    folder, file, open_it = model
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(BadData, match=f"it has no {file.name}"):
+        open_it(folder)
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(BadData, match=f"it has no {file.name}"):
+        open_it(folder)
+    file.unlink()
+    with file.open("wb") as made:
+        made.truncate(MAX_JSON_BYTES + 1)
+    with pytest.raises(BadData, match="it has more than"):
+        open_it(folder)
 
 
 def test_a_file_that_is_no_private_key_signs_nothing(keys: Keys, tmp_path: Path) -> None:

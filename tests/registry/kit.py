@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -28,13 +29,13 @@ def example() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def checkpoint(folder: Path, seed: int) -> Path:
+def checkpoint(folder: Path, seed: int, **about: Any) -> Path:
     from fastflow.model import FastFlow
 
     torch.manual_seed(seed)
     model = FastFlow(tiny_config(flow_steps=1, layers=[1]))
     shake(model.flows, scale=0.02)
-    save_checkpoint(model, folder, seed=seed, threshold={"image": 0.5, "pixel": 0.6, "low": 0.1})
+    save_checkpoint(model, folder, seed=seed, threshold={"image": 0.5, "pixel": 0.6, "low": 0.1}, **about)
     return folder
 
 

@@ -18,6 +18,12 @@ NAME = "fastflow-plates"
 IMAGE = b"\x89PNG an image"
 
 
+class OfPlates(str):
+    """In place of a detector."""
+
+    category = "plates"
+
+
 class Models:
     """In place of checkpoints and models: `score` is that of the example, `asked` what was verified."""
 
@@ -40,8 +46,8 @@ class Models:
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     made = Models()
 
-    def load(folder: Path) -> str:
-        return f"model of {folder.name}"
+    def load(folder: Path) -> OfPlates:
+        return OfPlates(f"model of {folder.name}")
 
     def served(detector: str) -> Models:
         assert detector == "model of data"

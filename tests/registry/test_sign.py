@@ -69,3 +69,23 @@ def test_a_folder_is_signed_beside_its_json_and_dvcs_own_is_not(
     (folder / "models/plates").rename(folder / "damaged")
     with pytest.raises(ValueError, match="damaged"):
         sign_model("damaged", private)
+    half = checkpoint(folder / "half", 1)
+    (half / "backbone.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"backbone\.safetensors is missing"):
+        sign_model("half", private)
+
+
+def test_a_signed_model_is_no_other_categorys(folder: Path, keys: tuple[Path, Path]) -> None:
+    register(checkpoint(folder / "a", 1, category="plates"))
+    sync()
+    client = store.connect()
+    made = client.get_model_version(NAME, "1")
+    client.create_registered_model("fastflow-cable")
+    client.create_model_version("fastflow-cable", str(made.source), made.run_id, tags=dict(made.tags))
+    with (
+        pytest.raises(Untrusted, match="holds a model of plates, not of cable"),
+        checkpoint_of("models:/fastflow-cable/1"),
+    ):
+        raise AssertionError("it opened")
+    with pytest.raises(Untrusted, match="holds a model of plates, not of cable"):
+        open_version(client, "cable", "1")
