@@ -3,6 +3,7 @@
 import io
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from fastflow.errors import BadImage
 from fastflow.pixels.jpeg import MAX_SCANS
 
 END = b"\xff\xd9"
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "usual": {},
     "colours in full": {"subsampling": 0},
     "progressive": {"progressive": True},
@@ -28,7 +29,7 @@ def photograph(mode: str = "RGB") -> Image.Image:
     return smooth.filter(ImageFilter.GaussianBlur(2)).convert(mode)
 
 
-def jpeg(mode: str = "RGB", **options: object) -> bytes:
+def jpeg(mode: str = "RGB", **options: Any) -> bytes:
     content = io.BytesIO()
     photograph(mode).save(content, "JPEG", quality=90, **options)
     return content.getvalue()
