@@ -80,7 +80,7 @@ def masters(
     if action in needed and what is None:
         raise ValueError(f"name {needed[action]}: fastflow masters {category} {action} ...")
     if (expect is not None) != (action is Action.ADD):
-        raise ValueError("add needs --expect good or --expect defect, and nothing else takes it")
+        raise ValueError("add needs --expect good or --expect defect; no other action takes --expect")
     from pipelines.core.params import read_params
     from pipelines.qualification import masters_set
     from pipelines.qualification.masters import check

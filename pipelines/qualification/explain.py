@@ -1,4 +1,4 @@
-"""Why has a picture its verdict: which scale and which term, where, and which good picture is most like it?
+"""Why does a picture get its verdict: which scale and which term, where, and which good picture is most like it?
 
 Run as: fastflow explain bottle photograph.png --html why.html
 

@@ -57,10 +57,10 @@ def by_term(found: Explanation) -> str:
     scale = found.scales[strongest(found.scales)]
     _, latent, log_det = scale.excess
     both = latent + log_det
-    start = (
-        f"There the place is {abs(both):.2g} bits per dimension {'more' if both > 0 else 'less'} surprising than the"
+    text = (
+        f"There it lies {abs(both):.2g} bits per dimension {'above' if both > 0 else 'below'} the average of good "
+        "pictures at the most unusual place of each"
     )
-    text = f"{start} most unusual place of a good picture"
     if both <= 0:
         return text
     larger = "latent" if latent >= log_det else "log_det"
@@ -90,7 +90,7 @@ def sentences(found: Explanation, *, unseen: bool) -> list[str]:
         f"{made_by(found)}.",
         f"{by_term(found)}.",
         f"Most similar good training picture: {found.nearest} (features differ by {found.distance:.3g})",
-        f"Usual is what {usual_pictures(found, unseen=unseen)} have.",
+        f"'Usual' means the values of {usual_pictures(found, unseen=unseen)}.",
     ]
 
 

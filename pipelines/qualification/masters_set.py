@@ -17,11 +17,15 @@ from pipelines.qualification.shots import listed, shots_of_masters
 def add(category: str, folder: Path, params: Params, *, expect: Expect) -> None:
     """Raises BadData as `add_masters` and `shots_of_masters` do."""
     shots = shots_of_masters(folder)
+    stored = {one.sha256: one.part for one in read_masters(category)}
     new = add_masters(category, shots, expect, rule=stated_rule(params, category))
     index = index_file(category)
     trained = set(read_index(index, split="train")["sha256"]) if index.is_file() else set()
     if seen := [shot.path for shot in shots if shot.sha256 in trained]:
         log.warning("%s: the model was trained on it, so that it proves less; photograph the part anew", listed(seen))
+    for shot in shots:
+        if stored.get(shot.sha256, shot.part) != shot.part:
+            log.warning("%s is stored already, as part %s: no part was added", shot.path, stored[shot.sha256])
     print(f"{counted(len(new), 'photograph')} added, {len(shots) - len(new)} there already; {summary(category)}")
     log.info("to have them tracked: dvc add %s", folder_of(category))
 

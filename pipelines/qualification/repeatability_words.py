@@ -77,7 +77,7 @@ def groups(record: Repeatability) -> str:
 
 def doubt(record: Repeatability) -> str:
     low, high = record.doubtful
-    start = f"Scores between {low:.3g} and {high:.3g} are too close to the threshold for one shot to decide"
+    start = f"Scores between {low:.4g} and {high:.4g} are too close to the threshold for one shot to decide"
     if not record.near:
         return f"{start}; no part lies there on average."
     return f"{start}; {len(record.near)} of {record.together.total} parts lie there on average: {names(record.near)}."
@@ -113,10 +113,12 @@ def kappa(one: Agreement) -> str:
 def cautions(record: Repeatability) -> list[str]:
     """What a reader must know before the figures are used."""
     labels = [label for cell in record.cells for label in cell.labels]
-    shots, found = min(len(cell.scores) for cell in record.cells), []
+    counts, found = [len(cell.scores) for cell in record.cells], []
+    shots, most = min(counts), max(counts)
     if len(record.parts) < PARTS or shots < SHOTS:
         found.append(
-            f"{len(record.parts)} parts with {shots} shots each say little: {PARTS} parts or more with {SHOTS} shots "
+            f"{len(record.parts)} parts with {shots}{f' to {most}' * (most > shots)} shots each"
+            f"{' by each operator' * bool(record.operators)} say little: {PARTS} parts or more with {SHOTS} shots "
             "each are the custom, and the limits show how little."
         )
     if record.share.value <= POOR < record.share.high:

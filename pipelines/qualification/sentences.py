@@ -58,6 +58,8 @@ def why_not(curve: DetectionCurve, mm_per_pixel: float | None) -> str:
     largest = f"of the largest, {length(last.size, mm_per_pixel)}, {last.found} of {last.drawn} were found"
     if not sum(step.found for step in curve.steps):
         return f"none was found, not even {largest.removeprefix('of ')}"
+    if (lower := max(curve.lower)) < 0.9:
+        return f"{largest}, and the lower limit of the curve reaches {lower:.0%}, not 90 %; more drawings may show it"
     return f"{largest}, which does not show 9 of 10 with 95 % confidence"
 
 

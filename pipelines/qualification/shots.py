@@ -34,7 +34,7 @@ def shots_of_study(folder: Path) -> list[Shot]:
     if len(depths) > 1 or not set(depths) <= {2, 3}:
         found = ", ".join(f"{count} at depth {depth}" for depth, count in sorted(depths.items()))
         raise BadData(
-            f"{folder}: images lie {found}; allowed: all in <part>/<shot>.png, or all in <operator>/<part>/<shot>.png: "
+            f"{folder}: images are {found}; allowed: all in <part>/<shot>.png, or all in <operator>/<part>/<shot>.png: "
             "a folder for each part, with its shots in it"
         )
     operators = ["" if len(path.relative_to(folder).parts) == 2 else path.parent.parent.name for path in paths]

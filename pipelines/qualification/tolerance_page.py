@@ -33,7 +33,8 @@ def render(result: Tolerance, trial: Trial, *, about: Mapping[str, str]) -> str:
         title=f"Light, focus, position: {result.category}",
         subtitle=f"How much may they change before good parts are rejected? Judged by model {result.model}",
         headline=headline(result),
-        all_allowed=all(one.allowed is not None for one in result.changes),
+        all_allowed=all(one.allowed is not None for one in result.changes)
+        and result.unchanged.count <= result.limit * result.unchanged.total,
         limit=limit(result),
         kinds=[
             {

@@ -25,7 +25,7 @@ def allowed(one: Tolerated) -> str:
         assert one.first_outside is not None
         return f"less than {form.format(amount(one.first_outside, one.unit))}" if one.kind != "jpeg" else "no loss"
     text = form.format(amount(one.allowed, one.unit))
-    return text if one.first_outside is not None else f"{text} (the most tried)"
+    return text if one.first_outside is not None else f"{text} (the largest change tried)"
 
 
 def row(changes: Sequence[Tolerated]) -> str:
@@ -56,7 +56,13 @@ def headline(result: Tolerance) -> str:
         return f"Hardly any room: {', '.join(none)}. The first step of each already rejects good parts"
     if all(one.first_outside is None for one in result.changes):
         return "All changes that were tried are tolerated"
-    return "The camera may change by the amounts below before good parts are rejected"
+    unchanged = result.unchanged
+    if unchanged.count > result.limit * unchanged.total:
+        return (
+            f"Unchanged, {unchanged.count} of {unchanged.total} good parts are rejected already, more than the limit; "
+            "up to the amounts below it does not get worse for certain"
+        )
+    return "The camera may change by the amounts below before too many good parts are rejected"
 
 
 def limit(result: Tolerance) -> str:
@@ -65,5 +71,5 @@ def limit(result: Tolerance) -> str:
     return (
         f"A change is too much where more than {100 * result.limit:.3g}\u00a0% of good parts are rejected for certain: "
         f"where the exact 95\u00a0% limits of the rate lie above that. As they are, {unchanged.count} of "
-        f"{unchanged.total} are rejected"
+        f"{unchanged.total} are rejected, so that the true rate may be up to {100 * unchanged.high:.1f}\u00a0%"
     )

@@ -37,7 +37,7 @@ def test_words_name_the_scale_and_the_term_that_made_it() -> None:
         "of about 8 x 8 px"
     )
     assert by_term(found) == (
-        "There the place is 0.85 bits per dimension more surprising than the most unusual place of a good picture: "
+        "There it lies 0.85 bits per dimension above the average of good pictures at the most unusual place of each: "
         "+0.25 by the latent norm, +0.6 by the log-determinant, so mostly because it is seldom seen"
     )
     assert "x 4 to 14, y 8 to 20" in where(found)
@@ -48,7 +48,7 @@ def test_words_name_the_scale_and_the_term_that_made_it() -> None:
 def test_words_of_a_usual_picture() -> None:
     found = explanation(scale(share=0.05, latent=0.9, log_det=-0.05), scale(share=0.05, latent=0.9, log_det=0.0))
     assert made_by(found) == "Nothing in it is unusual: good pictures score 0.2 on average"
-    assert "less surprising" in by_term(found)
+    assert "bits per dimension below the average of good pictures" in by_term(found)
 
 
 def test_the_same_place_of_a_picture_of_another_shape() -> None:
@@ -79,7 +79,7 @@ def test_a_training_image_is_not_compared_with_itself(project: Path, capsys: pyt
     said = capsys.readouterr().out
     assert "Most similar good training picture: images/plates/train/good/" in said
     assert "good/001.png" not in said
-    assert "Usual is what 12 good pictures that the model has not seen have." in said
+    assert "'Usual' means the values of 12 good pictures that the model has not seen." in said
 
 
 def test_with_few_unseen_pictures_training_ones_say_what_is_usual(
@@ -87,7 +87,7 @@ def test_with_few_unseen_pictures_training_ones_say_what_is_usual(
 ) -> None:
     write_project(folder, num_good=4)
     assert fastflow("explain", "plates", "images/plates/test/good/003.png") == 0
-    assert "Usual is what 4 good pictures that it was trained on, as hardly any others are there" in (
+    assert "'Usual' means the values of 4 good pictures that it was trained on, as hardly any others are there" in (
         capsys.readouterr().out
     )
 

@@ -63,11 +63,14 @@ def journals() -> str:
     return "".join(path.read_text() for path in Path(".mlflow/journal").glob("*/journal.jsonl"))
 
 
-def test_parts_are_known_by_their_content(masters: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_are_known_by_their_content(
+    masters: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     (masters / "good/good-a.png").rename(masters / "good/renamed.png")
     assert fastflow("masters", "plates", "add", "good", "--expect", "good") == 0
     said = capsys.readouterr().out
     assert "0 photographs added, 2 there already; plates has 3 master parts: 2 good, 1 defective" in said
+    assert "good/renamed.png is stored already, as part good-a: no part was added" in caplog.text
     for one in read_masters("plates"):
         assert file_sha256(folder_of("plates") / one.file) == one.sha256
     (masters / "good/good-b.png").unlink()

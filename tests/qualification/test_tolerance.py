@@ -14,9 +14,9 @@ from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame
 from pipelines.qualification import tolerance_page, tolerance_trial
 from pipelines.qualification.changes import CHANGES
-from pipelines.qualification.tolerance_file import Tolerated, Tried
+from pipelines.qualification.tolerance_file import Tolerance, Tolerated, Tried
 from pipelines.qualification.tolerance_trial import Trial
-from pipelines.qualification.tolerance_words import allowed, amount, sentence
+from pipelines.qualification.tolerance_words import allowed, amount, headline, sentence
 from tests.conftest import fastflow
 from tests.qualification.kit import write_project
 
@@ -79,7 +79,7 @@ def test_the_same_file_twice_and_its_page(
     assert PAGE.read_text() == page
     out = capsys.readouterr().out
     assert out.startswith("Brightness: ")
-    assert "As they are, 0 of 12 are rejected." in out
+    assert "As they are, 0 of 12 are rejected, so that the true rate may be up to 26.5" in out
     found = json.loads(first)
     assert found["limit"] == 0.01  # of params.yaml, as this checkpoint names none
     assert [one["name"] for one in found["changes"]] == ["darker", "brighter", "noisier"]
@@ -120,8 +120,17 @@ def test_words() -> None:
         "darker: 20 % darker; at 30 %, 5 of 20 rejected (95 %: 8.7 to 49.1 %)"
     )
     assert allowed(tolerated(allowed=None)).replace("\u00a0", " ") == "less than 30 % darker"
-    assert allowed(tolerated(first_outside=None)).replace("\u00a0", " ") == "20 % darker (the most tried)"
+    assert allowed(tolerated(first_outside=None)).replace("\u00a0", " ") == "20 % darker (the largest change tried)"
     jpeg = {"kind": "jpeg", "name": "JPEG quality", "unit": ""}
     assert allowed(tolerated(**jpeg, allowed=40.0)) == "quality 40"
     assert allowed(tolerated(**jpeg, allowed=None)) == "no loss"
     assert (amount(1500, "K"), amount(3, "°")) == ("1500\u00a0K", "3°")
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "The camera may change by"), (1, "Unchanged, 1 of 14 good parts are rejected already")]
+)
+def test_what_is_rejected_unchanged_comes_first(count: int, said: str) -> None:
+    unchanged = Tried(amount=0.0, count=count, total=14, low=0.002, high=0.339, outside=False)
+    made = Tolerance.model_construct(limit=0.01, unchanged=unchanged, changes=[tolerated()])
+    assert headline(made).startswith(said)
