@@ -24,7 +24,7 @@ from pipelines.core.device import choose_device
 from pipelines.core.experiment import REGISTER, experiment
 from pipelines.core.experiment import tags as experiment_tags
 from pipelines.core.params import Params
-from pipelines.core.paths import CERTIFICATE, REPEATABILITY, index_file, model_folder, model_name, report_folder
+from pipelines.core.paths import QUALIFICATION, index_file, model_folder, model_name, report_folder
 from pipelines.core.provenance import data_hash, provenance
 from pipelines.core.region_rule import stated_regions
 from pipelines.core.run import run_category_stage
@@ -130,7 +130,7 @@ def track(
     source = (Path(params.data.root) / category).as_posix()
     run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
     write_about(category, params, run_key=run.key, registered="see the model registry")
-    others = (DECISION, *CERTIFICATE, *REPEATABILITY)  # of another version
+    others = (DECISION, *QUALIFICATION)  # of another version
     run.log_files(report_folder(category), under="report", without=others)
     log_page(category, run)
     if experiment():

@@ -6,10 +6,7 @@ from pipelines.core.override import project_root
 
 DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT, FLEET = Path("report.html"), Path("fleet.html")
-MASTER_PARTS, MASTERS = (
-    Path("data/masters"),
-    Path("masters"),
-)  # photographs of known parts; their checks, a category each
+MASTER_PARTS, MASTERS = Path("data/masters"), Path("masters")  # photographs of known parts; their checks
 DRIFT, PRODUCTION = Path("drift"), Path("production")  # a page and a record a category
 # MLflow's data base and artifacts, where no server is named, and the journal: of the project, also while a stage runs
 # in a folder of its own, which is deleted: of `dvc exp run --temp`, of a retraining with other values
@@ -18,8 +15,12 @@ STATE = Path(".state")  # of work in progress: no stage's output, so DVC leaves 
 DVC_CACHE = Path(".dvc/cache")
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it
-CERTIFICATE = ("certificate.json", "certificate.html")  # in the report's folder, of the model that they name
-REPEATABILITY = ("repeatability.json", "repeatability.html")  # beside it, of the model that they name
+# in the report's folder, of the model that they name: an older one's stay until they are made anew
+CERTIFICATE = ("certificate.json", "certificate.html")
+REPEATABILITY = ("repeatability.json", "repeatability.html")
+TOLERANCE = ("tolerance.json", "tolerance.html")
+LEARNING = ("learning.json", "learning.html")
+QUALIFICATION = (*CERTIFICATE, *REPEATABILITY, *TOLERANCE, *LEARNING)
 NORMAL_SCORES = "normal_scores.json"  # in the model's folder: what its threshold comes from
 
 

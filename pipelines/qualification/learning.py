@@ -27,7 +27,7 @@ from fastflow.resume import training_key
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
-from pipelines.core.paths import STATE, index_file, model_folder, report_folder
+from pipelines.core.paths import LEARNING, STATE, index_file, model_folder, report_folder
 from pipelines.core.pixel_rule import read_rule
 from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
@@ -35,7 +35,6 @@ from pipelines.core.stage import log
 from pipelines.qualification.certify import steps_of
 from pipelines.qualification.curves import curve_of
 from pipelines.qualification.learning_file import (
-    FILES,
     Learning,
     Limits,
     Point,
@@ -186,15 +185,15 @@ def as_array(points: Sequence[Point], sizes: Sequence[int], total: int) -> NDArr
 def write(result: Learning, seen: Outlook) -> None:
     """The figures, then the page beside them; and to the run of the category's model."""
     about = {"made on": date.today().isoformat()} | project_version()
-    figures = report_folder(result.category) / FILES[0]
+    figures = report_folder(result.category) / LEARNING[0]
     page = render(result, seen, about=about)
     write_text(figures, result.model_dump_json(indent=2) + "\n")
-    write_text(figures.with_name(FILES[1]), page)
-    log.info("see %s", figures.with_name(FILES[1]))
+    write_text(figures.with_name(LEARNING[1]), page)
+    log.info("see %s", figures.with_name(LEARNING[1]))
     name, folder = f"{result.category} learning curve", model_folder(result.category)
     with run_of_model(folder, name, category=result.category) as run:
         run.log_metrics({"learning_now": result.now.value, "learning_then": result.then.value})
-        for file in FILES:
+        for file in LEARNING:
             run.log_files(report_folder(result.category) / file, under="learning")
 
 

@@ -13,8 +13,6 @@ from pipelines.core.paths import STATE
 from pipelines.core.stage import log
 from pipelines.qualification.certificate import Count, Fraction, Kept, Pixels
 
-FILES = ("learning.json", "learning.html")
-
 
 class Point(Kept, frozen=True):
     """One training: on how many `images`, drawn by `seed`; the numbers of the unseen good pictures that it rejects, of

@@ -15,7 +15,7 @@ from pathlib import Path
 from fastflow.files import write_text
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
-from pipelines.core.paths import report_folder
+from pipelines.core.paths import TOLERANCE, report_folder
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
 from pipelines.qualification.material import unseen_good
@@ -28,7 +28,6 @@ from pipelines.qualification.tolerance_words import limit as limit_words
 from pipelines.registry.checkpoints import Named, checkpoint_of
 
 MOST_IMAGES = 60  # more are drawn from by chance
-FILES = ("tolerance.json", "tolerance.html")
 
 
 def tolerance(category: str, params: Params, *, limit: float | None = None, model: str | None = None) -> Tolerance:
@@ -68,11 +67,11 @@ def tolerance(category: str, params: Params, *, limit: float | None = None, mode
 def write(result: Tolerance, trial: Trial) -> None:
     """The figures, then the page beside them."""
     about = {"model": result.model, "made on": date.today().isoformat()} | project_version()
-    figures = report_folder(result.category) / FILES[0]
+    figures = report_folder(result.category) / TOLERANCE[0]
     page = render(result, trial, about=about)
     write_text(figures, result.model_dump_json(indent=2) + "\n")
-    write_text(figures.with_name(FILES[1]), page)
-    log.info("see %s", figures.with_name(FILES[1]))
+    write_text(figures.with_name(TOLERANCE[1]), page)
+    log.info("see %s", figures.with_name(TOLERANCE[1]))
 
 
 def show(result: Tolerance, *, as_json: bool) -> None:
@@ -95,5 +94,5 @@ def log_to_run(named: Named, result: Tolerance) -> None:
     name = f"{result.category} tolerance"
     with run_of_model(named.folder, name, category=result.category, version=result.model) as run:
         run.log_metrics(allowed)
-        for file in FILES:
+        for file in TOLERANCE:
             run.log_files(report_folder(result.category) / file, under="tolerance")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.core.paths import certificate_file
+from pipelines.core.paths import QUALIFICATION, certificate_file, report_folder
 from pipelines.promotion.certified import champion_certificate
 from pipelines.qualification.certificate import read_certificate
 from pipelines.registry import store
@@ -31,13 +31,21 @@ def test_a_certificate_is_in_its_trainings_run(tmp_path: Path, monkeypatch: pyte
         pixels, _ = draw_square(seed=5000 + number, defect=False)
         Image.fromarray(pixels).save(plates / f"test/good/new_{number:03}.png")
     write_tiny_params(tmp_path)
+    report_folder("plates").mkdir(parents=True)
+    for name in QUALIFICATION:
+        (report_folder("plates") / name).write_text("of an earlier model")
     for stage in STAGE_NAMES:
         assert run(stage, monkeypatch) == 0
+    for name in QUALIFICATION:
+        (report_folder("plates") / name).unlink()
     assert fastflow("certify", "plates", "--per-step", "4") == 0
     sync()
     store.connect()
     (one,) = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")
     assert one.info.status == "FINISHED"
+    report = {Path(file.path).name for file in mlflow.MlflowClient().list_artifacts(one.info.run_id, "report")}
+    assert "metrics.json" in report
+    assert not report & {*QUALIFICATION}, "a report carries no figures of another model"
     certificate = read_certificate("plates")
     assert certificate is not None
     calls = certificate.false_calls
