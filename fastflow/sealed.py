@@ -8,7 +8,6 @@ the JSON file, stored in another place (`sha256=` of the functions that open a m
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,25 +74,24 @@ class Kind(NamedTuple):
 
     def verify(self, path: Path, expected: str | None) -> None:
         """Raises an error of this kind if a file is absent, unlisted (None), or has another sha256 than expected."""
-        self._compare(path, expected, file_sha256)
+        self._require_same(path, file_sha256(path), self._require_listed(path, expected))
 
     def verified(self, path: Path, expected: str | None) -> bytes:
         """A file's content, as it was hashed: read once, so that nothing can change between. Raises as `verify`."""
-        content = [b""]
+        listed = self._require_listed(path, expected)
+        content = path.read_bytes()
+        self._require_same(path, hashlib.sha256(content).hexdigest(), listed)
+        return content
 
-        def read(file: Path) -> str:
-            content[0] = file.read_bytes()
-            return hashlib.sha256(content[0]).hexdigest()
-
-        self._compare(path, expected, read)
-        return content[0]
-
-    def _compare(self, path: Path, expected: str | None, hash_of: Callable[[Path], str]) -> None:
+    def _require_listed(self, path: Path, expected: str | None) -> str:
         if not path.is_file():
             raise self.error(f"{path} is missing; {self.cure}")
         if expected is None:
             raise self.error(f"{path} is not among the files whose sha256 {self.file} lists; {self.cure}")
-        if (got := hash_of(path)) != expected:
+        return expected
+
+    def _require_same(self, path: Path, got: str, expected: str) -> None:
+        if got != expected:
             raise self.error(f"{path} is damaged: its sha256 is {got}, recorded was {expected}; {self.cure}")
 
     def threshold(self, folder: Path, about: dict[str, Any]) -> dict[str, Any]:

@@ -100,9 +100,15 @@ def read_about(folder: Path, *, sha256: str = "") -> dict[str, Any]:
     return about
 
 
-def verify(folder: Path, about: Mapping[str, Any]) -> None:
-    """Raises BadExport where a file is absent, unlisted or not what was written. What a system leaves behind, hidden
-    files among it, is passed over."""
+def verify(folder: Path, about: Mapping[str, Any]) -> list[bytes]:
+    """The contents of the model's files, in the order of `FILES`, as they were hashed. What a system leaves behind,
+    hidden files among it, is passed over.
+
+    Raises:
+        BadExport: a file is absent, unlisted or not what was written.
+    """
+    model, listed = FILES[about["format"]], about["sha256"]
     present = {path.name for path in visible(folder)} - {ABOUT, signature_file(folder / ABOUT).name}
-    for name in sorted({*FILES[about["format"]], *about["sha256"], *present}):
-        EXPORT.verify(folder / name, about["sha256"].get(name))
+    for name in sorted({*listed, *present} - {*model}):
+        EXPORT.verify(folder / name, listed.get(name))
+    return [EXPORT.verified(folder / name, listed.get(name)) for name in model]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastflow.detector import Images, Run, Scores, Sizes
-from fastflow.export.about import EXPORT, FILES, BadExport, read_about, verify
+from fastflow.export.about import FILES, BadExport, read_about, verify
 from fastflow.frame import Frame
 from fastflow.pixels.meaning import PLAIN, PixelRule
 
@@ -59,10 +59,8 @@ def open_export(folder: Path, *, threads: int | None = None, sha256: str = "") -
         BadExport: a file is absent or not what was written, or the folder is not the expected one.
     """
     about = read_about(folder, sha256=sha256)
-    verify(folder, about)
-    contents = [EXPORT.verified(folder / name, about["sha256"].get(name)) for name in FILES[about["format"]]]
     settings = {"runtime": about["format"], "precision": about["precision"], "threads": threads}
-    run = open_file(folder, contents=contents, **settings)
+    run = open_file(folder, contents=verify(folder, about), **settings)
     return ExportedDetector(run, about)
 
 
@@ -107,6 +105,8 @@ def _open_onnx(model: bytes, threads: int) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # a model from bytes would look for further weights in the current folder, which no seal covers
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
     return lambda images, sizes=None: Scores(*session.run(list(OUTPUTS), inputs_of(images, sizes, names)))
