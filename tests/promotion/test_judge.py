@@ -2,7 +2,7 @@
 memory: which rules, in which case, and what is kept of them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -10,9 +10,10 @@ from fastflow.detector import not_finite
 from fastflow.errors import BadData
 from pipelines.core.params import Params, read_params
 from pipelines.promotion import judge as judging
+from pipelines.promotion.certified import NO_VERSION
 from pipelines.promotion.gate import best_figures
 from pipelines.promotion.judge import Judged, judge
-from pipelines.promotion.rules import Measured, Outcome
+from pipelines.promotion.rules import Measured, Outcome, Rule
 from pipelines.registry import registry as opening
 from pipelines.registry.best import Best, write_best
 from pipelines.registry.registry import Opened
@@ -45,6 +46,12 @@ class Images:
     def speed_ratios(self, challenger: Any, champion: Any) -> list[float]:
         assert (challenger.architecture, champion.architecture) == ("another", "resnet18")
         return [9.0, 8.0]
+
+
+class AtThreshold(Measured):
+    """Figures of a model that is asked for its threshold, too."""
+
+    threshold: ClassVar = {"image": 0.5}
 
 
 @pytest.fixture
@@ -155,6 +162,31 @@ def test_a_threshold_from_labelled_images_is_a_persons_decision(registry: Regist
     for method, expected in (("misses", INCONCLUSIVE), ("rank", None)):
         registry.models[NAME].versions["2"].tags["threshold_method"] = method
         assert outcomes(asked(registry, "2", "1")).get("threshold") == expected
+
+
+def test_the_champions_certificate_is_looked_for_where_a_limit_is_the_champions(
+    registry: Registry, models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models["2"] = AtThreshold(*measured())
+    looked: list[tuple[object, ...]] = []
+
+    def rules(category: str, limits: Any, *, weights: str, threshold: float, champion: Any) -> list[Rule]:
+        looked.append((category, dict(limits), weights, threshold, champion))
+        return [Rule("certified_scratch", INCONCLUSIVE, "as told")]
+
+    monkeypatch.setattr(judging, "certified_rules", rules)
+    monkeypatch.setattr(judging, "champion_certificate", lambda client, category, version: f"of {category} {version}")
+    registry.models[NAME].versions["2"].tags["sha256.flow.safetensors"] = "0123456789abcdef"
+    for limit, champion in (("champion", "1"), ("champion", None), (12.0, "1")):
+        asked(registry, "2", champion, certified={"scratch": limit})
+    assert looked == [
+        ("plates", {"scratch": "champion"}, "0123456789ab", 0.5, "of plates 1"),
+        ("plates", {"scratch": "champion"}, "0123456789ab", 0.5, "of plates None"),
+        ("plates", {"scratch": 12.0}, "0123456789ab", 0.5, NO_VERSION),
+    ]
+    assert [rule.name for rule in asked(registry, "2", "1", certified={"scratch": 12.0}).unclear] == [
+        "certified_scratch"
+    ]
 
 
 def test_images_that_change_meanwhile_are_no_comparison(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,14 @@ def yaml_object(model: Path) -> None:
     (model / "MLmodel").write_text("!!python/object/apply:pathlib.Path.touch [canary]\n")
 
 
+def data_of_another_kind(model: Path) -> None:
+    edit(model, data=["data/a"])
+
+
+def flavors_in_a_list(model: Path) -> None:
+    (model / "MLmodel").write_text("flavors: [python_function]\n")
+
+
 def other_flavor(model: Path) -> None:
     found = yaml.safe_load((model / "MLmodel").read_text())
     found["flavors"]["sklearn"] = {"pickled_model": "model.pkl"}
@@ -100,6 +108,8 @@ HOSTILE = [
     absolute_way_out,
     link_out,
     yaml_object,
+    data_of_another_kind,
+    flavors_in_a_list,
     other_flavor,
 ]
 

@@ -210,3 +210,24 @@ def test_two_processes_at_once_mix_no_rows(folder: Path) -> None:
         "error: s.csv is being written by another process; wait for it, or name another file\n",
     )
     assert [found.path for found in read_rows(Path("s.csv")).rows] == [f"first {number}.png" for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("score", "label", "readable"),
+    [(0.5, 0, True), (0.5, 1, True), (0.5000001, 0, True), (0.50001, 0, False), (0.49999, 1, False), (0.6, 1, True)],
+)
+def test_a_verdict_that_is_not_its_scores_is_refused(score: float, label: int, readable: bool) -> None:
+    """At the threshold, but for rounding, it may be either."""
+    with ResultsFile(Path("s.csv"), version="x", threshold=0.5) as results:
+        results.add([row("a.png", pred_score=0.6, pred_label=1)])
+    text = Path("s.csv").read_text()
+    header, line = text.splitlines()
+    cells = line.split(",")
+    names = header.split(",")
+    cells[names.index("pred_score")], cells[names.index("pred_label")] = repr(score), str(label)
+    Path("s.csv").write_text(f"{header}\n{','.join(cells)}\n")
+    if readable:
+        assert [found.pred_label for found in read_rows(Path("s.csv")).rows] == [label]
+        return
+    with pytest.raises(BadData, match=rf"pred_label is {label}, and pred_score .* says the other"):
+        read_rows(Path("s.csv"))
