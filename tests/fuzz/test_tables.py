@@ -6,13 +6,16 @@ import zipfile
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
+from pyarrow import parquet
 
 from fastflow.errors import BadData
 from fastflow.index import COLUMNS, read_index, seal_of
 from pipelines.data.layouts.reading import DEFAULT_OPTIONS, Reading
+from pipelines.data.layouts.table_files import MAX_BYTES
 from pipelines.data.layouts.tables import VISA_SPLIT, find_table, read_table, read_visa
 from pipelines.data.layouts.unread_tables import unread_tables
 from tests.fuzz.kit import fuzz, read_or_refused
@@ -184,6 +187,27 @@ def test_a_damaged_parquet_is_named_and_says_so_where_it_is_found(pictures: Path
         read_table(path, DEFAULT_OPTIONS)
     (doubt,) = unread_tables([pictures / name for name in NAMES], [path], pictures, options=False)
     assert "list.parquet cannot be looked into, and may say what the images are" in str(doubt)
+
+
+@pytest.mark.parametrize(
+    ("rows", "value", "message"),
+    [
+        (3_000_000, "0.png", "3,000,000 rows of 2 columns; allowed: 5,000,000 cells"),
+        (30_000, "n" * 20_000, "more than 250,000,000 bytes"),
+    ],
+)
+def test_a_parquet_that_would_fill_the_memory_is_refused_early(
+    pictures: Path, rows: int, value: str, message: str
+) -> None:
+    """One value, a million times, takes a few hundred bytes."""
+    path = pictures / "list.parquet"
+    column = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), [value])
+    parquet.write_table(pa.table({"image_path": column, "gt_label": column}), path)
+    assert path.stat().st_size < 100_000
+    before = pa.total_allocated_bytes()
+    with pytest.raises(BadData, match=message):
+        read_table(path, DEFAULT_OPTIONS)
+    assert pa.total_allocated_bytes() - before < 2 * MAX_BYTES
 
 
 def test_a_book_with_a_damaged_sheet_is_not_passed_over(pictures: Path) -> None:

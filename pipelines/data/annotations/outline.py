@@ -102,11 +102,11 @@ def unpacked(text: str) -> tuple[int, ...]:
 
 
 def _filled(runs: Runs, width: int, height: int) -> NDArray[np.bool_]:
-    pixels = np.repeat(np.arange(len(runs.counts)) % 2 == 1, runs.counts).reshape(runs.columns, runs.rows).T
-    if (runs.rows, runs.columns) == (height, width):
-        return pixels
+    """Looked up pixel by pixel of the image: the size that runs state may be far larger."""
+    ends = np.cumsum(runs.counts)
     rows, columns = np.arange(height) * runs.rows // height, np.arange(width) * runs.columns // width
-    return np.asarray(pixels[rows][:, columns])
+    found = [np.searchsorted(ends, column * runs.rows + rows, side="right") % 2 == 1 for column in columns]
+    return np.stack(found, axis=1)
 
 
 class IgnoredOutline(Outline):

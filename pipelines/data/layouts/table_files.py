@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pyarrow import DictionaryArray, Table, concat_tables, parquet
 
 from fastflow.errors import BadData
 
@@ -21,6 +22,7 @@ NAMES = {
 NEEDED = "image_path, and gt_label or defect_type"
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 SEPARATORS = ",;\t| "  # the space only where a header has no other
+MAX_CELLS, MAX_BYTES = 5_000_000, 250_000_000  # of a parquet file, which may hold a value a million times in few bytes
 TITLE_LINES = 5  # that may stand above the columns' names
 
 
@@ -54,13 +56,30 @@ def describes(table: pd.DataFrame) -> bool:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    content = io.BytesIO(path.read_bytes())
     try:
-        table = pd.read_parquet(content).astype(str)
+        with parquet.ParquetFile(io.BytesIO(path.read_bytes())) as file:
+            table: pd.DataFrame = _bounded(file).to_pandas().astype(str)
     except Exception as error:  # on damaged bytes, Arrow raises anything, a lack of memory among it
         raise ValueError(error) from error
     table.index = pd.RangeIndex(1, len(table) + 1)
     return table
+
+
+def _bounded(file: parquet.ParquetFile) -> Table:
+    """Its rows, read in parts that cannot be larger, whatever a value is. Raises ValueError before they fill the
+    memory."""
+    about = file.metadata
+    if about.num_rows * about.num_columns > MAX_CELLS:
+        raise ValueError(f"{about.num_rows:,} rows of {about.num_columns} columns; allowed: {MAX_CELLS:,} cells")
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    largest = max((group.total_byte_size for group in groups), default=0)  # no value of it is longer
+    held, parts = 0, [file.schema_arrow.empty_table()]
+    for part in file.iter_batches(batch_size=min(1000, MAX_BYTES // max(largest, 1) + 1)):
+        columns = [one.dictionary_decode() if isinstance(one, DictionaryArray) else one for one in part.columns]
+        parts.append(Table.from_arrays(columns, names=part.schema.names))
+        if (held := held + parts[-1].nbytes) > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES:,} bytes of values; save the columns that name images alone")
+    return concat_tables(parts[1:] or parts)
 
 
 def text_of(content: bytes) -> str:
