@@ -109,17 +109,21 @@ def read_index(path: Path, *, split: str) -> pd.DataFrame:
         BadData: the file is absent or not what `write_index` wrote, or its columns are not those of `list_category`.
     """
     if not path.is_file() or not seal_of(path).is_file():
-        raise BadData(f"prepared index {path} does not exist, or is incomplete; run the prepare stage first")
+        raise BadData(f"prepared index {path} does not exist, or is incomplete; run: dvc repro prepare@{path.stem}")
     if file_sha256(path) != seal_of(path).read_text(errors="replace").strip():
-        raise BadData(f"prepared index {path} is damaged or was edited; restore it, or run the prepare stage again")
+        raise BadData(f"prepared index {path} is damaged or was edited; run: dvc repro --force prepare@{path.stem}")
     try:
         index = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
-        raise BadData(f"prepared index {path} cannot be read ({error}); run the prepare stage again") from error
+        raise BadData(
+            f"prepared index {path} cannot be read ({error}); run: dvc repro --force prepare@{path.stem}"
+        ) from error
     if list(index.columns) != COLUMNS:
         raise BadData(f"prepared index {path} has the columns {list(index.columns)}; expected {COLUMNS}")
     if not index["gt_label"].isin(["0", "1"]).all():
-        raise BadData(f"prepared index {path} has a gt_label other than 0 and 1; run the prepare stage again")
+        raise BadData(
+            f"prepared index {path} has a gt_label other than 0 and 1; run: dvc repro --force prepare@{path.stem}"
+        )
     index["gt_label"] = index["gt_label"].astype(int)
     return index[index["split"] == split].reset_index(drop=True)
 
@@ -139,5 +143,5 @@ def verify_images(index: pd.DataFrame, root: Path) -> None:
     if wrong:
         raise BadData(
             f"{root}: {len(wrong)} images are not those that were checked; restore them (dvc checkout --force, or from "
-            "their source), or run the prepare stage again:\n  " + "\n  ".join(wrong)
+            "their source), or have them checked as they are now (dvc repro prepare@NAME):\n  " + "\n  ".join(wrong)
         )

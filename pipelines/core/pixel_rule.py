@@ -32,4 +32,6 @@ def read_rule(category: str) -> PixelRule:
     try:
         return rule_of(Pixels.model_validate_json(path.read_text()))
     except (OSError, ValueError) as error:
-        raise BadData(f"{path} does not exist, or is damaged ({error}); run the prepare stage first") from error
+        raise BadData(
+            f"{path} does not exist, or is damaged ({error}); run: dvc repro --force prepare@{category}"
+        ) from error

@@ -27,7 +27,9 @@ class _Finding(Stored):
 def dataset_card(category: str, root: Path, index: pd.DataFrame) -> dict[str, Any]:
     """`root`: the folder of all categories; `index`: the category's rows, training and test images."""
     file = findings_file(category)
-    findings = read_stored(file, list[_Finding], cure="run the prepare stage again") if file.is_file() else []
+    findings = (
+        read_stored(file, list[_Finding], cure=f"run: dvc repro --force prepare@{category}") if file.is_file() else []
+    )
     counts = index.groupby(["split", "defect_type"], sort=True).size().rename("images").reset_index()
     left_out = {finding["image"] for finding in findings if finding["policy"] == "quarantine"}
     shown = ("policy", "path", "message")

@@ -1,6 +1,8 @@
 """A certificate in words, for who signs it."""
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pipelines.qualification.certificate import Certificate, DetectionCurve
 
@@ -47,6 +49,9 @@ def headline(curves: Sequence[DetectionCurve], mm_per_pixel: float | None) -> st
         + (f"from {length(curve.a90_95, mm_per_pixel)} on" if curve.a90_95 else "are not shown to be found")
         for curve in rest
     ]
+    sizes = [curve.a90_95 or math.inf for curve in curves]
+    if any(fainter < stronger for stronger, fainter in pairwise(sizes)):
+        more.append("a fainter one is never easier to find, so what differs here is chance")
     return "; ".join([sentence(first, mm_per_pixel), *more])
 
 

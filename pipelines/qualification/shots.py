@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fastflow.decode import SUFFIXES, image_files
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, printable
+from pipelines.data.words import Word, word_of
 
 NAMED = 3  # files that a message lists
 
@@ -27,7 +28,7 @@ def shots_of_study(folder: Path) -> list[Shot]:
     """Of `<part>/<shot>.png`, or `<operator>/<part>/<shot>.png`, by operator, part and name.
 
     Raises:
-        BadData: no folder, no image, another or a mixed layout, or the same photograph twice.
+        BadData: no folder, no image, another or a mixed layout, folders that are classes, or the same photograph twice.
     """
     paths = images_in(folder)
     depths = Counter(len(path.relative_to(folder).parts) for path in paths)
@@ -39,6 +40,11 @@ def shots_of_study(folder: Path) -> list[Shot]:
         )
     operators = ["" if len(path.relative_to(folder).parts) == 2 else path.parent.parent.name for path in paths]
     parts = [path.parent.name for path in paths]
+    if classes := sorted({part for part in parts if word_of(part) in (Word("good"), Word("bad"))}):
+        raise BadData(
+            f"{folder}: {listed(classes)} is called as a class is, whose pictures show different parts; make a folder "
+            "for each part, with shots of that part alone, under another name"
+        )
     return without_copies(_hashed(operators, parts, paths))
 
 

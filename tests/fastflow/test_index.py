@@ -54,7 +54,7 @@ def test_only_good_images_may_be_trained_on(plates: Path) -> None:
 
 
 def test_reading_a_foreign_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="run the prepare stage first"):
+    with pytest.raises(BadData, match="run: dvc repro prepare@"):
         read_index(tmp_path / "none.csv", split="train")
     write_index(pd.DataFrame({"a": [1], "b": [2]}), tmp_path / "other.csv")
     with pytest.raises(BadData, match=r"has the columns \['a', 'b'\]; expected"):

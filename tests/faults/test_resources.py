@@ -131,7 +131,7 @@ def test_a_flipped_bit_in_an_image_or_the_index_ends_a_training_before_it_begins
     assert finished("train", project) == BAD_DATA
     said = (project / LOG).read_text()
     assert Path(file).name in said
-    assert "prepare stage again" in said
+    assert "prepare@" in said
     assert "images, features" not in said
     assert model_hash(project) == before
 

@@ -128,6 +128,23 @@ def test_what_is_no_study(shots: list[Shot], said: str) -> None:
         design_of(shots)
 
 
+@pytest.mark.parametrize(
+    ("names", "refused"), [(("good", "scratch"), "good"), (("OK", "NG"), "NG, OK"), (("good_1", "7"), "")]
+)
+def test_a_test_set_is_no_study(folder: Path, names: tuple[str, str], refused: str) -> None:
+    """Pictures of a class show different parts: between them nothing is repeated."""
+    for seed, name in enumerate(names):
+        write_shots(folder / "study" / name, parts=1, seed=seed)
+        for path in (folder / "study" / name / "plate-0").iterdir():
+            path.rename(folder / "study" / name / path.name)
+        (folder / "study" / name / "plate-0").rmdir()
+    if not refused:
+        assert len(design_of(shots_of_study(folder / "study")).parts) == 2
+        return
+    with pytest.raises(BadData, match=f"study: {refused} is called as a class is"):
+        shots_of_study(folder / "study")
+
+
 def test_folders_that_are_none(folder: Path) -> None:
     with pytest.raises(BadData, match="study is no folder"):
         shots_of_study(folder / "study")
