@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -136,7 +137,25 @@ def test_a_scheduled_run_trains_registers_and_shows(services: tuple[Path, Callab
         kind, picture = shown[f"picture-{category}"]
         assert kind == "image"
         assert httpx.get(picture).content.startswith(b"RIFF")  # a WebP
+    links = re.findall(r"http[^)\s]+/#/[^)\s]+", shown["summary"][1])
+    assert len(links) == 2 * len(CATEGORIES)
+    for link in links:
+        assert_opens(link)
     assert "up to date" in dvc(project, "status")
+
+
+def assert_opens(link: str) -> None:
+    """MLflow's page asks for what stands behind its `#`: an experiment's run, perhaps one of its artifacts."""
+    server, _, page = link.partition("/#/experiments/")
+    experiment, _, rest = page.partition("/runs/")
+    run_id, _, artifact = rest.partition("/artifacts/")
+    api = f"{server}/api/2.0/mlflow"
+    found = httpx.get(f"{api}/runs/get", params={"run_id": run_id}).raise_for_status().json()["run"]
+    assert found["info"]["experiment_id"] == experiment
+    if artifact:
+        asked = {"run_id": run_id, "path": artifact.rpartition("/")[0]}
+        files = httpx.get(f"{api}/artifacts/list", params=asked).raise_for_status().json()["files"]
+        assert artifact in {file["path"] for file in files}
 
 
 def test_of_three_at_once_each_has_its_turn_and_two_are_shown_as_queued(
