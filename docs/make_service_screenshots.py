@@ -87,7 +87,7 @@ def photograph(folder: Path, settings: Mapping[str, str]) -> None:
         save(page.picture(still=False), ROOT / "docs/prefect_run.png")
         page.open("about:blank", width=1400, height=100)  # the moving timeline costs a core
         until(lambda: ended(client, run.id))
-        open_artifacts(page, address, "summary", height=2000)
+        open_artifacts(page, address, "summary", height=1420)
         save(page.picture(still=False), ROOT / "docs/prefect_done.png")
         (table,) = (a for a in client.read_artifacts(limit=200) if a.key == "results")
         page.open(f"{pages}/artifacts/artifact/{table.id}", width=1400, height=620)

@@ -154,7 +154,8 @@ def stale_stages(stages: list[str]) -> set[str]:
     Raises:
         StageFailed: DVC ended with an error.
     """
-    return set(json.loads(_dvc("status", "--json", *stages, of=", ".join(stages)) or "{}")) & set(stages)
+    targets = stages if len(stages) == 1 else []  # of many, DVC collects each by itself: all at once are sooner known
+    return set(json.loads(_dvc("status", "--json", *targets, of=", ".join(stages)) or "{}")) & set(stages)
 
 
 def is_up_to_date(stage: str) -> bool:
