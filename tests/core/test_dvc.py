@@ -145,6 +145,9 @@ def test_eight_categories_four_at_once_five_times_leave_the_lock_file_whole(
             content = f"{name} {turn}\ncommon\n".encode()
             assert out["md5"] == hashlib.md5(content, usedforsecurity=False).hexdigest()
     assert stale_stages([f"work@{name}" for name in names]) == set()
+    Path("in/c3").write_text("another\n")
+    assert stale_stages([f"work@{name}" for name in names]) == {"work@c3"}
+    assert stale_stages(["work@c1", "work@c2"]) == set(), "what is not asked for is not told"
 
 
 @pytest.mark.slow
