@@ -128,7 +128,7 @@ def photograph_verdict(folder: Path, address: str) -> None:
     defective = index[(index["split"] == "test") & (index["gt_label"] == 1)]["image_path"].iloc[0]
     with Page(folder.parent / "other", script="", seconds=120) as page:
         page.open(address, width=900, height=900)
-        page.wait("document.querySelector('#drop')")
+        page.wait("document.readyState == 'complete'")
         page.choose_file("#file", folder / "data/demo" / SERVED / defective)
         page.wait("!document.querySelector('#result').hidden && document.querySelector('#heat').complete")
         save(page.picture(), ROOT / "docs/serve_page.png")
