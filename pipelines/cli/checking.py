@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import runner
-from pipelines.cli.models import MODEL_HELP
+from pipelines.cli.models import MODEL_HELP, OtherModel
 from pipelines.cli.runner import require_project
 from pipelines.cli.work import Category, Json
 
@@ -17,7 +17,7 @@ def repeatability(
     folder: Annotated[
         Path, typer.Argument(help="PART/SHOT.png, or OPERATOR/PART/SHOT.png in it", metavar="DIR", show_default=False)
     ],
-    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
+    model: OtherModel = None,
     json: Json = False,
 ) -> None:
     """Say whether the same part gets the same score and verdict again.

@@ -12,6 +12,9 @@ from pipelines.core.percent import rate_of
 
 MODEL_HELP = "a category, an export's folder, or models:/fastflow-bottle@champion"
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False, autocompletion=complete.models)]
+OtherModel = Annotated[
+    str | None, typer.Option("--model", help=f"{MODEL_HELP}; default: models/<category>", show_default=False)
+]
 SHA256_HELP = "open the model only with this sha256 of its export.json or config.json"
 Sha256 = Annotated[str, typer.Option("--sha256", help=SHA256_HELP, show_default=False)]
 RECORD_HELP = "keep the scores for fastflow drift --since; default: in a project's folder"
@@ -53,7 +56,7 @@ def export(
     category: Category,
     formats: Annotated[list[str] | None, typer.Option("--format", help="onnx, openvino; default: both")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16, int8")] = "fp32",
-    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
+    model: OtherModel = None,
     to: Annotated[Path | None, typer.Option(help="default: exports/<category>")] = None,
     sha256: Sha256 = "",
 ) -> None:

@@ -6,14 +6,10 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import runner
-from pipelines.cli.models import MODEL_HELP
+from pipelines.cli.models import OtherModel
 from pipelines.cli.runner import require_project
 from pipelines.cli.work import Category, Json
 from pipelines.core.percent import rate_of
-
-QualifiedModel = Annotated[
-    str | None, typer.Option("--model", help=f"{MODEL_HELP}; default: models/<category>", show_default=False)
-]
 
 
 def certify(
@@ -27,7 +23,7 @@ def certify(
     anywhere: Annotated[
         bool, typer.Option("--anywhere", help="draw beside the part, too: where it was not told from the background")
     ] = False,
-    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
+    model: OtherModel = None,
 ) -> None:
     """Say which defects are found, and from which size on.
 
@@ -53,7 +49,7 @@ def explain(
     image: Annotated[Path, typer.Argument(help="a photograph", show_default=False)],
     html: Annotated[Path | None, typer.Option(help="a page to write, with pictures", show_default=False)] = None,
     json: Json = False,
-    model: QualifiedModel = None,
+    model: OtherModel = None,
 ) -> None:
     """Say why a photograph has its verdict.
 
@@ -77,7 +73,7 @@ def tolerance(
         typer.Option(help="of good parts rejected, such as 2%; default: the threshold's", show_default=False),
     ] = None,
     json: Json = False,
-    model: QualifiedModel = None,
+    model: OtherModel = None,
 ) -> None:
     """Say how much light, focus and position may change.
 

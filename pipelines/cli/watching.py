@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import runner
-from pipelines.cli.models import MODEL_HELP
+from pipelines.cli.models import OtherModel
 from pipelines.cli.runner import require_project
 from pipelines.cli.work import Category
 
@@ -16,7 +16,7 @@ def drift(
     since: Annotated[
         str | None, typer.Option(help="draw what was recorded in production: 12h, 30d, 8w", show_default=False)
     ] = None,
-    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}; default: models/<category>")] = None,
+    model: OtherModel = None,
 ) -> None:
     """Distinguish a new camera or light from new defects.
 

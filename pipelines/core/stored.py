@@ -45,6 +45,8 @@ def sentence(error: ValidationError) -> str:
     """The first field at fault, what was got, and what is allowed."""
     first = error.errors()[0]
     field, got = ".".join(map(str, first["loc"])) or "the file", repr(first["input"])
+    if first["type"] == "missing":
+        return f"{field} is missing"
     return f"{field} is {got[:77] + '...' if len(got) > 80 else got}; {first['msg']}"
 
 

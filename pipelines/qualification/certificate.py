@@ -6,20 +6,15 @@ Written by `fastflow certify`, read by whatever decides on a model.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from pipelines.core.paths import certificate_file
+from pipelines.core.stored import sentence
+from pipelines.qualification.kept import Count, Fraction, Kept, OfModel, Pixels
 
-Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
 Outcome = Literal["reached", "not_shown", "contradicted"]
-Pixels = Annotated[FiniteFloat, Field(gt=0)]
-
-
-class Kept(BaseModel, strict=True, frozen=True, extra="forbid"):
-    """What all parts of a certificate are: read strictly, never changed."""
 
 
 class Step(Kept, frozen=True):
@@ -58,16 +53,10 @@ class FalseCalls(Kept, frozen=True):
     high: Fraction
 
 
-class Certificate(Kept, frozen=True):
-    """`weights`: the hash that names the model; `images`: sha256 over those of the good pictures; `part_share`: of the
-    picture that defects were placed in, on average; `threshold`: of the image score."""
+class Certificate(OfModel, frozen=True):
+    """`images`: sha256 over those of the good pictures; `part_share`: of the picture that defects were placed in, on
+    average."""
 
-    format: Literal[1] = 1
-    category: str
-    model: str
-    weights: str
-    threshold: FiniteFloat
-    seed: int
     images: str
     height: Count
     width: Count
@@ -99,6 +88,4 @@ def certificate_in(content: bytes, name: object, category: str) -> Certificate:
     try:
         return Certificate.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadData(f"{name} is damaged: {where}: {first['msg']}; run: fastflow certify {category}") from error
+        raise BadData(f"{name} is damaged: {sentence(error)}; run: fastflow certify {category}") from error

@@ -7,7 +7,6 @@ Writes reports/<category>/certificate.json and certificate.html, and both to the
 the model's own, at its own threshold. Nothing here changes the model, and no picture of a real defect is opened.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
@@ -30,7 +29,7 @@ from pipelines.core.stage import log
 from pipelines.qualification.certificate import Certificate, FalseCalls, Step, read_certificate, write_certificate
 from pipelines.qualification.certificate_page import render
 from pipelines.qualification.curves import curve_of
-from pipelines.qualification.material import Options, good_labels, sizes_for, unseen_good
+from pipelines.qualification.material import Options, good_labels, images_sha256, sizes_for, unseen_good
 from pipelines.qualification.model_run import run_of_model
 from pipelines.qualification.sentences import false_calls, sentence
 from pipelines.qualification.trial import CURVES, Drawing, Example, Trial, Verdict, planned
@@ -90,7 +89,7 @@ def certificate_of(
         weights=named.weights,
         threshold=float(detector.threshold["image"]),
         seed=params.seed,
-        images=hashlib.sha256("\n".join(tried.images["sha256"]).encode()).hexdigest(),
+        images=images_sha256(tried.images),
         height=height,
         width=width,
         part_share=float(f"{tried.part_share:.4g}"),

@@ -11,7 +11,7 @@ from pydantic import Field, FiniteFloat, ValidationError
 from fastflow.files import write_text
 from pipelines.core.paths import STATE
 from pipelines.core.stage import log
-from pipelines.qualification.certificate import Count, Fraction, Kept, Pixels
+from pipelines.qualification.kept import Count, Fraction, Kept, Pixels
 
 
 class Point(Kept, frozen=True):

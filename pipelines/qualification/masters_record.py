@@ -18,7 +18,7 @@ from pipelines.core.names import counted
 from pipelines.core.params import Masters
 from pipelines.core.paths import MASTERS
 from pipelines.core.stored import sentence
-from pipelines.qualification.certificate import Kept
+from pipelines.qualification.kept import Kept
 from pipelines.qualification.masters_store import Expect, Sha256
 from pipelines.qualification.shots import listed
 

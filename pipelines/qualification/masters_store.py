@@ -18,7 +18,7 @@ from pipelines.core.lock import locked
 from pipelines.core.names import unknown
 from pipelines.core.paths import MASTER_PARTS
 from pipelines.core.stored import sentence
-from pipelines.qualification.certificate import Kept
+from pipelines.qualification.kept import Kept
 from pipelines.qualification.shots import Shot, listed
 
 INDEX = "masters.json"

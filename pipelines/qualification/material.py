@@ -1,5 +1,6 @@
 """What a trial is made of: unseen good pictures, steps of size, and what a model says of the pictures as they are."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +44,11 @@ def unseen_good(category: str, params: Params, *, what: str = "a certificate") -
         )
     verify_images(found, Path(params.data.root) / category)
     return found
+
+
+def images_sha256(images: pd.DataFrame) -> str:
+    """Over the hashes of the pictures, in their order."""
+    return hashlib.sha256("\n".join(images["sha256"]).encode()).hexdigest()
 
 
 def sizes_for(paths: Sequence[Path], rule: PixelRule, chosen: Options) -> list[float]:

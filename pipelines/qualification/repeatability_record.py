@@ -10,7 +10,7 @@ from pydantic import Field, FiniteFloat
 
 from fastflow.files import write_text
 from pipelines.core.paths import REPEATABILITY, report_folder
-from pipelines.qualification.certificate import Count, Fraction, Kept
+from pipelines.qualification.kept import Count, Fraction, Kept, OfModel
 
 Spread = Annotated[FiniteFloat, Field(ge=0)]
 Kappa = Annotated[FiniteFloat, Field(ge=-1, le=1)] | None
@@ -66,18 +66,11 @@ class Agreement(Kept, frozen=True):
     kappa: Kappa
 
 
-class Repeatability(Kept, frozen=True):
-    """`weights`: the hash that names the model; `threshold`: of the image score. `pooled`: the interaction of parts and
-    operators was taken for chance, as its `p_value` is high. `doubtful`: between these scores a single verdict is not
-    sure. `within`: of each operator, or of all shots; `between`: of each two operators, shot by shot. `left_out`: shots
-    that a study of equal numbers has no place for."""
+class Repeatability(OfModel, frozen=True):
+    """`pooled`: the interaction of parts and operators was taken for chance, as its `p_value` is high. `doubtful`:
+    between these scores a single verdict is not sure. `within`: of each operator, or of all shots; `between`: of each
+    two operators, shot by shot. `left_out`: shots that a study of equal numbers has no place for."""
 
-    format: Literal[1] = 1
-    category: str
-    model: str
-    weights: str
-    threshold: FiniteFloat
-    seed: int
     operators: list[str]
     cells: Annotated[list[Cell], Field(min_length=2)]
     left_out: list[str]

@@ -8,7 +8,6 @@ which the exact 95 % limits of their rate lie above it. Later steps are not trie
 tolerance.html of reports/<category>/, and both to the model's run in MLflow. Nothing here changes the model.
 """
 
-import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pipelines.core.params import Params
 from pipelines.core.paths import TOLERANCE, report_folder
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
-from pipelines.qualification.material import unseen_good
+from pipelines.qualification.material import images_sha256, unseen_good
 from pipelines.qualification.model_run import run_of_model
 from pipelines.qualification.tolerance_file import Tolerance
 from pipelines.qualification.tolerance_page import render
@@ -52,7 +51,7 @@ def tolerance(category: str, params: Params, *, limit: float | None = None, mode
             threshold=float(detector.threshold["image"]),
             seed=params.seed,
             limit=trial.limit,
-            images=hashlib.sha256("\n".join(found["sha256"]).encode()).hexdigest(),
+            images=images_sha256(found),
             height=trial.shape[0],
             width=trial.shape[1],
             grey=trial.grey,

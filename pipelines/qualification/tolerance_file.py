@@ -3,11 +3,11 @@
 Written by `fastflow tolerance`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, FiniteFloat
 
-from pipelines.qualification.certificate import Count, Fraction, Kept
+from pipelines.qualification.kept import Count, Fraction, Kept, OfModel
 
 
 class Tried(Kept, frozen=True):
@@ -34,16 +34,10 @@ class Tolerated(Kept, frozen=True):
     steps: Annotated[list[Tried], Field(min_length=1)]
 
 
-class Tolerance(Kept, frozen=True):
+class Tolerance(OfModel, frozen=True):
     """`limit`: of the false-reject rate; `images`: sha256 over those of the good pictures; `grey`: all are, so that the
     colour of the light says nothing."""
 
-    format: Literal[1] = 1
-    category: str
-    model: str
-    weights: str
-    threshold: FiniteFloat
-    seed: int
     limit: Fraction
     images: str
     height: Count

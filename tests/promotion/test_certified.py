@@ -143,4 +143,4 @@ def test_a_missing_and_a_damaged_certificate_say_what_to_run(folder: Path) -> No
     certificate_file("plates").write_text(certificate_file("plates").read_text().replace('"threshold":', '"treshold":'))
     (damaged,) = certified_rules("plates", {"scratch": 20.0}, weights=WEIGHTS, threshold=THRESHOLD)
     assert damaged.outcome == missing.outcome == Outcome.INCONCLUSIVE
-    assert "reports/plates/certificate.json is damaged: threshold: Field required" in damaged.sentence
+    assert "reports/plates/certificate.json is damaged: threshold is missing" in damaged.sentence
