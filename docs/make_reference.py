@@ -152,7 +152,7 @@ def of_key(key: str, stale: Mapping[str, list[str]]) -> Iterator[str]:
 def answers() -> Iterator[str]:
     """The statuses of the server's one request that scores."""
     yield "## Answers of `POST /score`\n"
-    yield "The body and an answer: [serving](serving.md#serve); the whole interface: `/openapi.json` of a running server.\n"
+    yield "The body and an answer: [serving](serving.md#serve); all of the interface: `/openapi.json`.\n"
     rows = ((f"{status}", str(about["description"])) for status, about in RESPONSES.items())
     yield from table("status", "", rows=chain([("200", "A verdict")], rows))
 
