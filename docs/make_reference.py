@@ -27,7 +27,7 @@ PAGE = ROOT / "docs/reference.md"
 DEEPER = {"mvtec_ad", "visa", "mirrors"}  # of download: hashes and links, which stand in params.yaml
 HEAD = """# Reference
 
-What there is, in tables. `python docs/make_reference.py` makes them from the places where it is declared; how to use it,
+What there is, in tables, made by `python docs/make_reference.py` from the places where it is declared. How to use it,
 the [other documents](README.md) say.
 """
 ALERTS = """
@@ -37,10 +37,10 @@ Alerts that a line wants, as rules of Prometheus:
 groups:
   - name: fastflow
     rules:
-      - alert: NoVerdicts                  # nothing is scored, though the server is up
+      - alert: NoVerdicts                  # nothing is scored, the server is up
         expr: sum(rate(fastflow_verdicts_total[10m])) == 0
         for: 10m
-      - alert: RequestsRefused             # too many at once, or pictures that cannot be read
+      - alert: RequestsRefused             # too many, or pictures that cannot be read
         expr: sum by (status) (rate(fastflow_requests_total{status!="200"}[5m])) > 0.1
         for: 5m
       - alert: RejectsRise                 # parts, camera or light: fastflow drift tells which
