@@ -74,7 +74,8 @@ class Kind(NamedTuple):
 
     def verify(self, path: Path, expected: str | None) -> None:
         """Raises an error of this kind if a file is absent, unlisted (None), or has another sha256 than expected."""
-        self._require_same(path, file_sha256(path), self._require_listed(path, expected))
+        listed = self._require_listed(path, expected)
+        self._require_same(path, file_sha256(path), listed)
 
     def verified(self, path: Path, expected: str | None) -> bytes:
         """A file's content, as it was hashed: read once, so that nothing can change between. Raises as `verify`."""
