@@ -7,7 +7,7 @@ its own: test/scratch/000 for ground_truth/scratch/000.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,14 @@ class Pairs(NamedTuple):
     masks: dict[Path, list[Path]]
     orphans: list[Path]
     shared: dict[Path, list[Path]]
+
+
+class _At(NamedTuple):
+    """A file and its folder, with the folder's `_words`: one name may be of thousands, in a folder each."""
+
+    path: Path
+    place: str
+    words: set[str]
 
 
 def keys(stem: str) -> Iterator[str]:
@@ -71,16 +79,19 @@ def pair(
     images: Sequence[Path], masks: Iterable[Path], folder: Path, *, likely: Callable[[Path], bool] = lambda path: True
 ) -> Pairs:
     """`likely` images, the defective ones, come before others that fit as well."""
-    by_stem: dict[str, list[Path]] = defaultdict(list)
+    by_stem: dict[str, list[_At]] = defaultdict(list)
     for path in images:
-        by_stem[plain(path.stem)].append(path)
+        by_stem[plain(path.stem)].append(_at(path, folder))
     masks = list(masks)
     own_folders = _folders_of_images(masks, by_stem, {path.parent for path in images})
     pairs = Pairs({}, [], {})
     for mask in masks:
+        name = str(mask)
         names = [plain(mask.parent.name)] if mask.parent in own_folders else [*keys(mask.stem), *beginnings(mask.stem)]
-        fitting = next((found for key in names if (found := [p for p in by_stem.get(key, []) if p != mask])), [])
-        best = _nearest(mask, fitting, folder, likely)
+        fitting = next(
+            (found for key in names if (found := [at for at in by_stem.get(key, []) if str(at.path) != name])), []
+        )
+        best = _nearest(_at(mask, folder), fitting, likely)
         if len(best) == 1:
             pairs.masks.setdefault(best[0], []).append(mask)
         elif best:
@@ -90,7 +101,7 @@ def pair(
     return pairs
 
 
-def _folders_of_images(masks: Iterable[Path], stems: dict[str, list[Path]], places: set[Path]) -> set[Path]:
+def _folders_of_images(masks: Iterable[Path], stems: Collection[str], places: set[Path]) -> set[Path]:
     """Folders that are called as an image and hold its masks: all folders beside must be so."""
     inner: dict[Path, set[Path]] = defaultdict(set)
     for mask in masks:
@@ -99,14 +110,17 @@ def _folders_of_images(masks: Iterable[Path], stems: dict[str, list[Path]], plac
     return {place for group in every for place in group}
 
 
-def _nearest(mask: Path, images: list[Path], folder: Path, likely: Callable[[Path], bool]) -> list[Path]:
+def _nearest(mask: _At, images: list[_At], likely: Callable[[Path], bool]) -> list[Path]:
     """Those whose folders have most names in common with the mask's, the likely ones of them."""
-    if len(images) < 2:
-        return images
-    own = _words(mask, folder)
-    common = {image: (mask.parent == image.parent, len(own & _words(image, folder))) for image in images}
-    best = [image for image in images if common[image] == max(common.values())]
+    own, place = mask.words, mask.place
+    common = [(image.place == place, len(own & image.words)) for image in images]
+    most = max(common, default=None)
+    best = [image.path for image, number in zip(images, common, strict=True) if number == most]
     return [image for image in best if likely(image)] or best
+
+
+def _at(path: Path, folder: Path) -> _At:
+    return _At(path, str(path.parent), _words(path, folder))
 
 
 def _words(path: Path, folder: Path) -> set[str]:
