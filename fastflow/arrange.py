@@ -32,10 +32,14 @@ BY_FORMAT = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WEBP
 
 
 class Drawing(Protocol):
-    """A mask that is not a file: polygons and the like; `level`: DEFECT, or IGNORED."""
+    """A mask that is not a file: polygons and the like; `level`: DEFECT, or IGNORED; `drawn_on`: width and height of
+    the image that it was drawn on."""
 
     @property
     def level(self) -> int: ...
+
+    @property
+    def drawn_on(self) -> tuple[int, int]: ...
 
     def drawn(self, width: int, height: int) -> NDArray[np.bool_]: ...
 

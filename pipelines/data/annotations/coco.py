@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,15 @@ def add_coco(file: Path, content: Entry, images: Sequence[Path], found: Annotate
     """The outlines of one JSON file; what it names and is not there is remarked."""
     by_name = _by_name(images)
     good = {c["id"]: word_of(str(c["name"])).meaning == "good" for c in content.get("categories", []) if "id" in c}
-    names = {c["id"]: str(c["name"]).replace("/", "_") for c in content.get("categories", []) if "id" in c}
+    names = {
+        c["id"]: str(c["name"]).replace("/", "_").strip() or "defect"
+        for c in content.get("categories", [])
+        if "id" in c
+    }
     of_image: dict[Any, list[Entry]] = defaultdict(list)
     for annotation in content["annotations"]:
         of_image[annotation.get("image_id")].append(annotation)
+    _check_ids(file, content["images"], of_image)
     missing, boxes = 0, 0
     for entry in content["images"]:
         image = _find(str(entry.get("file_name", "")), file, by_name)
@@ -70,6 +75,22 @@ def add_coco(file: Path, content: Entry, images: Sequence[Path], found: Annotate
         found.remarks.append(f"{file.name} lists {counted(missing, 'image')} that are not in the folder")
     if boxes:
         found.remarks.append(f"{file.name} has {counted(boxes, 'box')} without an outline: their masks are rectangles")
+
+
+def _check_ids(file: Path, entries: Sequence[Entry], of_image: Collection[Any]) -> None:
+    """Raises BadData where it is unclear whose an annotation is: its image would be good without a word."""
+    names: dict[Any, Any] = {}
+    for entry in entries:
+        if names.setdefault(entry.get("id"), entry.get("file_name")) != entry.get("file_name"):
+            both = f"{names[entry.get('id')]} and {entry.get('file_name')}"
+            raise BadData(
+                f"{file} gives {both} one id, {entry.get('id')!r}; number its images anew, or export it again"
+            )
+    if stray := [number for number in of_image if number not in names]:
+        raise BadData(
+            f"{file} annotates {counted(len(stray), 'image')} that it does not list, such as image_id {stray[0]!r}; "
+            f"its ids are such as {next(iter(names), None)!r}; write both alike, or --ignore {file.name!r}"
+        )
 
 
 def _outline(annotation: Entry, image: Entry) -> Outline | None:

@@ -38,6 +38,11 @@ class Outline(NamedTuple):
     def level(self) -> int:
         return DEFECT
 
+    @property
+    def drawn_on(self) -> tuple[int, int]:
+        """Width and height, in pixels, of the image that it was drawn on."""
+        return (self.runs.columns, self.runs.rows) if self.runs else (self.width, self.height)
+
     def drawn(self, width: int, height: int) -> NDArray[np.bool_]:
         """(height, width); an outline of an image of another size is drawn to scale."""
         if self.runs is not None:

@@ -147,23 +147,24 @@ def _of_files(sample: Sequence[Item], folder: Path, rule: MaskRule) -> Iterator[
     labels: set[int] = set()
     turned = []
     for item in sample:
-        for mask in (mask for mask in item.masks if isinstance(mask, Path)):
+        for mask in item.masks:
+            file = mask if isinstance(mask, Path) else item.image  # what a person would look at
             try:
-                labels |= labels_of(mask)
                 width, height = upright_size(item.image, item.page)
-                own_width, own_height = upright_size(mask)
+                own_width, own_height = upright_size(mask) if isinstance(mask, Path) else mask.drawn_on
+                labels |= labels_of(mask) if isinstance(mask, Path) else set()
             except (BadImage, OSError, EOFError):
                 continue
             ratio = (own_width / own_height) / (width / height)
             if not 1 / MAX_ASPECT_FACTOR <= ratio <= MAX_ASPECT_FACTOR:
-                turned.append(mask)
+                turned.append(file)
     if turned:
+        turned, drawn = sorted(set(turned)), any(item.image in turned for item in sample)
+        inside = turned[0].is_relative_to(folder) and not drawn
+        ways = [f"--ignore {glob_of(folder, turned[0].parent)}"] if inside else []
         yield Doubt(
             f"{counted(len(turned), 'mask')} of another shape than the image, stretched: {some(turned, folder)}",
-            (
-                "draw them on the images as they are",
-                f"--ignore {quoted(turned[0].relative_to(folder).parent.as_posix())}",
-            ),
+            ("draw them on the images as they are", *ways),
         )
     numbers = sorted(labels - {0})
     if not rule.values and not numbers:
