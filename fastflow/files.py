@@ -10,7 +10,8 @@ from pathlib import Path
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LEFTOVERS = {  # what systems, shares and archives leave behind, folders and files; hidden ones begin with a dot
     "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "@tmp",
-    "$recycle.bin", "recycler", "system volume information", "lost+found",
+    "$recycle.bin", "recycler", "system volume information", "lost+found", "@recently-snapshot", "~snapshot",
+    "network trash folder", "temporary items",
 }  # fmt: skip
 
 

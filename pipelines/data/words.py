@@ -9,13 +9,15 @@ GOOD = (
     "good goods ok okay normal io pass passed accept accepted fine intact healthy flawless clean free defectfree "
     "nodefect nodefects golden undamaged acceptable conforming conform "
     "gut gute iordnung inordnung fehlerfrei gutteil gutteile bon bonne bonnes bueno buenos "
-    "bom buono goed dobre 良品 正常 合格 良"
+    "buena buenas boas buoni buone conforme conformes bom buono goed dobre 良品 正常 合格 良 ok品 合格品 正常品 无缺陷 "
+    "無欠陥 欠陥なし キズなし 傷なし 異常なし"
 )
 BAD = (
     "bad ng nok nio ko notok notgood nogood defect defects defective anomaly anomalies anomalous abnormal fail failed "
     "fault faults faulty reject rejected rejects scrap damaged unacceptable nonconforming "
     "schlecht schlechtteil schlechtteile ausschuss fehler fehlerhaft "
-    "defekt defekte kaputt mauvais malo 不良 不良品 异常 缺陷 欠陥"
+    "defekt defekte kaputt mauvais mauvaise mauvaises malo mala malos malas rebut rebuts scarto scarti défaut défauts "
+    "defecto defectos defectuoso defectuosos difetto difetti 不良 不良品 不合格 不合格品 次品 ng品 异常 異常 缺陷 欠陥"
 )
 DEFECTS = (
     "scratch scratches dent dents crack cracks cracked hole holes stain stains contamination contaminated cut cuts "
@@ -25,13 +27,19 @@ DEFECTS = (
 )
 MASKS = (
     "mask masks maske masken gt gts groundtruth groundtruths truth seg segs segm segmentation segmentations "
-    "segmentationclass segmentationobject segmask segmasks"
+    "segmentationclass segmentationobject segmask segmasks mascara mascaras máscara máscaras masque masques maschera "
+    "maschere マスク 掩膜 掩码 掩模 蒙版"
 )
-UNCLEAR = (  # made of other images, or not sorted yet
+UNCLEAR = (  # made of other images, not sorted yet, or set aside by a person
     "production incoming unlabeled unlabelled unknown unsorted unclassified unsure inbox todo review misc pending "
     "thumbnail thumbnails thumb thumbs preview previews cache backup backups copy copies tmp temp trash augmented "
     "augmentation resized prediction predictions pred preds result results output outputs "
-    "calibration calib background backgrounds unclear unbekannt unklar unsortiert crop crops cropped"
+    "calibration calib background backgrounds unclear unbekannt unklar unsortiert crop crops cropped "
+    "falseng falsereject falserejects falsealarm falsealarms falsepositive falsepositives pseudofehler overkill "
+    "reference references referenz referenzen template templates screenshot screenshots duplicate duplicates "
+    "newfolder neuerordner nouveaudossier nuevacarpeta 新建文件夹 新しいフォルダー old alt archive archiv "
+    "donotuse dontuse nichtverwenden exclude excluded discarded deleted gelöscht aussortiert unscharf blurry unusable "
+    "borderline grenzmuster grenzfall limitsample limitsamples 限度見本 retest recheck"
 )
 MAYBE_MASKS = "label labels annotation annotations annotated anno annos heatmap heatmaps overlay overlays binary"
 FILLERS = (
@@ -39,20 +47,28 @@ FILLERS = (
     "data dataset datasets jpegimages jpeg jpg png bmp tif rgb original originals raw src source input inputs "
     "product products mt"
 )
-NOT = {"not", "no", "non", "nicht", "kein", "keine", "un", "without", "ohne", "sans"}
+NOT = {"not", "no", "non", "nicht", "kein", "keine", "un", "without", "ohne", "sans", "sin", "sem", "senza"}
 SPLITS = {
     "train": "train", "training": "train", "trainset": "train", "test": "test", "testing": "test", "testset": "test",
     "testpublic": "test", "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "testprivate": "private", "testprivatemixed": "private",
 }  # fmt: skip
+OTHER_SPLITS = {
+    "train": "traindata trainingdata trainingsdaten trainimages trainingimages entrenamiento 训练 训练集 訓練 学習",
+    "test": "eval evaluation holdout heldout testdata testdaten testbilder testimages prueba pruebas 测试 测试集 測試 "
+    "テスト 評価",
+    "validation": "validierung 验证 验证集 検証",
+}
+SPLITS |= {name: split for split, names in OTHER_SPLITS.items() for name in names.split()}
 
 
 CLEAR_GOOD = (  # in a file's name: neither golden nor clean nor io, which products are called, too
-    "good ok okay gut gute iordnung inordnung fehlerfrei gutteil pass passed normal bon bueno buono 良品 正常 合格"
+    "good ok okay gut gute iordnung inordnung fehlerfrei gutteil pass passed normal bon bonne bueno buono 良品 正常 "
+    "合格"
 )
 CLEAR_BAD = (
     "bad ng nok nio ko notok notgood nogood defect defects defective anomaly anomalies abnormal reject rejected "
-    "schlecht schlechtteil ausschuss fehlerhaft defekt 不良 不良品 缺陷 欠陥"
+    "schlecht schlechtteil ausschuss fehlerhaft defekt 不良 不良品 不合格 缺陷 欠陥"
 )
 
 
@@ -77,7 +93,9 @@ _NOT_SORTED = _set("unknown unsorted unclassified unsure unclear review todo unb
 
 def tokens(name: str) -> list[str]:
     """The words of a name, in lower case: GT_masks, SegmentationClass and Mask images are two words each."""
-    apart = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)", " ", name)
+    case = r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])|(?<=[A-Z])(?=[A-Z][a-z])"
+    number = r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_]+(?:[\W_]|$))"  # OK001, 001OK, but no letters amid digits
+    apart = re.sub(f"{case}|{number}", " ", name)
     return [plain(token) for token in re.split(r"[\W_]+", apart) if token]
 
 
@@ -91,7 +109,7 @@ def word_of(name: str) -> Word:
             return Word(meaning)
     if whole in _DEFECTS:
         return Word("defect")
-    if whole in _UNCLEAR or (not whole and "?" in name):
+    if whole in _UNCLEAR or whole.rstrip("0123456789") in _UNCLEAR or (not whole and "?" in name):
         return Word("unclear")
     if whole in _FILLERS:
         return Word("filler")
@@ -145,9 +163,11 @@ def label_of(stem: str) -> str:
     for word in words:
         if word in _BAD or word in _DEFECTS:
             return word
-    if "".join(word for word in words if not word.isdigit()) in _BAD or (set(words) & NOT and set(words) & _GOOD):
+    letters = [word for word in words if not word.isdigit()]
+    denied = "".join(word for word in letters if word not in NOT)  # nicht in Ordnung
+    if "".join(letters) in _BAD or (set(words) & NOT and (set(words) & _GOOD or denied in _GOOD)):
         return "bad"
-    return "good" if set(words) & _GOOD else ""
+    return "good" if set(words) & _GOOD or "".join(letters) in _GOOD else ""
 
 
 def clear_word(stem: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from pipelines.data.layouts.tables import find_table, is_table, read_table, read
 from pipelines.data.layouts.tree import Tree, look
 from pipelines.data.layouts.unclassified import NEARLY_ALL_FRACTION, WITHOUT_MASK
 from pipelines.data.layouts.unread import unread
+from pipelines.data.words import word_of
 
 
 def read_folder(source: Path, how: ReadingOptions) -> Reading:
@@ -104,6 +105,11 @@ def _notes(items: Sequence[Item], places: Places, roles: Mapping[Path, str]) -> 
     if held and not set(held) & set(roles):
         message = f"{counted(len(held), 'good image')} set apart for validation, trained on as the others are"
         yield Doubt(message, (f"--ignore {quoted(f'{_split_folder(held[0], places)}/**')}",), stops=False)
+    called = word_of(places.folder.name)
+    unsaid = all(i.defect_type == GOOD and i.image not in roles and not places[i.image].words for i in items)
+    if unsaid and called.exact and called.meaning in ("bad", "defect", "masks"):
+        message = f"{counted(len(items), 'image')} taken as good, in a folder called {places.folder.name}"
+        yield Doubt(message, ("read the folder above it", "--good '**'"))
     stems = Counter((i.image.parent, plain(i.image.stem)) for i in items if i.defect_type == GOOD)
     alike = [i.image for i in items if i.defect_type == GOOD and stems[i.image.parent, plain(i.image.stem)] > 1]
     if alike:

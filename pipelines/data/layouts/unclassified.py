@@ -12,7 +12,7 @@ from pipelines.data.layouts.classes import DEFECT, Classes
 from pipelines.data.layouts.marked import Masks, marks_defect
 from pipelines.data.layouts.places import Places
 from pipelines.data.layouts.reading import Doubt, glob_of, pattern_of, quoted, some
-from pipelines.data.words import label_of
+from pipelines.data.words import clear_word, label_of
 
 WITHOUT_MASK = "without a mask, where others have one"
 NEARLY_ALL_FRACTION = 0.9
@@ -64,6 +64,8 @@ def classify_rest(classes: Classes, evidence: Evidence) -> Classes:
         message = f"{counted(len(rest), 'image')} {why}, taken as good: {some(rest, evidence.folder)}"
         doubts.append(Doubt(message, _options(rest, of, evidence.folder)))
     elif not rest_is_good:
+        if any(clear_word(path.stem)[0] == "good" for path in rest):
+            doubts += _nameless(labels, evidence.folder)
         doubts += _doubts_of_test(rest, of, evidence.places)
     return Classes(of | dict.fromkeys(rest, GOOD), left, doubts)
 
@@ -104,9 +106,9 @@ def _why_doubtful(kinds: Sequence[str], others: int, labels: Mapping[Path, str])
 
 
 def _nameless(labels: Mapping[Path, str], folder: Path) -> list[Doubt]:
-    """A doubt where some names speak of defects and others say nothing."""
+    """A doubt where some names speak of defects, or of good ones, and others say nothing."""
     rest = [path for path, label in labels.items() if not label]
-    bad = sorted(set(labels.values()) - {"", "good"})
+    bad = sorted(set(labels.values()) - {"", "good"}) or [GOOD]
     if not rest:
         return []
     message = (
