@@ -13,7 +13,8 @@ from pipelines.core.names import counted
 from pipelines.data.layouts.classes import DEFECT, shared_names
 from pipelines.data.layouts.places import Place, Places
 from pipelines.data.layouts.reading import Doubt, glob_of, quoted, some
-from pipelines.data.layouts.table_labels import FLAGS, is_empty, is_good
+from pipelines.data.layouts.table_files import NAMES
+from pipelines.data.layouts.table_labels import FLAGS, is_empty, is_good, says_good
 from pipelines.data.words import tokens, word_of
 
 EITHER_WAY = {"gt_label", "label", "class", "label_index"}  # columns whose 1 may mean good; is_anomaly's does not
@@ -98,6 +99,20 @@ def _ignored(files: Sequence[Path], folder: Path) -> tuple[str, ...]:
     if len(files) > NAMED or not all(path.is_relative_to(folder) for path in files):
         return ()
     return (" ".join(f"--ignore {quoted(path.relative_to(folder).as_posix())}" for path in files),)
+
+
+def of_columns(table: pd.DataFrame, path: Path) -> Iterator[Doubt]:
+    """A doubt where a second column of labels, one that says good of some, contradicts the one that is read."""
+    said = [says_good(label) for label in table.get("gt_label", ())]
+    known = {name.strip().casefold() for name in table.attrs["columns"]}
+    first = next((name for name in NAMES["gt_label"] if name in known), "")
+    for column in (c for c in map(str, table) if c.strip().casefold() in NAMES["gt_label"] and c != "gt_label"):
+        other = [says_good(label) for label in table[column]]
+        lines = [n for n, a, b in zip(table.index, said, other, strict=True) if None not in (a, b) and a != b]
+        if lines and True in other:
+            message = f"{path.name}: the columns {first} and {column.strip()} contradict one another in line {lines[0]}"
+            more = f", and in {len(lines) - 1:,} more" if len(lines) > 1 else ""
+            yield Doubt(f"{message}{more}; {first} is read", ("correct them, or remove the one that is no label",))
 
 
 def of_flags(table: pd.DataFrame, items: Sequence[Item], path: Path) -> Iterator[Doubt]:

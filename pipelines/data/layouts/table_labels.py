@@ -37,6 +37,14 @@ def kind_of_row(label: str, defect_type: str, where: str) -> str:
     return GOOD if good else (kind if any(map(str.isalnum, kind)) else DEFECT).replace("/", "_")
 
 
+def says_good(label: str) -> bool | None:
+    """Whether a label says good; None where it says nothing, or cannot be understood."""
+    try:
+        return kind_of_row(label.strip(), "", "") == GOOD
+    except BadData:
+        return None
+
+
 def is_empty(text: str) -> bool:
     """Whether a cell is empty, or as good as that."""
     return text.casefold() in NOTHING

@@ -19,7 +19,7 @@ from fastflow.index import GOOD
 from pipelines.core.names import counted
 from pipelines.data.data_sets import visa_split
 from pipelines.data.layouts.reading import Reading, ReadingOptions, set_apart, some
-from pipelines.data.layouts.table_doubts import of_empty, of_flags
+from pipelines.data.layouts.table_doubts import of_columns, of_empty, of_flags
 from pipelines.data.layouts.table_files import SUFFIXES, describes, load, needs
 from pipelines.data.layouts.table_labels import ALLOWED, FLAGS, is_empty, kind_of_row
 from pipelines.data.layouts.table_masks import masks_of_good
@@ -27,6 +27,7 @@ from pipelines.data.layouts.table_places import Files
 from pipelines.data.words import word_of
 
 VISA_SPLIT = "split_csv/1cls.csv"
+SPLITS = ("train", "test", "validation")
 MAX_NAME_BYTES, MAX_PATH_CHARACTERS = 255, 1000
 
 
@@ -52,7 +53,7 @@ def find_table(source: Path, ignored: Collection[Path] = ()) -> Path | None:
     tables = [path for path in files if _describes(path)]
     if len(tables) > 1:
         raise BadData(
-            f"{', '.join(p.name for p in tables)}: several tables name images; give one: "
+            f"{some(tables, source)}: several tables name images; give one: "
             f"fastflow init {shlex.quote(str(tables[0]))}, or --ignore the others"
         )
     return tables[0] if tables else None
@@ -85,6 +86,7 @@ def read_table(path: Path, how: ReadingOptions, ignored: Collection[Path] = ()) 
     reading = reading_of(rows, f"table {path.name}", path.parent, how)
     images = [row.image for row in every]
     doubts = [*reading.doubts, *of_empty(table, images, path, ignored), *of_flags(table, reading.items, path)]
+    doubts += of_columns(table, path)
     return reading._replace(doubts=doubts)
 
 
@@ -124,7 +126,7 @@ def _rows(table: pd.DataFrame, path: Path) -> Iterator[Row]:
         mask = str(row.get("mask_path", "")).strip()
         kind = kind_of_row(str(row.get("gt_label", "")).strip(), str(row.get("defect_type", "")).strip(), where)
         split = word_of(str(row.get("split", "")).strip()).split if row.get("split") else ""
-        if row.get("split") and not split:
+        if row.get("split") and split not in SPLITS:
             raise BadData(f"{where}: split is {row['split']!r}; allowed: train, test, validation or nothing")
         has_mask = mask and mask.casefold() not in ("nan", "none", "null", "-")
         image = _file(str(row["image_path"]).strip(), path, where)
