@@ -12,13 +12,14 @@ from fastflow.errors import BadData
 from fastflow.sources import plain
 from pipelines.core.names import counted
 from pipelines.data.annotations.coco import read_json
+from pipelines.data.annotations.find import MARKS
 from pipelines.data.layouts.reading import Doubt, quoted
 from pipelines.data.layouts.table_files import SUFFIXES, describes, load, needs
 from pipelines.data.words import SPLITS, label_of
 
 BOOKS = (".xlsx", ".xlsm", ".ods")
 QUOTED = (".json", ".jsonl", ".ndjson", ".xml")
-KNOWN = (*SUFFIXES, *BOOKS, *QUOTED, ".txt", ".xls", ".yaml", ".yml")
+KNOWN = (*SUFFIXES, *BOOKS, *QUOTED, ".txt", ".xls", ".yaml", ".yml", ".log", ".md", ".dat", ".lst")
 SAVE = "save it as CSV whose first line is image_path,gt_label"
 MAX_BYTES = 4_000_000  # of a file, looked at
 SEVERAL, SEVERAL_STEMS = 2, 3  # images named with their suffix, and without
@@ -76,10 +77,11 @@ def _why(path: Path, folder: Path) -> tuple[str, str]:
 def _named(path: Path, names: Names) -> int:
     """How many images a file names; 0 for too few, and for a mere list of all, or of a part of a data set."""
     lines = _content(path).splitlines()
-    cells_of = _quoted if path.suffix.lower() in QUOTED else _cells
+    cells_of = _of_xml if path.suffix.lower() == ".xml" else _quoted if path.suffix.lower() in QUOTED else _cells
     words = [{plain(Path(cell.replace("\\", "/")).name) for cell in cells_of(line)} for line in lines]
     found = set[str]().union(*words) & names.files
-    told = bool(label_of(path.stem))  # ng.txt needs to name one alone, as a table does
+    marks = path.suffix.lower() in QUOTED and any(MARKS.search(line) for line in lines)
+    told = bool(label_of(path.stem)) or marks  # ng.txt needs to name one alone, as a table does
     if len(found) < (1 if told or path.suffix.lower() in (*SUFFIXES, *BOOKS) else min(SEVERAL, len(names.files))):
         found = set[str]().union(*words) & names.stems
         with_stems = sum(bool(line & names.stems) for line in words)
@@ -92,7 +94,12 @@ def _named(path: Path, names: Names) -> int:
 
 def _cells(line: str) -> set[str]:
     cells = {cell.strip() for cell in re.split(r"[,;\t|\"']", line)}
-    return {word for cell in cells for word in (cell, *cell.split())} - {""}
+    return {word.strip(":()") for cell in cells for word in (cell, *cell.split())} - {""}
+
+
+def _of_xml(line: str) -> set[str]:
+    """Values and texts: file='1.png', <filename>1.png</filename>."""
+    return _quoted(line) | {text.strip() for found in re.findall(r"'([^']*)'|>([^<>]*)<", line) for text in found}
 
 
 def _quoted(line: str) -> set[str]:
