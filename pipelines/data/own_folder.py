@@ -36,6 +36,7 @@ def import_folder(
     check_rule(how.rule)
     if target.exists() and not again:
         raise already_exists(target, source)
+    _require_apart(source, target)
     reading = read_folder(source, how)
     if target.exists():
         back = come_back(target, [item.target for item in reading.items], _copied(target))
@@ -59,6 +60,15 @@ def import_folder(
             return replaces
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _require_apart(source: Path, target: Path) -> None:
+    """Raises ValueError where one holds the other: a part of the copy would replace all of it, or be read with it."""
+    folder, copy_at = (source if source.is_dir() else source.parent).resolve(), target.resolve()
+    if folder.is_relative_to(copy_at):
+        raise ValueError(f"{source} lies in {target}, which the copy would replace; name the folder of the originals")
+    if copy_at.is_relative_to(folder):
+        raise ValueError(f"{source} holds {target}, where the copy goes; name the folder of the photographs alone")
 
 
 def _replace(target: Path, staging: Path, old: Path, images: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ from pipelines.data.layouts.reading import ANNOTATIONS, Reading, some
 
 HEAD = ("what", "images", "masks", "size", "such as")
 MAX_KINDS, SIZES_SAMPLED = 15, 200  # rows of defects; images of a row that are opened for their size
+MAX_DOUBTS = 20  # that are listed
 NAMES_WIDTH_CHARACTERS = 70
 
 
@@ -74,7 +75,8 @@ def table(reading: Reading, source: Path) -> str:
         lines += ["", "no defect: training, threshold and report work; metrics that need defects will be null"]
     for title, stops in (("to know:", False), ("TO BE SETTLED:", True)):
         if message := [str(doubt) for doubt in reading.doubts if doubt.stops == stops]:
-            lines += ["", title, *(f"  {number}. {text}" for number, text in enumerate(message, 1))]
+            lines += ["", title, *(f"  {number}. {text}" for number, text in enumerate(message[:MAX_DOUBTS], 1))]
+            lines += [f"  and {len(message) - MAX_DOUBTS:,} more"] * (len(message) > MAX_DOUBTS)
     return printable("\n".join(lines))
 
 
