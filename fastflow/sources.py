@@ -73,7 +73,7 @@ def _translated(token: str) -> str:
     if token in "*?":
         return "[^/]*" if token == "*" else "[^/]"
     if len(token) > 1:
-        inner = token[1:-1].replace("\\", "\\\\")
+        inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
         return f"[^/{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
     return re.escape(token)
 

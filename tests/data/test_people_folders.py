@@ -1,6 +1,7 @@
 """Folders as people keep them: names in other languages, what is set aside, exports with odd numbers."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 
 from fastflow import pairing
 from fastflow.errors import BadData
-from pipelines.data.layouts.reading import DEFAULT_OPTIONS
+from fastflow.sources import plain, regex
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS, glob_of
 from pipelines.data.layouts.recognise import read_folder
 from pipelines.data.layouts.show import MAX_DOUBTS, table
 from tests.conftest import fastflow
@@ -191,3 +193,10 @@ def test_what_a_share_keeps_is_passed_over(tmp_path: Path) -> None:
     reading = read_folder(tmp_path, DEFAULT_OPTIONS)
     assert classes(reading, tmp_path) == {"good": names("OK/", 6), "NG": names("NG/", 3)}
     assert not stops(reading)
+
+
+def test_a_glob_that_is_offered_names_the_folder_whatever_it_is_called(tmp_path: Path) -> None:
+    for name in ("Fotos [1]", "a*b", "who?"):
+        offered = shlex.split(glob_of(tmp_path, tmp_path / name))[0]
+        assert regex(offered, tmp_path).fullmatch(f"{plain(name)}/1.png")
+        assert not regex(offered, tmp_path).fullmatch("fotos 1/1.png")

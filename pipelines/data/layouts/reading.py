@@ -1,5 +1,6 @@
 """What a folder is read as, before anything is copied: its images, its doubts, and what is left out."""
 
+import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -66,13 +67,13 @@ def glob_of(folder: Path, place: Path, others: Iterable[Path] = ()) -> str:
     """A glob, quoted for the shell, of all that lies in a place of the folder; of its files alone where one of the
     `other` places lies in it."""
     end = "*" if any(place in other.parents for other in others) else "**"
-    return quoted(f"{place.relative_to(folder).as_posix()}/{end}" if place != folder else "/*")
+    return quoted(f"{glob.escape(place.relative_to(folder).as_posix())}/{end}" if place != folder else "/*")
 
 
 def pattern_of(name: str) -> str:
     """A glob of files called alike: x[0-9]*.png."""
-    return re.sub(r"\d+", "[0-9]*", name)
+    return re.sub(r"\d+", "[0-9]*", glob.escape(name))
 
 
-def quoted(glob: str) -> str:
-    return "'" + glob.replace("'", "'\\''") + "'"
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
