@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from fastflow.decode import SUFFIXES, image_files
 from fastflow.detector import Detector
 from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
@@ -35,6 +34,7 @@ from fastflow.fit import Hooks
 from fastflow.fit import fit as fit_features
 from fastflow.folder import arrange as arrange_folder
 from fastflow.index import list_category
+from fastflow.inputs import Images, good_paths_of, paths_of
 from fastflow.maps import OwnMaps
 from fastflow.marks import MaskRule
 from fastflow.metrics.rates import error_rates
@@ -50,7 +50,6 @@ from fastflow.train import MIN_STEPS, Epoch, epochs_for
 from fastflow.trained import TrainedDetector
 from fastflow.weights import IMAGENET
 
-Images = str | Path | Sequence[str | Path]
 Globs = str | Sequence[str]
 BATCH_SIZE = 16  # of inference: it changes no result
 TRAINING_DEFAULTS: dict[str, Any] = {  # as params.yaml has it
@@ -136,9 +135,10 @@ def fit(
 
     Raises:
         ValueError: fewer than 2 images, or than 2 that differ; settings that do not fit.
+        BadData: no image; or a folder that holds tests, defects or masks, too.
         BadImage: a file that cannot be decoded.
     """
-    paths = paths_of(images)
+    paths = good_paths_of(images)
     if len(paths) < 2:
         raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
     model = build_model(config_for(paths, backbone, **config), weights=weights, seed=seed).to(device)
@@ -235,16 +235,3 @@ def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
     scored = score_images(detector, paths, batch_size=BATCH_SIZE)
     metrics = {name: value.value for name, value in measure(index, scored, root).items()}
     return metrics | error_rates(index["gt_label"], scored.pred_score > detector.threshold["image"])
-
-
-def paths_of(images: Images) -> list[Path]:
-    """Image files: those of a folder and below it, by name, or those named. Raises BadData where there is none."""
-    if not isinstance(images, str | Path):
-        return [Path(image) for image in images]
-    folder = Path(images)
-    if folder.is_file():
-        return [folder]
-    found = image_files(folder)
-    if not found:
-        raise BadData(f"{folder} holds no image; looked for {', '.join(SUFFIXES)} in it and below")
-    return found

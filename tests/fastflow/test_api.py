@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from fastflow.api import TRAINING_DEFAULTS, evaluate, fit, load, predict
 from fastflow.errors import BadData
+from fastflow.inputs import good_paths_of
 from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
 from pipelines import prepare, train
@@ -101,6 +102,23 @@ def test_what_cannot_be_learnt_from_is_refused(plates: Path, tmp_path: Path) -> 
     (tmp_path / "bare/train/good").mkdir(parents=True)
     with pytest.raises(BadData, match="holds no test image"):
         evaluate(small(plates, folds=None), tmp_path / "bare")
+
+
+def test_a_folder_that_holds_more_than_good_parts_is_not_trained_on(plates: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"it holds ground_truth, test; give .*train/good"):
+        fit(plates, weights="random", **TINY)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("1.png", "1_mask.png", "2.png", "3.jpg"):
+        (mine / name).write_bytes(b"")
+    with pytest.raises(BadData, match=r"it holds 1_mask\.png; give a folder of good ones, or a list"):
+        fit(mine, weights="random", **TINY)
+    days = [mine / "good" / name for name in ("2024-05-01/a.png", "2024-05-02/a.png", "2024-05-02/a_2.png")]
+    for path in days:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    assert good_paths_of(mine / "good") == days, "pictures by day, and bursts, are good parts"
+    assert good_paths_of([plates / "test/good/000.png"]) == [plates / "test/good/000.png"], "a list is what was meant"
 
 
 def test_predict_gives_regions_and_a_frame_of_them(folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fastflow.api import paths_of
 from fastflow.files import visible, walk
+from fastflow.inputs import paths_of
 
 STATES_KEPT = ["good/000.png", "good/001.png", "good/day 2/#1.png", "what?.png"]
 LEFT = [
