@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import checking, models, qualifying, watching, work
+from pipelines.cli import checking, line, models, qualifying, watching, work
 from pipelines.cli.runner import STATE
 from pipelines.core.terminal import set_up_log
 
@@ -64,6 +64,7 @@ models.add_commands(app)
 qualifying.add_commands(app)
 checking.add_commands(app)
 watching.add_commands(app)
+line.add_commands(app)
 
 
 def main() -> None:

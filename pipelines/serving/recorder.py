@@ -73,15 +73,16 @@ class Recorder:
     def _write(self, verdicts: list[_Verdict]) -> None:
         rows: dict[str, list[Row]] = {}
         for one in verdicts:
-            rows.setdefault(one.detector.category, []).append(row_of(one))
+            rows.setdefault(one.detector.category, []).append(row_of(one.framed, one.sha256, one.found, one.detector))
         for category, found in rows.items():
             self._written.setdefault(category, Production(category, "serve")).add(found)
 
 
-def row_of(one: _Verdict) -> Row:
-    picture, shape = picture_of(one.framed), one.framed.shape
+def row_of(framed: Framed, sha256: str, found: Scored, detector: Detector, *, name: str | None = None) -> Row:
+    """What production keeps of a picture; `name`: of its file, where it has one."""
+    picture, shape = picture_of(framed), framed.shape
     return Row(
-        name=None, sha256=one.sha256, pred_score=one.found.pred_score, pred_label=one.found.pred_label,
-        threshold=float(one.detector.threshold["image"]), model=one.detector.version,
+        name=name, sha256=sha256, pred_score=found.pred_score, pred_label=found.pred_label,
+        threshold=float(detector.threshold["image"]), model=detector.version,
         looks=Appearance(shape[1], shape[0], *levels_of(picture)), pixels=picture,
     )  # fmt: skip
