@@ -52,6 +52,8 @@ def _section(model: type[BaseModel], where: tuple[str | int, ...]) -> type[BaseM
         kind: Any = field.annotation if field else None
         if get_origin(kind) is dict and next(parts, None) is not None:  # a section a category
             kind = get_args(kind)[1]
+        elif type(None) in get_args(kind):  # a section that may be left out
+            kind = get_args(kind)[0]
         if not isinstance(kind, type) or not issubclass(kind, BaseModel):
             return None
         section = kind

@@ -90,8 +90,7 @@ class Arrivals:
         with self._lock:
             noted, self._noted = self._noted, {}
         for name in noted:
-            if name not in self._changing:
-                self._begin(name)
+            self._notice(name)
         now, settled = time.monotonic(), list[tuple[int, int, Picture]]()
         for name, one in [(name, one) for name, one in self._changing.items() if one.due <= now]:
             try:
@@ -107,19 +106,19 @@ class Arrivals:
                 self._changing[name] = self._changed(signature)
         self._whole.update((picture.path.name, picture) for *_, picture in sorted(settled, key=lambda one: one[:2]))
 
-    def _begin(self, name: str) -> None:
-        """A file that something happened to, and that is not looked at already."""
-        before = self._whole.get(name)
+    def _notice(self, name: str) -> None:
+        """Looks at a file that something happened to."""
         try:
             signature = self._signature(name)
         except OSError:  # the next scan that succeeds finds it
             return
-        if before is not None and signature != before.signature:
-            self.overtaken += 1
-            del self._whole[name]
-        elif before is not None:
+        before = self._whole.get(name) or self._changing.get(name)
+        if before is not None and signature == before.signature:
             return
-        if signature is not None and self.known.get(printable(name)) != signature:
+        if self._whole.pop(name, None):
+            self.overtaken += 1
+        self._changing.pop(name, None)
+        if signature is not None and signature != self.known.get(printable(name)):
             self._changing[name] = self._changed(signature)
 
     def _changed(self, signature: Signature) -> _Changing:

@@ -27,8 +27,6 @@ def _address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("should be an address such as https://mes.example/verdicts")
-    if "@" in parts.netloc:
-        raise ValueError("should hold no user and password: the signature proves who sends")
     return value
 
 
@@ -82,9 +80,12 @@ def read_line(path: Path = LINE_FILE) -> Line:
     if not path.exists():
         return Line()
     try:
-        return Line.model_validate(read_yaml(path) or {})
+        found = Line.model_validate(read_yaml(path) or {})
     except ValidationError as error:
         raise BadParams("; ".join(sentence(Line, path, detail) for detail in error.errors())) from error
+    if found.webhook and "@" in urlsplit(found.webhook.url).netloc:  # said without the value
+        raise BadParams(f"{path}: webhook.url holds a user or password; leave it out: the signature proves who sends")
+    return found
 
 
 def secret(variable: str, *, environment: Mapping[str, str] = os.environ, at_least: int = 1) -> str:

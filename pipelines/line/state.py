@@ -128,7 +128,7 @@ class State:
             return
         self._since_prune = 0
         with self.base as base:
-            (newest,) = base.execute("SELECT max(number) FROM pictures").fetchone()
+            (newest,) = base.execute("SELECT coalesce(max(number), 0) FROM pictures").fetchone()
             marks = ", ".join("?" * len(self.outputs))
             base.execute(
                 f"DELETE FROM waiting WHERE number <= ? AND (refused IS NOT NULL OR output NOT IN ({marks}))",
