@@ -40,7 +40,7 @@ class Sight(Handler):
     def look(self) -> None:
         """Looks through the folder where it is time to; a folder that is away is waited for."""
         start = time.monotonic()
-        if start < self._next_scan and self._is_watched():
+        if start < self._next_scan and (self._is_watched() or not self.is_there):
             return
         try:
             self._watch()  # first: what comes during the scan is noted, too

@@ -18,7 +18,7 @@ from pipelines.line.verdict import message
 
 AT_ONCE = 16  # pictures taken from the queue
 AGAIN_SECONDS = 10.0  # until a picture that could not be judged is tried again
-COUNT_SECONDS, LOG_SECONDS = 1.0, 10.0
+COUNT_SECONDS, LOG_SECONDS = 5.0, 10.0
 
 
 class Watcher:

@@ -56,10 +56,10 @@ class WebhookOutput:
             "FastFlow-Timestamp": timestamp, "FastFlow-Signature": f"sha256={signature(self.key, timestamp, body)}",
         }  # fmt: skip
         with deadline(self.seconds), BoundedSession() as session:  # a new one: cookies are not kept
-            answer = session.post(
+            with session.post(
                 self.url, data=body, headers=headers, timeout=self.seconds, allow_redirects=False, stream=True
-            )
-            return answer.status_code, str(answer.reason or "")[:SHOWN_CHARACTERS]
+            ) as answer:
+                return answer.status_code, str(answer.reason or "")[:SHOWN_CHARACTERS]
 
 
 def signature(key: bytes, timestamp: str, body: bytes) -> str:

@@ -5,87 +5,23 @@ At the end each picture has one verdict at each output, the right one, and in or
 
 import hashlib
 import itertools
-import json
-import shutil
 import signal
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
 
 from pipelines.line.state import opened, state_file
 from pipelines.line.status import waiting
-from tests.conftest import free_port, until
+from tests.conftest import until
+from tests.line.broker import IS_HERE, Broker, broker_in
 from tests.line.kit import KEY, Line, Receiver, grey_of, lines, png, watching, write_model
 
 FAULTS = ["500", "garbage", "lost", "302", "slow", "429", "huge"]
-BURST = 120
-
-
-class Broker:
-    """mosquitto, and a subscriber that misses nothing while either of the two is away."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port, self.file = free_port(), folder / "mosquitto.conf"
-        self.file.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-            f"persistence_location {folder}/\nmax_queued_messages 0\nuser {folder.owner()}\n"
-        )
-        self.taken: list[dict[str, Any]] = []
-        self.statuses: list[str] = []
-        self.start()
-        self.client = Client(CallbackAPIVersion.VERSION2, "mes", clean_session=False)
-        self.client.on_message = self._take
-        self.client.on_connect = lambda client, *_: client.subscribe("fastflow/#", qos=1)
-        self.client.reconnect_delay_set(min_delay=1, max_delay=1)
-        until(self._connects, seconds=20)
-        self.client.loop_start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            ["mosquitto", "-c", self.file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-
-    def end(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-        self.stop()
-
-    def _connects(self) -> bool:
-        try:
-            self.client.connect("127.0.0.1", self.port)
-        except OSError:
-            return False
-        return True
-
-    def _take(self, _client: Any, _data: Any, found: Any) -> None:
-        if found.topic == "fastflow/press-7/verdict":
-            self.taken.append(json.loads(found.payload))
-        else:
-            assert found.topic == "fastflow/press-7/plates/status"
-            self.statuses.append(json.loads(found.payload)["status"])
-
-
-@contextmanager
-def broker_in(folder: Path) -> Iterator[Broker | None]:
-    if shutil.which("mosquitto") is None:
-        yield None
-        return
-    broker = Broker(folder)
-    try:
-        yield broker
-    finally:
-        broker.end()
+BURST = 100
 
 
 class Camera:
@@ -117,10 +53,10 @@ class Camera:
 def test_each_picture_has_one_verdict_at_each_output_and_in_order_whatever_happens(folder: Path) -> None:
     (folder / "in").mkdir()
     write_model(folder / "model")
-    camera, receiver = Camera(folder / "in"), Receiver({17 * n: FAULTS[n % 7] for n in range(1, 60)})
+    camera, receiver = Camera(folder / "in"), Receiver({25 * n: FAULTS[n % 7] for n in range(1, 60)})
     with ExitStack() as stack:
         stack.callback(receiver.stop)
-        broker = stack.enter_context(broker_in(folder))
+        broker = stack.enter_context(broker_in(folder)) if IS_HERE else None
         settings: dict[str, Any] = {"station": "press-7", "webhook": {"url": receiver.url, "seconds": 1}}
         if broker:
             settings["mqtt"] = {"host": "127.0.0.1", "port": broker.port, "seconds": 2}
@@ -132,7 +68,7 @@ def test_each_picture_has_one_verdict_at_each_output_and_in_order_whatever_happe
     check(camera, lines(folder), once=True)
     check(camera, receiver.taken)
     if broker:
-        check(camera, broker.taken)
+        check(camera, broker.verdicts)
         assert broker.statuses[-1] == "offline"
         assert "online" in broker.statuses
 
@@ -179,13 +115,20 @@ def last_run(folder: Path, camera: Camera, receiver: Receiver, broker: Broker | 
                 file.write(rest)
         judged(folder, len(camera.dropped), line)
         until(lambda: not left(folder), line.process, seconds=90)
-        keys = {one["idempotency_key"] for one in lines(folder)}
-        taken = [receiver.taken, broker.taken] if broker else [receiver.taken]
-        until(lambda: all({one["idempotency_key"] for one in some} == keys for some in taken), seconds=30)
+        keys = keys_of(lines(folder))
+        until(lambda: all(keys_of(some) == keys for some in others(receiver, broker)), seconds=30)
         code = line.end(signal.SIGTERM)
         if broker:
             until(lambda: broker.statuses[-1] == "offline", seconds=30)
     return code, line.log.read_text()
+
+
+def others(receiver: Receiver, broker: Broker | None) -> list[list[dict[str, Any]]]:
+    return [receiver.taken, broker.verdicts] if broker else [receiver.taken]
+
+
+def keys_of(messages: Sequence[dict[str, Any]]) -> set[str]:
+    return {one["idempotency_key"] for one in messages}
 
 
 def judged(folder: Path, count: int, line: Line) -> None:

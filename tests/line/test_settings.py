@@ -74,7 +74,7 @@ def test_what_is_wrong_is_named(text: str, sentence: str) -> None:
 
 
 def test_a_password_in_the_address_is_in_no_message() -> None:
-    with pytest.raises(ValueError, match="webhook.url holds a user or password; leave it out") as error:
+    with pytest.raises(ValueError, match=r"webhook\.url holds a user or password; leave it out") as error:
         read_line(written("webhook: {url: 'https://me:hunter2@mes/'}"))
     assert "hunter2" not in str(error.value)
 
