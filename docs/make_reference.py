@@ -1,7 +1,7 @@
-"""Write docs/reference.md: every command, every key of params.yaml, the server's addresses and its metrics.
+"""Write docs/reference.md: every command, every key of params.yaml and line.yaml, the server's statuses, all metrics.
 
 From what they are declared in: the comments of params.yaml, the models that check it, dvc.yaml, the commands' help, the
-server's OpenAPI and its instruments. tests/test_reference.py holds the page to them.
+server's answers and the instruments. tests/test_reference.py holds the page to them.
 Run as: python docs/make_reference.py
 """
 
@@ -19,6 +19,8 @@ from typer.main import get_command
 
 from pipelines.cli.app import app
 from pipelines.core.params import Params
+from pipelines.line.instruments import Instruments as LineInstruments
+from pipelines.line.settings import Line
 from pipelines.serving.app import RESPONSES
 from pipelines.serving.instruments import Instruments
 
@@ -48,6 +50,9 @@ groups:
           sum by (category) (rate(fastflow_verdicts_total{pred_label="1"}[1h]))
           / sum by (category) (rate(fastflow_verdicts_total[1h])) > 0.2
         for: 15m
+      - alert: LineStands                  # a picture waits, or a verdict does not arrive
+        expr: fastflow_line_oldest_seconds > 60 or fastflow_line_backlog > 100 or fastflow_line_folder == 0
+        for: 1m
       - alert: SlowAnswers
         expr: histogram_quantile(0.99, sum by (le) (rate(fastflow_seconds_bucket[5m]))) > 1
         for: 10m
@@ -56,7 +61,8 @@ groups:
 
 
 def page() -> str:
-    return "\n".join([HEAD, *commands(), *parameters(), *answers(), *metrics(), ALERTS.strip("\n"), ""])
+    parts = (commands(), parameters(), line(), answers(), metrics())
+    return "\n".join([HEAD, *chain(*parts), ALERTS.strip("\n"), ""])
 
 
 def table(*header: str, rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
@@ -93,6 +99,24 @@ def parameters() -> Iterator[str]:
     yield from table("key", "default", "allowed", "what it is", "makes stale", rows=rows)
 
 
+def line() -> Iterator[str]:
+    """Each key of line.yaml; its comment is that of the example in docs/line.md."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/line.md").read_text(), flags=re.DOTALL)
+    schema = Line.model_json_schema()
+    yield "## line.yaml\n"
+    yield "Of `fastflow watch`; [an example](line.md#lineyaml). A key without a default must be there.\n"
+    rows = (
+        (f"`{key}`", default(schema, key), allowed(schema, key), said) for key, _, said in leaves(YAML().load(example))
+    )
+    yield from table("key", "default", "allowed", "what it is", rows=rows)
+
+
+def default(schema: Mapping[str, Any], key: str) -> str:
+    """Of a key, as JSON; empty where it must be given."""
+    found = field(schema, key)
+    return f"`{json.dumps(found['default'])}`" if "default" in found else ""
+
+
 def leaves(values: CommentedMap, above: str = "") -> Iterator[tuple[str, str, str]]:
     """Dotted key, value as JSON, and the comment behind it, or behind the section's name."""
     for key, value in values.items():
@@ -110,13 +134,19 @@ def comment(values: CommentedMap, key: str) -> str:
 
 
 def allowed(schema: Mapping[str, Any], key: str) -> str:
-    """What the model of params.yaml takes, in words."""
+    """What a file's model takes, in words."""
+    return words(field(schema, key))
+
+
+def field(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The part of a JSON schema that describes a dotted key."""
     found: Mapping[str, Any] = schema
     for part in key.split("."):
         found = found["properties"][part]
-        while "$ref" in found:
-            found = schema["$defs"][found["$ref"].rpartition("/")[2]]
-    return words(found)
+        section = next((one for one in [found, *found.get("anyOf", ())] if "$ref" in one), None)
+        if section:
+            found = schema["$defs"][section["$ref"].rpartition("/")[2]]
+    return found
 
 
 def words(one: Mapping[str, Any]) -> str:
@@ -158,10 +188,15 @@ def answers() -> Iterator[str]:
 
 
 def metrics() -> Iterator[str]:
-    """What the server counts."""
+    """What the server and the line count."""
     yield "## Metrics of `fastflow serve`\n\nAt `/metrics`, for Prometheus.\n"
-    kept = [one for one in vars(Instruments()).values() if isinstance(one, MetricWrapperBase)]
-    yield from table("metric", "kind", "labels", "", rows=map(metric, kept))
+    yield from table("metric", "kind", "labels", "", rows=map(metric, kept(Instruments())))
+    yield "## Metrics of `fastflow watch`\n\nAt `/metrics` of `--metrics-port`, on 127.0.0.1.\n"
+    yield from table("metric", "kind", "labels", "", rows=map(metric, kept(LineInstruments("bottle"))))
+
+
+def kept(instruments: object) -> list[MetricWrapperBase]:
+    return [one for one in vars(instruments).values() if isinstance(one, MetricWrapperBase)]
 
 
 def metric(one: MetricWrapperBase) -> tuple[str, ...]:

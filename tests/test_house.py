@@ -154,7 +154,7 @@ def test_readme_tree_and_commands_exist() -> None:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[<>=]", d)[0].lower() for d in project["dependencies"]}
-    names = {"PIL": "pillow", "ruamel": "ruamel.yaml", "prometheus_client": "prometheus-client"}
+    names = {"PIL": "pillow", "paho": "paho-mqtt", "ruamel": "ruamel.yaml", "prometheus_client": "prometheus-client"}
     found = {names.get(top, top) for p in OURS for m in imports(p) if (top := m.split(".")[0])}
     imported = found - sys.stdlib_module_names - {"fastflow", "pipelines"}
     assert imported <= declared, f"imported, not declared: {sorted(imported - declared)}"

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from pipelines.core.params import read_params
+from pipelines.line.settings import JsonLines, Mqtt, Webhook
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/reference.md"
@@ -38,6 +40,17 @@ def test_every_key_of_params_is_explained() -> None:
     assert found["threshold.folds"][1:3] == ["`2`", "a whole number ≥ 2 or `null`"]
     assert found["threshold.folds"][4].startswith("train")
     assert found["evaluate.batch_size"][4].startswith("train, evaluate"), "the threshold's scores are made in train"
+
+
+def test_every_key_of_line_yaml_is_explained() -> None:
+    rows = re.search(r"## line.yaml.*?\n\n(?=## )", PAGE.read_text(), flags=re.DOTALL)
+    assert rows
+    cells = [row.split(" | ") for row in rows[0].splitlines() if row.startswith("| `")]
+    found = {row[0].strip("|` "): row for row in cells}
+    sections: dict[str, type[BaseModel]] = {"json_lines": JsonLines, "webhook": Webhook, "mqtt": Mqtt}
+    keys = {f"{name}.{key}" for name, model in sections.items() for key in model.model_fields} | {"station"}
+    assert found.keys() == keys
+    assert all(row[-1].strip("| ") for row in found.values())
 
 
 def test_the_alerts_ask_for_metrics_that_there_are() -> None:
