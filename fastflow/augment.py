@@ -11,7 +11,6 @@ from torch import Tensor
 from fastflow.data import Pictures
 from fastflow.features import batches
 from fastflow.model import FastFlow
-from fastflow.padding import padding_of
 
 AUGMENTATIONS = ("hflip", "vflip", "rot90")
 Augmented = Callable[[Tensor, torch.Generator], list[Tensor]]
@@ -43,8 +42,9 @@ def augmented_features(model: FastFlow, pictures: Pictures, kinds: Sequence[str]
         raise ValueError(f"augmentation rot90 needs square images; the model's are {height}x{width}")
 
     def features(rows: Tensor, generator: torch.Generator) -> list[Tensor]:
-        inside = padding_of(sizes[rows], (height, width))
-        whole = images[rows] if inside is None else torch.cat([images[rows], inside.to(images.dtype)], dim=1)
+        inside, whole = model.inside(sizes[rows]), images[rows]
+        if inside is not None:
+            whole = torch.cat([whole, inside.expand(len(rows), -1, -1, -1).to(whole)], dim=1)
         moved = augment(whole, kinds, generator).to(model.mean.device)
         with torch.no_grad():
             parts = [

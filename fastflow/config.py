@@ -20,6 +20,7 @@ from fastflow.allowed import (
     whole,
 )
 from fastflow.pixels.meaning import PixelRule
+from fastflow.roi import ROI, Roi, as_roi
 from fastflow.score import SCORES
 
 FeatureNorm = Literal["layer", "layer_affine", "channel", "none"]
@@ -48,6 +49,8 @@ class FastFlowConfig:
     """The numbers that are black and white, of files of more than 8 bits; None: as each file declares."""
     page: int | None = field(or_null(whole(1, 1_000_000)), None)
     """The page that is read of files that hold several, from 1; None: such files are refused."""
+    roi: Roi | None = field(or_null(ROI), None)
+    """The region of interest, where there is one; checkpoints without one do not have the key, as older ones."""
     mean: tuple[float, float, float] = field(series(number(-10, 10), 3, 3), IMAGENET_MEAN)
     """Of the pixels in 0..1, per channel, as the backbone was trained."""
     std: tuple[float, float, float] = field(series(above(0, 10), 3, 3), IMAGENET_STD)
@@ -74,6 +77,7 @@ class FastFlowConfig:
         check_fields(self, where="model")
         for name in ("layers", "image_size", "mean", "std"):  # JSON and YAML give lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "roi", as_roi(self.roi))
         if self.value_range is not None:
             object.__setattr__(self, "value_range", tuple(self.value_range))
 
@@ -83,7 +87,8 @@ class FastFlowConfig:
         return PixelRule(self.value_range, self.page, self.decoding)
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        return values | {"roi": self.roi._asdict()} if self.roi else {k: v for k, v in values.items() if k != "roi"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FastFlowConfig":

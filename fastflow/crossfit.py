@@ -92,5 +92,13 @@ def score_normal(
     rows = torch.arange(len(features[0])) if rows is None else rows
     device = model.mean.device
     made = [model.score(features_of(features, part, device=device)) for part in rows.split(batch_size)]
-    maps = [p.anomaly_map[:, 0, ::MAP_STRIDE_PIXELS, ::MAP_STRIDE_PIXELS].flatten(1).cpu() for p in made]
+    maps = [_thinned(model, p.anomaly_map).cpu() for p in made]
     return NormalScores(torch.cat([p.pred_score for p in made]).cpu(), torch.cat(maps), torch.zeros_like(rows), 0)
+
+
+def _thinned(model: FastFlow, anomaly_map: Tensor) -> Tensor:
+    """Some pixels (B, P) of maps (B, 1, H, W); of a region of interest, which may be thin, as many of its own."""
+    if model.region is None:
+        return anomaly_map[:, 0, ::MAP_STRIDE_PIXELS, ::MAP_STRIDE_PIXELS].flatten(1)
+    inside = model.region.pixels.flatten().nonzero()[:, 0]
+    return anomaly_map.flatten(1)[:, inside[:: MAP_STRIDE_PIXELS**2]]

@@ -15,25 +15,28 @@ from fastflow.decode import read_mask
 from fastflow.detector import Detector, require_finite_scores
 from fastflow.features import batches
 from fastflow.frame import Size
-from fastflow.maps import resize_map
+from fastflow.maps import picture_map, resize_map
 from fastflow.metrics.aupimo import aupimo
 from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval, pixel_intervals
 from fastflow.metrics.image import image_ap, image_auroc, image_f1_max
 from fastflow.metrics.pixel import pixel_metrics
 from fastflow.metrics.value import Value, undefined
 from fastflow.regions import find_regions
+from fastflow.roi import Roi, hidden_outside
 
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aupro_005", "aupimo")
 
 
 class Scored(NamedTuple):
     """pred_score (N,) and anomaly_maps [(h_i, w_i)], both float32, the pictures' own `shapes` (height, width), and the
-    wall time per image, decoding included. A map is of the picture as the model sees it, without padding."""
+    wall time per image, decoding included. A map is of the picture as the model sees it, without padding. Outside of
+    `roi`, the region of interest, it is as `fastflow.maps.picture_map` has it, and nothing is evaluated."""
 
     pred_score: NDArray[np.float32]
     anomaly_maps: list[NDArray[np.float32]]
     shapes: list[Size]
     milliseconds_per_image: float
+    roi: Roi | None = None
 
 
 def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) -> Scored:
@@ -47,18 +50,19 @@ def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) 
     scores: list[NDArray[np.float32]] = []
     maps: list[NDArray[np.float32]] = []
     shapes: list[Size] = []
+    roi, low = detector.frame.roi, float(detector.threshold["low"])
     for part in batches(len(paths), batch_size):
         pictures = read_pictures(paths[part], detector.frame)
         found = detector.predict(pictures.images.numpy(), pictures.sizes.numpy())
         require_finite_scores(paths[part], found.pred_score)
         scores.append(found.pred_score)
         maps += [
-            one[0, : size[0], : size[1]].copy()
+            picture_map(one[0], (size[0], size[1]), roi, low=low).copy()
             for one, size in zip(found.anomaly_map, pictures.sizes.tolist(), strict=True)
         ]
         shapes += pictures.shapes
     milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(paths))
-    return Scored(np.concatenate(scores or [np.empty(0, np.float32)]), maps, shapes, milliseconds)
+    return Scored(np.concatenate(scores or [np.empty(0, np.float32)]), maps, shapes, milliseconds, roi)
 
 
 def mask_paths(index: pd.DataFrame, root: Path) -> list[Path | None]:
@@ -104,7 +108,7 @@ def judge_regions(
         if file is None:
             in_good.append(len(regions))
             continue
-        judged = judge_picture(regions, read_mask(file, image_size=size))
+        judged = judge_picture(regions, hidden_outside(read_mask(file, image_size=size), scored.roi))
         in_defective += judged.false_regions
         of_image = {name: about[name] for name in ("image_path", "defect_type")}
         both = zip(judged.areas, judged.found, strict=True)
@@ -126,13 +130,14 @@ def pixels(
     """Maps and masks (h_i, w_i) for the pixel metrics: as the model sees the pictures, or each at its picture's size.
 
     As the model sees them, masks are resized (`fastflow.decode.read_mask`); at the original size maps are, and masks
-    are as drawn, which costs the pixels of all pictures in memory.
+    are as drawn, which costs the pixels of all pictures in memory. What lies outside of a region of interest is hidden.
     """
     maps, files = scored.anomaly_maps, mask_paths(index, root)
     if not original_size:
-        return maps, read_masks(files, sizes=[(len(one), len(one[0])) for one in maps])
+        masks = read_masks(files, sizes=[(len(one), len(one[0])) for one in maps])
+        return maps, [hidden_outside(mask, scored.roi) for mask in masks]
     masks = [
-        np.zeros(shape, bool) if file is None else read_mask(file)
+        hidden_outside(np.zeros(shape, bool) if file is None else read_mask(file), scored.roi)
         for file, shape in zip(files, scored.shapes, strict=True)
     ]
     return [resize_map(one, (len(mask), len(mask[0]))) for one, mask in zip(maps, masks, strict=True)], masks

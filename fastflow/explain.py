@@ -14,7 +14,7 @@ from torch import Tensor
 from fastflow.detector import require_finite_scores
 from fastflow.features import batches, extract_features
 from fastflow.frame import Size, picture_shape
-from fastflow.maps import Map
+from fastflow.maps import Map, picture_map
 from fastflow.model import FastFlow
 from fastflow.padding import inside_of
 from fastflow.score_parts import Place, deciding_place, parts_of, require_finite_terms
@@ -105,7 +105,7 @@ def explain(
     nearest, distance = most_similar(model, features, good, on_images=on_images)
     shape, score = picture_shape(image, model.frame.rule), float(parts.pred_score[0])
     height, width = model.frame.place(shape)
-    anomaly_map, judged, weight = (one[0, 0, :height, :width].numpy() for one in parts[2:])
+    in_frame, judged, weight = (one[0, 0, :height, :width].numpy() for one in parts[2:])
     threshold = float(detector.threshold["image"])
     return Explanation(
         image_path=str(image),
@@ -113,7 +113,7 @@ def explain(
         threshold=threshold,
         pred_label=int(not score <= threshold),
         shape=shape,
-        anomaly_map=anomaly_map,
+        anomaly_map=picture_map(in_frame, (height, width), model.config.roi, low=float(detector.threshold["low"])),
         scales=_scales(model, parts.terms[0], terms, (shape[0] / height, shape[1] / width)),
         place=deciding_place(judged, weight, shape),
         num_normal=len(usual),

@@ -16,7 +16,6 @@ from torch import Tensor
 from fastflow.data import read_pictures
 from fastflow.files import with_space_needed
 from fastflow.model import FastFlow
-from fastflow.padding import padding_of
 
 
 class FeatureStorage(NamedTuple):
@@ -52,7 +51,7 @@ def extract_features(
     store: list[Tensor] = []
     for part in batches(len(paths), batch_size):
         pictures = read_pictures(paths[part], model.frame)
-        inside = padding_of(pictures.sizes, model.config.image_size)
+        inside = model.inside(pictures.sizes)
         features = model.extract(pictures.images.to(device), inside if inside is None else inside.to(device))
         if not store:
             store = _allocate([(len(paths), *f.shape[1:]) for f in features], storage or FeatureStorage(), device)

@@ -1,7 +1,7 @@
 """The frame of pixels that a model takes, and how a picture of any shape is placed in it: complete, and not squeezed.
 
 A picture lies in the frame's upper left corner, as large as it fits; what is left over is padding, which
-`fastflow.padding` keeps out of training, calibration and scores.
+`fastflow.padding` keeps out of training, calibration and scores. Outside of a region of interest it is covered.
 """
 
 import math
@@ -21,6 +21,7 @@ from fastflow.pixels.depth import common_range
 from fastflow.pixels.meaning import NUMBERS, Depth, PixelRule, ValueRange, depth_of
 from fastflow.pixels.pages import turn_to
 from fastflow.pixels.samples import is_turned, samples_of
+from fastflow.roi import Roi, covered, roi_mask
 
 ASPECT_TOLERANCE_FRACTION = 0.035
 """Aspect ratios that differ by less than this fraction count as equal: a picture is stretched by it, not padded."""
@@ -33,23 +34,32 @@ Size = tuple[int, int]
 class Frame(NamedTuple):
     """Pixels of a model's input. `grid`: a padded picture ends at a multiple of it, that of the finest features, so
     that none of them sees both; None: pictures of any shape are stretched over the whole frame, as older models do.
-    `rule`: how files become pixels."""
+    `rule`: how files become pixels. `roi`: the region of interest; None: all of a picture."""
 
     height: int
     width: int
     grid: int | None = None
     rule: PixelRule = AS_MEANT
+    roi: Roi | None = None
 
     def place(self, shape: Size) -> Size:
-        """(height, width) that a picture of that shape has in the frame."""
-        if (
-            self.grid is None
-            or abs(math.log(shape[0] * self.width / (shape[1] * self.height))) <= ASPECT_TOLERANCE_FRACTION
-        ):
+        """(height, width) that a picture of that shape has in the frame; with a region of interest, which all pictures
+        must fit, that of its own pictures."""
+        shape = self.roi.shape if self.roi else shape
+        if self.grid is None or alike(shape, (self.height, self.width)):
             return self.height, self.width
         scale = min(self.height / shape[0], self.width / shape[1])
         height, width = (max(self.grid, round(side * scale / self.grid) * self.grid) for side in shape)
         return min(height, self.height), min(width, self.width)
+
+    def inside(self) -> NDArray[np.bool_] | None:
+        """Where in the frame (H, W) the region of interest lies; None: there is none."""
+        if self.roi is None:
+            return None
+        height, width = self.place(self.roi.shape)
+        whole = np.zeros((self.height, self.width), bool)
+        whole[:height, :width] = roi_mask(self.roi, (height, width))
+        return whole
 
 
 class Framed(NamedTuple):
@@ -60,9 +70,22 @@ class Framed(NamedTuple):
     shape: Size
 
 
-def framed(image: Image.Image, frame: Frame) -> Framed:
-    """An RGB image in a frame; padding is black."""
+def alike(shape: Size, other: Size) -> bool:
+    """Whether two (height, width) have the same aspect ratio."""
+    return abs(math.log(shape[0] * other[1] / (shape[1] * other[0]))) <= ASPECT_TOLERANCE_FRACTION
+
+
+def framed(image: Image.Image, frame: Frame, *, name: object = "the picture") -> Framed:
+    """An RGB image in a frame, outside of its region of interest covered; padding is black. `name`: in messages.
+
+    Raises:
+        BadImage: a picture of another aspect ratio than the region of interest was drawn for.
+    """
     shape = image.height, image.width
+    if frame.roi is not None:
+        if not alike(shape, frame.roi.shape):
+            raise BadImage(f"{name}: {other_shape(shape, frame.roi)}; take the photographs as those it was drawn for")
+        image = Image.fromarray(covered(np.asarray(image), frame.roi))
     size = frame.place(shape)
     pixels = fitted(image, size)
     if size != (frame.height, frame.width):
@@ -74,7 +97,13 @@ def framed(image: Image.Image, frame: Frame) -> Framed:
 
 def read_framed(path: Source, frame: Frame) -> Framed:
     """An image file in a frame. Raises BadImage as `fastflow.decode.read_image`."""
-    return framed(read_rgb(path, frame.rule), frame)
+    return framed(read_rgb(path, frame.rule), frame, name=path)
+
+
+def other_shape(shape: Size, roi: Roi) -> str:
+    """What is wrong with a picture that is not `alike` those of a region."""
+    sizes = (f"{height}x{width}" for height, width in (shape, roi.shape))
+    return "its {} pixels (height x width) have another shape than the region of interest, drawn for {}".format(*sizes)
 
 
 def picture_shape(path: Source, rule: PixelRule = AS_MEANT) -> Size:

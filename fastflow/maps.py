@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastflow.frame import Size
+from fastflow.roi import Roi, roi_mask
 
 Map = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -52,6 +53,13 @@ def _between(first: Map, second: Map, distance: NDArray[np.float32]) -> Map:
     second *= distance
     second += first
     return second
+
+
+def picture_map(in_frame: Map, size: Size, roi: Roi | None, *, low: float) -> Map:
+    """The part (h, w) of a frame's map that is of its picture, of that `size` in the frame. Outside of the region of
+    interest, where the frame's is NaN, it is `low`: what is usual, so that nothing is marked there."""
+    found = in_frame[: size[0], : size[1]]
+    return found if roi is None else np.where(roi_mask(roi, size), found, np.float32(low))
 
 
 class OwnMaps(Sequence[Map]):

@@ -15,7 +15,6 @@ from fastflow.augment import Augmented
 from fastflow.data import read_pictures
 from fastflow.features import batches, features_of
 from fastflow.model import FastFlow
-from fastflow.padding import padding_of
 
 CROWDED_FRACTION = 0.07
 """Twice what `fastflow.noise` tolerates at its lowest level: the exceedance from which mirror images are tried."""
@@ -34,7 +33,7 @@ def mirrored_features(model: FastFlow, paths: Sequence[Path], *, batch_size: int
         parts: dict[int, list[list[Tensor]]] = {scale: [[] for _ in FLIPS] for scale in scales}
         for part in batches(len(paths), batch_size):
             pictures = read_pictures(paths[part], model.frame)
-            inside = padding_of(pictures.sizes, model.config.image_size)
+            inside = model.inside(pictures.sizes)
             device = model.mean.device
             for number, dims in enumerate(FLIPS):
                 shown = None if inside is None else inside.flip(dims).to(device)

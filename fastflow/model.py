@@ -25,6 +25,7 @@ from fastflow.flow import Flow
 from fastflow.frame import Frame
 from fastflow.fused.coupling import forward_positions
 from fastflow.padding import (
+    Region,
     any_padding,
     as_pixels,
     continued,
@@ -42,15 +43,15 @@ from fastflow.weights import load_weights
 
 class Prediction(NamedTuple):
     """anomaly_map (B, 1, H, W) and pred_score (B,); higher is more anomalous; ranges in `fastflow.score`. A map is NaN
-    where its image is padded."""
+    where its image is padded, and outside of the region of interest."""
 
     anomaly_map: Tensor
     pred_score: Tensor
 
 
 class Maps(NamedTuple):
-    """(B, 1, H, W): the anomaly map, and `judged`, which the image score is taken from; beside `inside` (None: all of
-    them) they mean nothing."""
+    """(B, 1, H, W): the anomaly map, and `judged`, which the image score is taken from; beside `inside` (B or 1, 1, H,
+    W; None: all of them) they mean nothing."""
 
     anomaly_map: Tensor
     judged: Tensor
@@ -94,26 +95,34 @@ class FastFlow(nn.Module):
         scales = len(config.layers)
         self.register_buffer("normal_center", torch.zeros(scales))
         self.register_buffer("normal_spread", torch.ones(scales))
+        inside = self.frame.inside()
+        self.region = None if inside is None else Region(inside, self.backbone.feature_sizes)
 
     @property
     def frame(self) -> Frame:
         """What pictures are laid into; `fastflow.data.read_pictures` does it."""
         height, width = self.config.image_size
         grid = min(height // rows for rows, _ in self.backbone.feature_sizes)
-        return Frame(height, width, grid if self.config.letterbox else None, self.config.rule)
+        return Frame(height, width, grid if self.config.letterbox else None, self.config.rule, self.config.roi)
+
+    def inside(self, sizes: Tensor | None) -> Tensor | None:
+        """Where pictures of `sizes` (B, 2) are looked at, (B or 1, 1, H, W), bool: in the region of interest, or where
+        no padding is; None: everywhere."""
+        return padding_of(sizes, self.config.image_size) if self.region is None else self.region.pixels
 
     def extract(self, images: Tensor, inside: Tensor | None = None) -> list[Tensor]:
         """uint8 images (B, 3, H, W), 0..255, to normalised features [(B, C_s, h_s, w_s)], without gradient.
 
-        `inside` (B, 1, H, W), bool: where they are not padding; the backbone sees zeros there, and features of padding
-        are marked (`fastflow.padding`).
+        `inside` (B or 1, 1, H, W), bool: that of `FastFlow.inside`, flipped where images are. Elsewhere the backbone
+        sees zeros, and features are marked (`fastflow.padding`).
         """
         pixels = (images.to(self.mean.dtype) / 255 - self.mean) / self.std
         kind = self.config.feature_norm
         if inside is None:
             return [normalise_features(f, kind=kind) for f in self.backbone(pixels)]
         features = self.backbone(pixels * inside)
-        masks = [inside_positions(inside, (f.shape[2], f.shape[3])) for f in features]
+        positions = inside_positions if self.region is None else self.region.positions
+        masks = [positions(inside, (f.shape[2], f.shape[3])) for f in features]
         return [marked(normalise_features(f, kind=kind, inside=m), m) for f, m in zip(features, masks, strict=True)]
 
     def latents(self, features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -160,6 +169,9 @@ class FastFlow(nn.Module):
 
     def maps(self, scores: list[Tensor], features: list[Tensor]) -> Maps:
         """Position scores (B, h_s, w_s) to maps; the features say what of them is padding."""
+        if self.region is not None:
+            merged = self._merged([self.region.continued(s, scale) for scale, s in enumerate(scores)])
+            return Maps(*merged, self.region.pixels)
         if not any_padding(features):
             return Maps(*self._merged(scores), None)
         inside = [inside_of(f) for f in features]
@@ -189,7 +201,7 @@ class FastFlow(nn.Module):
 
         `sizes` (B, 2), whole: height and width of each picture in its image, the rest is padding; None: all of it.
         """
-        return self.score(self.extract(images, padding_of(sizes, self.config.image_size)))
+        return self.score(self.extract(images, self.inside(sizes)))
 
 
 def build_model(config: FastFlowConfig, *, weights: str, seed: int) -> FastFlow:

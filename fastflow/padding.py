@@ -1,13 +1,18 @@
-"""Padding beside a picture of another shape: marked in the features, and left out of everything that counts.
+"""Padding beside a picture of another shape: marked in the features, and left out of everything that counts. So is what
+lies outside of a region of interest.
 
 Features of a position that sees mostly padding are PADDED, in all channels; the mark stays through copies, batches,
 flips, added noise and bfloat16, and no picture gives it. Legend: B images, C channels, h and w of a scale.
 """
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor, nn
 from torch.nn import functional
 
 PADDED = -torch.inf
@@ -32,6 +37,36 @@ def padding_of(sizes: Tensor | None, image_size: tuple[int, int]) -> Tensor | No
 def inside_positions(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """Of pixels (B, 1, H, W): the positions (B, 1, h, w) of features that see at least as much picture as padding."""
     return functional.adaptive_avg_pool2d(pixels.float(), size) >= HALF
+
+
+class Region(nn.Module):
+    """A region of interest in a frame: `pixels` (1, 1, H, W), bool; of each scale the positions that see any of it, so
+    that no scale overlooks a thin part. All images have the same."""
+
+    pixels: Tensor
+
+    def __init__(self, inside: NDArray[np.bool_], sizes: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.register_buffer("pixels", torch.from_numpy(inside)[None, None], persistent=False)
+        for scale, size in enumerate(sizes):
+            positions = self.positions(self.pixels, size)
+            self.register_buffer(f"positions_{scale}", positions, persistent=False)
+            self.register_buffer(f"nearest_{scale}", nearest(positions[0, 0]), persistent=False)
+
+    @staticmethod
+    def positions(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+        """Of pixels (B, 1, H, W), which may be flipped: the positions (B, 1, h, w) of a scale that see any of them."""
+        return functional.adaptive_max_pool2d(pixels.float(), size) > 0
+
+    def continued(self, scores: Tensor, scale: int) -> Tensor:
+        """Scores (B, h, w) of positions; those outside are that of the nearest inside."""
+        return scores.flatten(1).index_select(1, self.get_buffer(f"nearest_{scale}")).view_as(scores)
+
+
+def nearest(inside: Tensor) -> Tensor:
+    """Of positions (h, w), for each (h * w,) the number of the nearest one inside; its own, where that is inside."""
+    rows, columns = ndimage.distance_transform_edt(~inside.numpy(), return_distances=False, return_indices=True)
+    return torch.from_numpy(rows.astype(np.int64) * inside.shape[1] + columns).flatten()
 
 
 def marked(features: Tensor, inside: Tensor) -> Tensor:

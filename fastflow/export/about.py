@@ -19,6 +19,7 @@ from fastflow.allowed import (
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, visible, write_text
 from fastflow.frame import Frame
+from fastflow.roi import ROI
 from fastflow.sealed import Kind, sealed
 from fastflow.signature import signature_file
 
@@ -34,6 +35,7 @@ _FIELDS = {
     "model": text(200),
 }
 _GRID = {"grid": or_null(whole(1, MAX_SIDE_PIXELS))}
+_ROI = {"roi": or_null(ROI)}
 _PIXELS = {"value_range": or_null(RANGE), "page": or_null(whole(1, 1_000_000)), "version": one_of((1, 2))}
 
 
@@ -71,6 +73,7 @@ def write_about(
         "image_size": [frame.height, frame.width],
         "grid": frame.grid,
         "pixels": frame.rule._asdict(),
+        **({"roi": frame.roi._asdict()} if frame.roi else {}),
         "threshold": check_threshold("export", threshold),
         **more,
         "sha256": {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != ABOUT},
@@ -90,8 +93,9 @@ def read_about(folder: Path, *, sha256: str = "") -> dict[str, Any]:
     try:
         if about.get("format") == "torch":
             raise ValueError(NO_TORCH)
-        check_keys(ABOUT, {"grid": None} | about, _FIELDS | _GRID)  # older exports have no grid, nor
-        if "pixels" in about:  # a rule for pixels
+        # older exports have no grid, nor a rule for pixels
+        check_keys(ABOUT, {"grid": None, "roi": None} | about, _FIELDS | _GRID | _ROI)
+        if "pixels" in about:
             check_keys(f"{ABOUT}: pixels", about["pixels"], _PIXELS)
         check(ABOUT, "precision", about["precision"], one_of(PRECISIONS[about["format"]]))
         check_threshold(ABOUT, about.get("threshold"))

@@ -24,7 +24,8 @@ from fastflow.score import blur, image_score, raw_score, scale_weights
 class ScoringGraph(nn.Module):
     """uint8 images (B, 3, H, W), 0..255, of the configured size, to pred_score (B,), pred_label (B,) int64, 1 above the
     threshold, and anomaly_map (B, 1, H, W); the batch may have any size. A model with `letterbox` also takes `sizes`
-    (B, 2), int64: the height and width that each picture has in its image; beyond it, a map is NaN.
+    (B, 2), int64: the height and width that each picture has in its image; beyond it, a map is NaN. So it is outside of
+    a region of interest: that is in the graph, which then takes no `sizes`.
 
     `threshold`: of pred_score; above it an image is anomalous.
     """
@@ -46,7 +47,8 @@ class ScoringGraph(nn.Module):
         self.register_buffer("spread", model.normal_spread.clone())
         self.weights = scale_weights(model.backbone.feature_sizes, kind=model.rule.image_weights)
         smoothing = model.smoothing
-        self.image_size, self.letterbox = config.image_size, config.letterbox
+        self.image_size, self.region = config.image_size, copy.deepcopy(model.region)
+        self.takes_sizes = config.letterbox and self.region is None
         self.finest = max(range(len(self.flows)), key=lambda scale: model.backbone.feature_sizes[scale][0])
         for scale, size in enumerate(model.backbone.feature_sizes):
             rows, columns = (enlargement(a, b, sigma=smoothing) for a, b in zip(size, config.image_size, strict=True))
@@ -63,8 +65,14 @@ class ScoringGraph(nn.Module):
 
     def forward(self, images: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         pixels = images.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_offset
-        seen = None
-        if sizes is None:
+        seen: Tensor | None = None
+        if self.region is not None:
+            seen = self.region.pixels
+            scores = [
+                self.region.continued(self._position_score(n, f, self.region.get_buffer(f"positions_{n}")), n)
+                for n, f in enumerate(self.backbone(pixels * seen))
+            ]
+        elif sizes is None:
             scores = [self._position_score(n, f) for n, f in enumerate(self.backbone(pixels))]
         else:
             features = self.backbone(pixels * inside_pixels(sizes, self.image_size))

@@ -14,6 +14,7 @@ from fastflow.detector import Images, Run, Scores, Sizes
 from fastflow.export.about import FILES, BadExport, read_about, verify
 from fastflow.frame import Frame
 from fastflow.pixels.meaning import PLAIN, PixelRule
+from fastflow.roi import as_roi
 
 INPUT, SIZES, OUTPUTS = "images", "sizes", ("pred_score", "pred_label", "anomaly_map")
 
@@ -41,7 +42,7 @@ class ExportedDetector:
             return Frame(height, width, self.about.get("grid"), PLAIN)
         limits = pixels["value_range"]
         rule = PixelRule(tuple(limits) if limits else None, pixels["page"], pixels["version"])
-        return Frame(height, width, self.about["grid"], rule)
+        return Frame(height, width, self.about["grid"], rule, as_roi(self.about.get("roi")))
 
     @property
     def threshold(self) -> dict[str, Any]:

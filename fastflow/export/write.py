@@ -19,7 +19,7 @@ from fastflow.export.runner import INPUT, OUTPUTS, SIZES, inputs_of
 
 
 def write_onnx(graph: ScoringGraph, folder: Path) -> None:
-    """`model.onnx`, for any batch size: inputs `images` and, with `letterbox`, `sizes`; outputs `pred_score`,
+    """`model.onnx`, for any batch size: inputs `images` and, where the graph takes them, `sizes`; outputs `pred_score`,
     `pred_label`, `anomaly_map`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about PyTorch's next versions
@@ -59,6 +59,7 @@ def write_int8(folder: Path, images: Images) -> None:
             path,
             _Calibration(images, [one.name for one in onnx.load(path, load_external_data=False).graph.input]),
             quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],  # of no other are ranges needed; a map's NaN would have none
             nodes_to_quantize=_convolutions_of_flows(prepared),
             per_channel=True,
             reduce_range=True,
@@ -85,10 +86,10 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 def _example(graph: ScoringGraph) -> tuple[Tensor, ...]:
     images = torch.zeros(2, 3, *graph.image_size, dtype=torch.uint8)
-    return (images, torch.tensor([graph.image_size] * 2)) if graph.letterbox else (images,)
+    return (images, torch.tensor([graph.image_size] * 2)) if graph.takes_sizes else (images,)
 
 
 def _any_batch(graph: ScoringGraph) -> dict[str, dict[int, Any]]:
     """The inputs' names, all of one batch, whose size is open."""
     batch = torch.export.Dim("batch")
-    return {name: {0: batch} for name in ((INPUT, SIZES) if graph.letterbox else (INPUT,))}
+    return {name: {0: batch} for name in ((INPUT, SIZES) if graph.takes_sizes else (INPUT,))}

@@ -6,6 +6,7 @@ from pipelines.core.override import project_root
 
 DEMO, OWN = Path("data/demo"), Path("data/own")  # drawn categories, and those of a person's photographs
 REPORT, FLEET = Path("report.html"), Path("fleet.html")
+ROIS = Path("data/roi")  # regions of interest
 MASTER_PARTS, MASTERS = Path("data/masters"), Path("masters")  # photographs of known parts; their checks
 DRIFT, PRODUCTION = Path("drift"), Path("production")  # a page and a record a category
 # MLflow's data base and artifacts, where no server is named, and the journal: of the project, also while a stage runs
@@ -35,6 +36,11 @@ def findings_file(category: str) -> Path:
 def pixels_file(category: str) -> Path:
     """How its files become pixels, as `prepare` has determined it."""
     return Path("data/prepared") / f"{category}.pixels.json"
+
+
+def roi_file(category: str) -> Path:
+    """Its region of interest, where it has one: params.yaml (pixels) then states the file's sha256."""
+    return ROIS / f"{category}.png"
 
 
 def model_folder(category: str) -> Path:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from fastflow.roi import Roi, roi_mask
 from pipelines.qualification.defects import Shape
 
 Pixels = NDArray[np.uint8]
@@ -53,6 +54,15 @@ def part_of(pixels: Pixels) -> Mask:
     outer = np.isin(labels, np.unique(labels[rim & background]))
     part = ndimage.binary_opening(ndimage.binary_fill_holes(~outer), np.ones((3, 3), bool))
     return part if part.mean() >= PART_SHARE else everywhere
+
+
+def within(part: Mask, roi: Roi) -> Mask:
+    """Where the part (h, w) lies in the region of interest; all of that where the part does not reach into it."""
+    if part.shape == (1, 1):  # anywhere
+        scale = min(1.0, SIDE / max(roi.shape))
+        part = np.ones([max(1, round(n * scale)) for n in roi.shape], bool)
+    inside = roi_mask(roi, (part.shape[0], part.shape[1]))
+    return part & inside if (part & inside).any() else inside
 
 
 def place(shape: Shape, part: Mask, picture: tuple[int, int], rng: np.random.Generator) -> Box:

@@ -16,10 +16,10 @@ from PIL import Image
 from fastflow.decode import read_image
 from fastflow.detector import Detector, require_finite_scores
 from fastflow.frame import Framed, Size, framed
-from fastflow.maps import resize_map
+from fastflow.maps import picture_map, resize_map
 from pipelines.core.progress import progress
 from pipelines.qualification.defects import KINDS
-from pipelines.qualification.placing import Box, Mask, Pixels, drawn, part_of, place
+from pipelines.qualification.placing import Box, Mask, Pixels, drawn, part_of, place, within
 
 BATCH_SIZE = 8
 CONTRASTS = (0.5, 0.25, 0.1)  # of the range from black to white
@@ -98,6 +98,7 @@ class Trial:
             BadImage: a picture cannot be read. NotFinite: a score is no number.
         """
         verdicts: dict[Drawing, Verdict] = {}
+        roi, low = self.detector.frame.roi, float(self.detector.threshold["low"])
         examples: dict[Drawing, Example] = {}
         with progress("defects drawn and judged", len(drawings), unit="image") as advance:
             for batch, images in self._rendered(drawings, sizes):
@@ -105,8 +106,7 @@ class Trial:
                 scores = self.detector.predict(pixels, np.array([one.framed.size for one in images]))
                 require_finite_scores([self._paths[one.image] for one in batch], scores.pred_score)
                 for number, (drawing, image) in enumerate(zip(batch, images, strict=True)):
-                    height, width = image.framed.size
-                    anomaly_map = scores.anomaly_map[number, 0, :height, :width]
+                    anomaly_map = picture_map(scores.anomaly_map[number, 0], image.framed.size, roi, low=low)
                     located = is_near(anomaly_map, image.box, image.framed.shape)
                     verdicts[drawing] = Verdict(bool(scores.pred_label[number]), located)
                     if image.view is not None:
@@ -134,6 +134,8 @@ class Trial:
     def _read(self, image: int) -> tuple[Pixels, Mask]:
         pixels = read_image(self._paths[image], rule=self.detector.frame.rule)
         part = part_of(pixels) if not self._anywhere else np.ones((1, 1), bool)
+        if roi := self.detector.frame.roi:
+            part = within(part, roi)
         self.part_shares[image] = float(part.mean())
         return pixels, part
 

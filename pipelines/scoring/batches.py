@@ -10,7 +10,7 @@ import numpy as np
 from fastflow.detector import Detector, Scores
 from fastflow.errors import BadData
 from fastflow.frame import Frame
-from fastflow.maps import Map
+from fastflow.maps import Map, picture_map
 from fastflow.regions import Region, RegionRule, find_regions, largest_area
 from pipelines.data.appearance import Photograph, read_photograph
 from pipelines.scoring.rows import Row
@@ -57,12 +57,12 @@ def judged(
 ) -> list[Judged]:
     """The images of a batch whose score is finite: any other is no verdict. `milliseconds`: of each."""
     signed = (float(detector.threshold["image"]), detector.version, round(milliseconds, 2))
-    pixel, made = float(detector.threshold["pixel"]), []
+    pixel, low, made = float(detector.threshold["pixel"]), float(detector.threshold["low"]), []
     for number, (path, seen) in enumerate(batch):
-        score, (height, width) = float(found.pred_score[number]), seen.framed.size
+        score = float(found.pred_score[number])
         if not np.isfinite(score):
             continue
-        own = found.anomaly_map[number, 0, :height, :width]
+        own = picture_map(found.anomaly_map[number, 0], seen.framed.size, detector.frame.roi, low=low)
         row = Row(path, score, int(found.pred_label[number]), *signed, **seen.appearance._asdict(), sha256=seen.sha256)
         regions: list[Region] = []
         if rule is not None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastflow.detector import Detector, not_finite
 from fastflow.frame import Framed
+from fastflow.maps import picture_map
 from pipelines.core.stage import log
 
 ENDING_SECONDS = 30  # for the images that wait
@@ -105,6 +106,6 @@ class Batcher:
                 log.error("scoring gave %s", score)
                 one.answer.set_exception(not_finite("image", score))
                 continue
-            height, width = one.framed.size
-            anomaly_map = found.anomaly_map[i, 0, :height, :width]
+            low = float(one.detector.threshold["low"])
+            anomaly_map = picture_map(found.anomaly_map[i, 0], one.framed.size, one.detector.frame.roi, low=low)
             one.answer.set_result(Scored(score, label, anomaly_map, milliseconds, len(batch)))

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.detector import Scores, Sizes
-from fastflow.export.about import ABOUT, FILES, PRECISIONS
+from fastflow.export.about import ABOUT, FILES, PRECISIONS, write_about
 from fastflow.export.parity import MIN_IMAGES, ParityError, compare, require_parity
 from fastflow.export.runner import open_export, open_file
+from fastflow.roi import roi_of
 from fastflow.trained import TrainedDetector
 from pipelines import prepare
 from pipelines.core import progress
@@ -48,6 +49,28 @@ def test_every_format_scores_as_the_checkpoint_alone_and_in_batches(
     assert maps.shape == (5, 1, SIZE, SIZE)
     assert np.isfinite(maps).sum(axis=(1, 2, 3)).tolist() == sizes[:5].prod(axis=1).tolist()
     assert np.isfinite(run(pixels[:5]).anomaly_map).all(), "without sizes, all of an image is picture"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the exporters' own
+@pytest.mark.parametrize(("runtime", "precision"), [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32")])
+def test_an_export_has_its_models_region_of_interest(tmp_path: Path, runtime: str, precision: str) -> None:
+    inside = np.zeros((SIZE, SIZE), bool)
+    inside[10:40, 15:50], inside[60, 3:9] = True, True
+    model = model_of(letterbox=True, roi=roi_of(inside))
+    pixels, other = images(MIN_IMAGES), np.where(inside, images(MIN_IMAGES), 255 - images(MIN_IMAGES))
+    detector = TrainedDetector(model=model, threshold=THRESHOLD)
+    calibration = images(16) if precision == "int8" else None
+    export.write_model(detector, tmp_path, runtime=runtime, precision=precision, images=calibration)
+    about = {"category": "plates", "model": "1", "frame": detector.frame, "threshold": THRESHOLD}
+    write_about(tmp_path, runtime=runtime, precision=precision, **about)  # type: ignore[arg-type]
+    exported = open_export(tmp_path, threads=1)
+    assert exported.frame == detector.frame
+    if precision == "fp32":
+        require_parity(compare(detector.predict, exported.predict, pixels), precision=precision)
+    for one, two in zip(exported.predict(pixels[:5]), exported.predict(other[:5]), strict=True):
+        assert one.tobytes() == two.tobytes(), "what lies outside changes no bit"
+    assert (np.isfinite(exported.predict(pixels[:5]).anomaly_map[:, 0]) == inside).all()
 
 
 def test_an_export_that_scores_otherwise_is_refused() -> None:
