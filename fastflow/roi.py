@@ -48,8 +48,13 @@ def roi_mask(roi: Roi, size: Size | None = None) -> Mask:
     else:
         runs = np.array(roi.runs.split(), np.int64)
         mask = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(roi.shape)
-    mask.flags.writeable = False
+    mask.setflags(write=False)
     return mask
+
+
+def share_of(roi: Roi) -> str:
+    """Such as: 43.2% of the picture."""
+    return f"{roi_mask(roi).mean():.1%} of the picture"
 
 
 def covered(pixels: NDArray[np.uint8], roi: Roi) -> NDArray[np.uint8]:

@@ -18,6 +18,7 @@ from fastflow.evaluation import Scored, image_metrics, intervals, judge_regions,
 from fastflow.files import write_text
 from fastflow.frame import read_framed
 from fastflow.index import read_index, verify_images
+from fastflow.roi import as_roi, share_of
 from fastflow.sealed import FLOW, read_config
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
@@ -196,6 +197,8 @@ def write_about(category: str, params: Params, *, run_key: str, registered: str,
         "registered as": registered,
         "MLflow run_key": run_key,
     }
+    if roi := as_roi(model.get("roi")):
+        about["region of interest"] = share_of(roi)
     about |= ({"version": version} if version else {}) | experiment_tags()
     write_text(report_folder(category) / "about.json", json.dumps(about | provenance(category), indent=2) + "\n")
 

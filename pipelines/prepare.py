@@ -2,7 +2,7 @@
 
 Later stages find images by the index alone. Where a finding is refused (section findings of the parameters),
 nothing is written and every one is named; quarantined images are left out. All findings go to <category>.findings.json,
-the value range of its files to <category>.pixels.json.
+the value range of its files, and its region of interest, to <category>.pixels.json.
 Run by DVC as: python -m pipelines.prepare --category bottle
 """
 
@@ -14,6 +14,7 @@ from fastflow.index import write_index
 from pipelines.core.params import Params
 from pipelines.core.paths import findings_file, index_file
 from pipelines.core.pixel_rule import stated_rule, write_rule
+from pipelines.core.roi_store import stated_roi
 from pipelines.core.run import run_category_stage
 from pipelines.core.stage import log
 from pipelines.data.checks.category import leave_out
@@ -22,7 +23,8 @@ from pipelines.data.checks.policy import check_and_decide, listing, to_json
 
 def prepare(category: str, params: Params) -> None:
     folder = Path(params.data.root) / category
-    index, decided, rule = check_and_decide(folder, params.findings, stated_rule(params, category))
+    roi = stated_roi(params, category)
+    index, decided, rule = check_and_decide(folder, params.findings, stated_rule(params, category), roi)
     if decided["refuse"]:
         listed = listing(decided["refuse"], all_in=f"fastflow validate {category} --json")
         raise BadData(f"{folder} is refused, nothing was written:\n  {listed}")
@@ -31,7 +33,7 @@ def prepare(category: str, params: Params) -> None:
         listed = listing(decided["quarantine"], all_in=f"fastflow validate {category} --json")
         raise BadData(f"{folder}: fewer than 2 training images are left after quarantine:\n  {listed}")
     write_index(index, index_file(category))
-    write_rule(category, rule)
+    write_rule(category, rule, roi)
     write_text(findings_file(category), to_json(decided))
     for policy, word in (("quarantine", "left out"), ("report", "noted")):
         if decided[policy]:

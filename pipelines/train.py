@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from fastflow.checkpoint import save_checkpoint
+from fastflow.config import FastFlowConfig
 from fastflow.crossfit import NormalScores
 from fastflow.errors import BadData, NonFiniteLoss
 from fastflow.files import file_sha256, require_space
@@ -24,6 +25,7 @@ from fastflow.model import FastFlow, build_model
 from fastflow.operating import operating_point
 from fastflow.pixels.meaning import PixelRule
 from fastflow.resume import training_key
+from fastflow.roi import Roi, share_of
 from fastflow.sizes import config_for
 from fastflow.train import Epoch
 from fastflow.weights import IMAGENET, PRETRAINED
@@ -32,7 +34,7 @@ from pipelines.core.device import choose_device, peak_memory
 from pipelines.core.epoch_lines import EpochLine, write_epoch
 from pipelines.core.params import PARAMS_FILE, Params
 from pipelines.core.paths import NORMAL_SCORES, RUN, STATE, index_file, model_folder, report_folder
-from pipelines.core.pixel_rule import read_rule
+from pipelines.core.pixel_rule import read_roi, read_rule
 from pipelines.core.provenance import DVC_LOCK, data_hash, provenance
 from pipelines.core.run import run_category_stage
 from pipelines.core.signals import deferred_signals
@@ -49,7 +51,7 @@ def train(category: str, params: Params) -> None:
     index = read_index(index_file(category), split="train")
     root = Path(params.data.root) / category
     paths = [root / path for path in index["image_path"]]
-    model = build(params, paths, read_rule(category)).to(device)
+    model = build(params, paths, read_rule(category), read_roi(category)).to(device)
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
@@ -57,7 +59,7 @@ def train(category: str, params: Params) -> None:
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
         chosen = params.model_dump(include={"seed": True, "model": {"preset", "weights"}})  # the config has overrides
-        run.log_params(flatten(chosen | settings))
+        run.log_params(flatten(chosen | settings | {"config": logged(model.config)}))
         verify_images(index, root)
         resumable = ResumableFit(STATE / category, key_of(category, params, settings | weights))
         STATE.mkdir(exist_ok=True)
@@ -92,8 +94,8 @@ def train(category: str, params: Params) -> None:
         resumable.forget()
 
 
-def build(params: Params, paths: list[Path], rule: PixelRule) -> FastFlow:
-    """The model for the pictures in `paths`, read by `rule`, with its backbone's weights.
+def build(params: Params, paths: list[Path], rule: PixelRule, roi: Roi | None) -> FastFlow:
+    """The model for the pictures in `paths`, read by `rule`, and looked at in `roi`, with its backbone's weights.
 
     Raises:
         ValueError: names the section of the parameters at fault.
@@ -106,6 +108,7 @@ def build(params: Params, paths: list[Path], rule: PixelRule) -> FastFlow:
             params.model.preset,
             image_area=params.model.image_area,
             **{"image_size": params.model.image_size, "value_range": rule.value_range, "page": rule.page}
+            | ({"roi": roi} if roi else {})
             | params.model.overrides,
         )
         return build_model(config, weights=params.model.weights, seed=params.seed)
@@ -120,6 +123,11 @@ def key_of(category: str, params: Params, settings: dict[str, Any]) -> str:
     kept = params.model_dump(include={"seed": True, "train": True, "threshold": {"folds"}, "model": {"weights"}})
     images = file_sha256(index_file(category))  # each image's hash is in it
     return training_key(images=images, code=code_sha256(), params=kept, settings=settings)
+
+
+def logged(config: FastFlowConfig) -> dict[str, Any]:
+    """What MLflow gets of it: of a region of interest the share, as its runs are longer than a parameter may be."""
+    return config.to_dict() | ({"roi": share_of(config.roi)} if config.roi else {})
 
 
 @contextmanager

@@ -62,6 +62,8 @@ class Pixels(Section):
 
     value_range: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ascending)] | None = None
     page: Count | None = None
+    roi: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """The sha256 of the region of interest, `pipelines.core.paths.roi_file`: by it DVC sees another region."""
 
 
 class Regions(Section):
@@ -101,6 +103,8 @@ class Findings(Section):
     name_form: PolicyWithoutImage
     foreign_file: PolicyWithoutImage
     empty_class: PolicyWithoutImage
+    roi_shape: Literal["refuse", "quarantine"] = "refuse"
+    outside_roi: Policy = "report"
 
 
 class Demo(Section):

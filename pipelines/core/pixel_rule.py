@@ -1,8 +1,13 @@
 """How a category's files become pixels: what params.yaml states, and what `prepare` has determined."""
 
+import json
+from typing import Any
+
+from fastflow.allowed import check
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.pixels.meaning import PixelRule
+from fastflow.roi import ROI, Roi, as_roi
 from pipelines.core.params import Params, Pixels
 from pipelines.core.paths import pixels_file
 
@@ -22,16 +27,31 @@ def as_pixels(rule: PixelRule) -> Pixels:
     return Pixels(value_range=list(rule.value_range) if rule.value_range else None, page=rule.page)
 
 
-def write_rule(category: str, rule: PixelRule) -> None:
-    write_text(pixels_file(category), as_pixels(rule).model_dump_json(indent=2) + "\n")
+def write_rule(category: str, rule: PixelRule, roi: Roi | None = None) -> None:
+    """For later stages: the rule, and the region of interest where there is one."""
+    content = as_pixels(rule).model_dump(exclude={"roi"}) | ({"roi": roi._asdict()} if roi else {})
+    write_text(pixels_file(category), json.dumps(content, indent=2) + "\n")
 
 
 def read_rule(category: str) -> PixelRule:
     """Raises BadData where `prepare` has not written it."""
+    return _read(category)[0]
+
+
+def read_roi(category: str) -> Roi | None:
+    """The region of interest; None: there is none. Raises BadData where `prepare` has not written it."""
+    return _read(category)[1]
+
+
+def _read(category: str) -> tuple[PixelRule, Roi | None]:
     path = pixels_file(category)
     try:
-        return rule_of(Pixels.model_validate_json(path.read_text()))
-    except (OSError, ValueError) as error:
+        content: dict[str, Any] = json.loads(path.read_text())
+        roi = content.pop("roi", None)
+        if roi is not None:
+            check("it", "roi", roi, ROI)
+        return rule_of(Pixels.model_validate(content)), as_roi(roi)
+    except (OSError, ValueError, AttributeError) as error:
         raise BadData(
             f"{path} does not exist, or is damaged ({error}); run: dvc repro --force prepare@{category}"
         ) from error

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from pipelines.core.lock import locked
-from pipelines.core.params import read_params
+from pipelines.core.params import Pixels, read_params
 from pipelines.core.params_edit import write_values
 from pipelines.core.paths import DEMO, OWN, STATE
 from pipelines.core.pixel_rule import as_pixels, stated_rule
@@ -56,7 +56,8 @@ def keep_reading(name: str, source: Path | None, how: ReadingOptions) -> None:
             sources = {**params.sources, name: as_source(source, how)}
             more["sources"] = {key: value.model_dump(exclude_defaults=True) for key, value in sources.items()}
         if how.pixels != stated_rule(params, name):
-            every = {**params.pixels, name: as_pixels(how.pixels)}
+            stated = params.pixels.get(name, Pixels())
+            every = {**params.pixels, name: as_pixels(how.pixels).model_copy(update={"roi": stated.roi})}
             more["pixels"] = {key: value.model_dump(exclude_defaults=True) for key, value in every.items()}
         if more:
             write_values(more)

@@ -11,12 +11,15 @@ from fastflow.errors import BadData
 from pipelines.core.names import counted
 from pipelines.core.params import Params
 from pipelines.core.pixel_rule import stated_rule
+from pipelines.core.roi_store import stated_roi
 from pipelines.data.checks.policy import POLICIES, Decided, check_and_decide, listing, to_json
 
 
 def validate(folder: Path, params: Params, *, as_json: bool) -> None:
     """Prints the findings. Raises BadData if one is refused."""
-    index, decided, _ = check_and_decide(folder, params.findings, stated_rule(params, folder.name))
+    index, decided, _ = check_and_decide(
+        folder, params.findings, stated_rule(params, folder.name), stated_roi(params, folder.name)
+    )
     print(to_json(decided) if as_json else text(decided, len(index)), end="", flush=True)
     if decided["refuse"]:
         raise BadData(f"{folder}: refused for {counted(len(decided['refuse']), 'finding')}")

@@ -28,7 +28,7 @@ from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
 from pipelines.core.paths import LEARNING, STATE, index_file, model_folder, report_folder
-from pipelines.core.pixel_rule import read_rule
+from pipelines.core.pixel_rule import read_roi, read_rule
 from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
@@ -152,7 +152,7 @@ def train_one(category: str, params: Params, pictures: Photographs, *, size: int
     """One training, as the pipeline's, and its verdict on the unseen pictures."""
     own = params.model_copy(update={"seed": seed})
     rows = sorted(np.random.default_rng(seed).permutation(len(pictures.train))[:size].tolist())
-    model = build(own, pictures.train, read_rule(category)).to(choose_device(params.device))
+    model = build(own, pictures.train, read_rule(category), read_roi(category)).to(choose_device(params.device))
     embedded = embed(model, [pictures.train[row] for row in rows], own, folder=STATE)
     contents = [pictures.contents[row] for row in rows]
     fitted = fit(model, **embedded._asdict(), contents=contents, **fit_settings(own, size))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastflow.roi import Roi, as_roi, share_of
 from fastflow.sealed import read_config
 from pipelines.core.paths import model_folder, model_name
 
@@ -29,6 +30,7 @@ def model_card(
         "## Use\n"
         f"- For photographs like those it was trained on: the same product, view, camera and light. "
         f"`pred_score` above {threshold['image']:.6g} means: not like the good ones.\n"
+        f"{looked_at(as_roi(model.get('roi')))}"
         "- Not for other products, cameras or lights, nor as the only guard where a missed defect can harm people.\n"
         "- It knows no kinds of defects. One that is smaller than a few of its pixels, or changes the look of the part "
         "less than good parts differ among themselves, is missed.\n\n"
@@ -51,6 +53,13 @@ def model_card(
         f"`{weights_name(config['weights'])}`; commit `{origin['git_commit']}`"
         f"{', with changes that are in no commit' if origin['git_dirty'] == 'true' else ''}; torch {origin['torch']}, "
         f"timm {origin['timm']}.\n"
+    )
+
+
+def looked_at(roi: Roi | None) -> str:
+    """A line on the region of interest, where there is one."""
+    return (
+        f"- It looks at a region of interest alone, {share_of(roi)}: what lies outside is not judged.\n" if roi else ""
     )
 
 

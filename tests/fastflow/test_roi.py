@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,12 +198,12 @@ def test_normal_scores_are_of_pixels_inside_even_of_a_thin_region(tmp_path: Path
 
 def test_two_trainings_on_images_that_differ_outside_give_the_same_bits(tmp_path: Path) -> None:
     """Folds, noise, mirror images, normal ranges and thresholds with them."""
-    mask, made = drawn(), []
+    mask, made = drawn(), list[TrainedDetector]()
     for name in ("first", "second"):
         folder = write_plates(tmp_path / name)
         if made:
             scribbled(folder, mask, seed=7)
-        config = {"image_size": (SIZE, SIZE), "layers": (1, 2), "flow_steps": 2, "roi": roi_of(mask)}
+        config: dict[str, Any] = {"image_size": (SIZE, SIZE), "layers": (1, 2), "flow_steps": 2, "roi": roi_of(mask)}
         detector = fit(folder / "train/good", backbone="resnet18", weights="random", epochs=2, **config)
         made.append(detector)
         detector.save(tmp_path / f"{name}.model" / "plates")

@@ -10,7 +10,7 @@ import torch
 from fastflow.export.graph import ScoringGraph, centred, enlargement
 from fastflow.roi import roi_of
 from fastflow.score import merge_scales
-from tests.conftest import SIZE
+from tests.conftest import tiny_config
 from tests.scoring.export_kit import images, model_of, sizes_of
 
 VARIANTS: list[dict[str, object]] = [
@@ -59,12 +59,12 @@ def test_the_folded_graph_is_the_model_for_padded_pictures(changes: dict[str, ob
 
 @pytest.mark.parametrize("changes", [{"letterbox": True}, *PADDED], ids=str)
 def test_the_folded_graph_is_the_model_in_a_region_of_interest(changes: dict[str, object]) -> None:
-    height, width = changes.get("image_size", (SIZE, SIZE))  # type: ignore[misc]
-    inside = np.zeros((height, width), bool)
+    size = tiny_config(**changes).image_size
+    inside = np.zeros(size, bool)
     inside[10:40, 15:50], inside[50, 3:9] = True, True
     model = model_of(roi=roi_of(inside), **changes)
     model.fused = False
-    pixels = torch.from_numpy(images(3, (height, width)))
+    pixels = torch.from_numpy(images(3, size))
     expected, (pred_score, _, anomaly_map) = model(pixels), ScoringGraph(model, threshold=0.5)(pixels)
     torch.testing.assert_close(anomaly_map, expected.anomaly_map, rtol=5e-5, atol=5e-6, equal_nan=True)
     torch.testing.assert_close(pred_score, expected.pred_score, rtol=5e-5, atol=5e-6)

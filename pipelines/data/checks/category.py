@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from fastflow.pixels.meaning import PixelRule
+from fastflow.roi import Roi
 from pipelines.data.checks.compare import compare_findings
 from pipelines.data.checks.depths import depth_findings, rule_with_range, scaled
 from pipelines.data.checks.finding import Finding
@@ -26,15 +27,15 @@ class CheckedCategory(NamedTuple):
 
 
 def check_category(
-    folder: Path, index: pd.DataFrame, rule: PixelRule, *, on_image: Callable[[], None]
+    folder: Path, index: pd.DataFrame, rule: PixelRule, roi: Roi | None, *, on_image: Callable[[], None]
 ) -> CheckedCategory:
-    """Checks every file; `rule` is the stated one.
+    """Checks every file; `rule` is the stated one, `roi` the region of interest.
 
     `on_image` is called once an image, from several threads.
     """
 
     def look_at(image_path: str, mask_path: str) -> ImageFacts:
-        seen = inspect_image(folder, image_path, mask_path, rule)
+        seen = inspect_image(folder, image_path, mask_path, rule, roi)
         on_image()
         return seen
 

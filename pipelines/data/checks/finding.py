@@ -40,6 +40,8 @@ REMEDIES = {
     "empty_class": "add images or remove the folder",
     "foreign_file": "convert, rename or remove it",
     "name_clash": "rename one: on other systems they would be one file, or share a mask",
+    "roi_shape": "take all photographs alike, or draw the region on one of them: fastflow roi",
+    "outside_roi": "the image counts as defective, and nothing of it is seen: enlarge the region, or quarantine these",
     "name_form": "rename it in plain letters, digits, - and _",
 }
 """Every kind of finding, and its usual cure; params.yaml, section findings, says what each kind means for a run."""

@@ -11,8 +11,10 @@ from PIL import Image
 
 from fastflow.decode import AS_MEANT, is_defect, is_ignored, mask_levels, open_image
 from fastflow.errors import BadImage
+from fastflow.frame import alike, other_shape
 from fastflow.pixels.luminance import REDUCED_FROM, in_file
 from fastflow.pixels.meaning import PLAIN, Depth, PixelRule, alpha_of, depth_of, is_unset, numbers_of, to_rgb
+from fastflow.roi import Roi, roi_mask
 from pipelines.data.checks.finding import Finding, finding
 
 THUMBNAIL_PIXELS = 32
@@ -35,7 +37,9 @@ class ImageFacts(NamedTuple):
     raw: bool = False
 
 
-def inspect_image(folder: Path, image_path: str, mask_path: str, rule: PixelRule = AS_MEANT) -> ImageFacts:
+def inspect_image(
+    folder: Path, image_path: str, mask_path: str, rule: PixelRule = AS_MEANT, roi: Roi | None = None
+) -> ImageFacts:
     """Reads an image of a category folder, and its mask if there is one."""
     digest, mode, size, thumbnail, depth, findings = "", "", None, None, None, []
     raw = False
@@ -52,10 +56,12 @@ def inspect_image(folder: Path, image_path: str, mask_path: str, rule: PixelRule
         mode, size = in_file(image)
         mode = "I;16" if mode.startswith("I;16") else mode
         findings += _of_alpha(image, image_path)
+        if roi and not alike(size, roi.shape):
+            findings.append(finding("roi_shape", image_path, other_shape(size, roi), image=image_path))
     except BadImage as error:
         findings.append(unreadable(image_path, error, image_path))
     if mask_path:
-        findings += inspect_mask(folder, mask_path, image_path, size)
+        findings += inspect_mask(folder, mask_path, image_path, size, roi)
     return ImageFacts(digest, mode, size, thumbnail, findings, depth, raw)
 
 
@@ -85,7 +91,9 @@ def _of_alpha(image: Image.Image, name: str) -> list[Finding]:
     return [finding("unset_alpha", name, f"its alpha is {value} of 255 everywhere: never set", image=name)]
 
 
-def inspect_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int, int] | None) -> list[Finding]:
+def inspect_mask(
+    folder: Path, mask_path: str, image_path: str, size: tuple[int, int] | None, roi: Roi | None = None
+) -> list[Finding]:
     """A mask's faults, all of them; `size` is its image's, or None where that cannot be read."""
     try:
         mask = open_whole(read_file(folder, mask_path), mask_path)
@@ -98,6 +106,10 @@ def inspect_mask(folder: Path, mask_path: str, image_path: str, size: tuple[int,
         "mask_size": (size not in (None, levels.shape), f"{levels.shape} pixels, its image has {size}"),
         "empty_mask": (not marked.any(), "the mask marks no pixel"),
         "full_mask": (bool(marked.all()), "the mask marks every pixel"),
+        "outside_roi": (
+            bool(roi and marked.any() and not (marked & roi_mask(roi, marked.shape)).any()),
+            "no pixel of the defect lies in the region of interest",
+        ),
         "non_binary_mask": (values > 2 + ignored, f"the mask has {values} values"),
     }
     return [finding(kind, mask_path, text, image=image_path) for kind, (found, text) in faults.items() if found]

@@ -10,6 +10,7 @@ import pandas as pd
 from fastflow.decode import AS_MEANT
 from fastflow.index import list_category
 from fastflow.pixels.meaning import PixelRule
+from fastflow.roi import Roi
 from pipelines.core.params import Findings
 from pipelines.core.progress import progress
 from pipelines.data.checks.category import check_category
@@ -28,15 +29,16 @@ class Checked(NamedTuple):
     rule: PixelRule
 
 
-def check_and_decide(folder: Path, policy: Findings, rule: PixelRule = AS_MEANT) -> Checked:
-    """Looks at every file of a category, with a progress bar; `rule` is the stated one of its pixels.
+def check_and_decide(folder: Path, policy: Findings, rule: PixelRule = AS_MEANT, roi: Roi | None = None) -> Checked:
+    """Looks at every file of a category, with a progress bar; `rule` is the stated one of its pixels, `roi` its region
+    of interest.
 
     Raises:
         BadData: the folder does not exist.
     """
     index = list_category(folder)
     with progress(f"checking {folder.name}", len(index), unit="image") as advance:
-        looked = check_category(folder, index, rule, on_image=advance)
+        looked = check_category(folder, index, rule, roi, on_image=advance)
     return Checked(looked.rows, decide(looked.findings, policy), looked.rule)
 
 
