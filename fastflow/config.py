@@ -8,6 +8,7 @@ from fastflow.allowed import (
     MAX_SIDE_PIXELS,
     RANGE,
     TRUTH,
+    Allowed,
     above,
     check_fields,
     check_keys,
@@ -20,7 +21,7 @@ from fastflow.allowed import (
     whole,
 )
 from fastflow.pixels.meaning import PixelRule
-from fastflow.roi import ROI, Roi, as_roi
+from fastflow.roi import ROI_TEXT, Roi, as_roi, is_roi
 from fastflow.score import SCORES
 
 FeatureNorm = Literal["layer", "layer_affine", "channel", "none"]
@@ -49,7 +50,7 @@ class FastFlowConfig:
     """The numbers that are black and white, of files of more than 8 bits; None: as each file declares."""
     page: int | None = field(or_null(whole(1, 1_000_000)), None)
     """The page that is read of files that hold several, from 1; None: such files are refused."""
-    roi: Roi | None = field(or_null(ROI), None)
+    roi: Roi | None = field(or_null(Allowed(ROI_TEXT, is_roi)), None)
     """The region of interest, where there is one; checkpoints without one do not have the key, as older ones."""
     mean: tuple[float, float, float] = field(series(number(-10, 10), 3, 3), IMAGENET_MEAN)
     """Of the pixels in 0..1, per channel, as the backbone was trained."""

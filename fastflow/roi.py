@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastflow.allowed import Allowed
 from fastflow.decode import MAX_PIXELS, resize_mask
 
 Size = tuple[int, int]
 Mask = NDArray[np.bool_]
 COVER = (124, 116, 104)
 """RGB of what is covered: ImageNet's mean, which is nearly zero once normalised."""
+ROI_TEXT = "a mapping of a shape (height, width) and runs that fill it, some of them inside"
 _RUNS = re.compile(r"\d{1,9}( \d{1,9})+")
 
 
@@ -72,7 +72,7 @@ def hidden_outside(mask: Mask, roi: Roi | None) -> Mask:
     return np.ma.array(np.asarray(mask) & ~outside, mask=np.ma.getmaskarray(mask) | outside)
 
 
-def _is_roi(value: Any) -> bool:
+def is_roi(value: Any) -> bool:
     """Whether it is a Roi, or the mapping that JSON has in its place, with a pixel inside."""
     if isinstance(value, Roi):
         value = value._asdict()
@@ -87,11 +87,10 @@ def _is_roi(value: Any) -> bool:
     return sum(lengths) == shape[0] * shape[1] and any(lengths[1::2])
 
 
-ROI = Allowed("a mapping of a shape (height, width) and runs that fill it, some of them inside", _is_roi)
-
-
 def as_roi(value: Any) -> Roi | None:
-    """Of JSON that `ROI` allows, or null."""
+    """Of JSON, also null. Raises ValueError where it is no region."""
     if value is None or isinstance(value, Roi):
         return value
+    if not is_roi(value):
+        raise ValueError(f"no region of interest; allowed: {ROI_TEXT}")
     return Roi((value["shape"][0], value["shape"][1]), value["runs"])

@@ -7,6 +7,7 @@ from typing import Any
 from fastflow.allowed import (
     MAX_SIDE_PIXELS,
     RANGE,
+    Allowed,
     check,
     check_keys,
     check_threshold,
@@ -19,7 +20,7 @@ from fastflow.allowed import (
 from fastflow.errors import BadData
 from fastflow.files import file_sha256, visible, write_text
 from fastflow.frame import Frame
-from fastflow.roi import ROI
+from fastflow.roi import ROI_TEXT, is_roi
 from fastflow.sealed import Kind, sealed
 from fastflow.signature import signature_file
 
@@ -35,7 +36,7 @@ _FIELDS = {
     "model": text(200),
 }
 _GRID = {"grid": or_null(whole(1, MAX_SIDE_PIXELS))}
-_ROI = {"roi": or_null(ROI)}
+_ROI = {"roi": or_null(Allowed(ROI_TEXT, is_roi))}
 _PIXELS = {"value_range": or_null(RANGE), "page": or_null(whole(1, 1_000_000)), "version": one_of((1, 2))}
 
 

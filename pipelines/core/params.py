@@ -103,7 +103,7 @@ class Findings(Section):
     name_form: PolicyWithoutImage
     foreign_file: PolicyWithoutImage
     empty_class: PolicyWithoutImage
-    roi_shape: Literal["refuse", "quarantine"] = "refuse"
+    roi_shape: Policy = "refuse"
     outside_roi: Policy = "report"
 
 

@@ -1,13 +1,11 @@
 """How a category's files become pixels: what params.yaml states, and what `prepare` has determined."""
 
 import json
-from typing import Any
 
-from fastflow.allowed import check
 from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.pixels.meaning import PixelRule
-from fastflow.roi import ROI, Roi, as_roi
+from fastflow.roi import Roi, as_roi
 from pipelines.core.params import Params, Pixels
 from pipelines.core.paths import pixels_file
 
@@ -46,12 +44,10 @@ def read_roi(category: str) -> Roi | None:
 def _read(category: str) -> tuple[PixelRule, Roi | None]:
     path = pixels_file(category)
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        roi = content.pop("roi", None)
-        if roi is not None:
-            check("it", "roi", roi, ROI)
-        return rule_of(Pixels.model_validate(content)), as_roi(roi)
-    except (OSError, ValueError, AttributeError) as error:
+        content = json.loads(path.read_text())
+        roi = as_roi(content.pop("roi", None)) if isinstance(content, dict) else None
+        return rule_of(Pixels.model_validate(content)), roi
+    except (OSError, ValueError, RecursionError) as error:
         raise BadData(
             f"{path} does not exist, or is damaged ({error}); run: dvc repro --force prepare@{category}"
         ) from error

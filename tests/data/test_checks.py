@@ -64,7 +64,8 @@ def test_all_faults_at_once_are_exactly_those_findings_and_exit_code_3(many: Pat
 def test_every_kind_has_a_policy_a_remedy_and_a_planted_fault() -> None:
     kinds = set(Findings.model_fields) | {"layout"}
     planted = {kind for _, expected in FAULTS for kind, _ in expected}
-    assert kinds == set(REMEDIES) == planted | {"out_of_range"}  # that one needs a range: test_pixel_findings.py
+    assert kinds == set(REMEDIES) == planted | {"out_of_range", "roi_shape", "outside_roi"}
+    # the first needs a range: test_pixel_findings.py; the others need a region of interest: test_roi_command.py
 
 
 def test_a_test_folder_that_means_good_is_no_defect_type(many: Path) -> None:

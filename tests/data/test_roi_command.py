@@ -191,7 +191,7 @@ def test_what_prepare_writes_is_as_before_without_a_region_and_has_it_with_one(p
     assert read_roi("plates") == stated_roi(read_params(), "plates")
     content = json.loads(pixels_file("plates").read_text())
     pixels_file("plates").write_text(json.dumps(content | {"roi": {"shape": [2, 2], "runs": "0 3"}}))
-    with pytest.raises(BadData, match="roi is "):
+    with pytest.raises(BadData, match="no region of interest; allowed: a mapping"):
         read_rule("plates")
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from fastflow.roi import roi_mask
 from pipelines.core.epoch_lines import read_epoch
 from pipelines.core.gate_params import Gate
 from pipelines.core.lock import describe, locked
 from pipelines.core.metrics_file import read_metrics
 from pipelines.core.params import Params, read_params
 from pipelines.core.paths import index_file
-from pipelines.core.pixel_rule import read_rule
+from pipelines.core.pixel_rule import read_roi, read_rule
 from pipelines.core.rwlock import RWLOCK, process_of
 from pipelines.data.dataset_card import dataset_card
 from pipelines.download import read_record
@@ -118,15 +119,17 @@ def metrics(folder: Path) -> None:
 
 
 def rule(folder: Path) -> None:
-    found = read_rule("plates")
+    found, roi = read_rule("plates"), read_roi("plates")
+    assert roi is None or roi_mask(roi).any()
     assert found.page is None or found.page >= 1
     assert found.value_range is None or -math.inf < found.value_range[0] < found.value_range[1] < math.inf
 
 
+PIXELS = {"value_range": [0.0, 4095.0], "page": 2, "roi": {"shape": [3, 4], "runs": "5 2 5"}}
 READERS: dict[str, tuple[object, Callable[[Path], object]]] = {
     "gate.json": (DECISION, decision),
     f"{index_file('plates').with_suffix('')}.findings.json": (FINDINGS, findings),
-    f"{index_file('plates').with_suffix('')}.pixels.json": ({"value_range": [0.0, 4095.0], "page": 2}, rule),
+    f"{index_file('plates').with_suffix('')}.pixels.json": (PIXELS, rule),
     "reports/plates/metrics.json": (
         {"category": "plates", "aupro": None, "loss": 0.5, "undefined": {"aupro": "no"}},
         metrics,
