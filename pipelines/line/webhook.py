@@ -55,11 +55,13 @@ class WebhookOutput:
             "Idempotency-Key": idempotency_key,
             "FastFlow-Timestamp": timestamp, "FastFlow-Signature": f"sha256={signature(self.key, timestamp, body)}",
         }  # fmt: skip
-        with deadline(self.seconds), BoundedSession() as session:  # a new one: cookies are not kept
-            with session.post(
-                self.url, data=body, headers=headers, timeout=self.seconds, allow_redirects=False, stream=True
-            ) as answer:
-                return answer.status_code, str(answer.reason or "")[:SHOWN_CHARACTERS]
+        options: dict[str, Any] = {"timeout": self.seconds, "allow_redirects": False, "stream": True}
+        with (
+            deadline(self.seconds),
+            BoundedSession() as session,  # a new one: cookies are not kept
+            session.post(self.url, data=body, headers=headers, **options) as answer,
+        ):
+            return answer.status_code, str(answer.reason or "")[:SHOWN_CHARACTERS]
 
 
 def signature(key: bytes, timestamp: str, body: bytes) -> str:
