@@ -73,11 +73,13 @@ class Judge:
         self._runner = asyncio.Runner()
 
     def judge(self, pictures: list[Picture]) -> list[Outcome]:
-        """An outcome for each, in order. Raises Failed where the model gives no answer in time."""
+        """An outcome for each, in order. Raises Failed where that takes too long."""
         try:
             outcomes = self._runner.run(asyncio.wait_for(self._all(pictures), JUDGING_SECONDS))
         except TimeoutError as error:
-            raise Failed(f"the model gave no answer within {JUDGING_SECONDS} s; start again") from error
+            raise Failed(
+                f"pictures were not read and scored within {JUDGING_SECONDS} s; see to the share, start again"
+            ) from error
         if self.production:  # before the state: a kill between the two leaves a row that is not written twice
             self.production.add([one.row for one in outcomes if one.row is not None])
         return outcomes

@@ -95,6 +95,7 @@ class Sender(threading.Thread):
         except Refusal as refusal:
             spool.park(messages[0], str(refusal)[:MAX_REASON_CHARACTERS])
             self._say(f"number {messages[0]['number']} is refused: {refusal}")
+            self._failures = 0
             return True
         except Exception as error:  # whatever a network or a strange answer raises: it costs this attempt alone
             reason = (str(error) or type(error).__name__)[:MAX_REASON_CHARACTERS]

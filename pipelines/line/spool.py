@@ -37,6 +37,7 @@ class Spool:
                 "UPDATE waiting SET refused = ? WHERE output = ? AND number = ?",
                 (reason, self.output, message["number"]),
             )
+            base.execute("DELETE FROM failing WHERE output = ?", (self.output,))
 
     def fails(self, reason: str) -> None:
         """Nothing arrives for now."""

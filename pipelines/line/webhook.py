@@ -12,12 +12,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from pipelines.core.stage import ServerAway
 from pipelines.line.outputs import Messages, Refusal
 from pipelines.line.settings import Webhook
 from pipelines.line.verdict import as_text
@@ -32,14 +34,18 @@ class WebhookOutput:
 
     def __init__(self, settings: Webhook, key: str) -> None:
         self.url, self.seconds, self.key = settings.url, settings.seconds, key.encode()
+        self.host = urlsplit(settings.url).hostname  # all that messages say of the address
 
     def send(self, messages: Messages) -> None:
         (message,) = messages
-        status, reason = self._post(as_text(message).encode(), message["idempotency_key"])
+        try:
+            status, reason = self._post(as_text(message).encode(), message["idempotency_key"])
+        except Exception as error:  # whatever a strange answer makes of these libraries
+            raise ServerAway(f"{self.host}: {innermost(error)}") from error
         if 400 <= status < 500 and status not in RETRIED:
             raise Refusal(f"it answered {status} {reason}".strip())
         if not 200 <= status < 300:
-            raise requests.RequestException(f"it answered {status} {reason}".strip())
+            raise ServerAway(f"{self.host}: it answered {status} {reason}".strip())
 
     def idle(self) -> None:
         """Nothing."""
@@ -67,6 +73,13 @@ class WebhookOutput:
 def signature(key: bytes, timestamp: str, body: bytes) -> str:
     """Hex HMAC-SHA256 of the timestamp, a full stop and the body."""
     return hmac.new(key, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def innermost(error: BaseException) -> str:
+    """What went wrong in the beginning: later texts repeat the address, which may hold a secret."""
+    while (cause := error.__context__) is not None:
+        error = cause
+    return str(error) or type(error).__name__
 
 
 @contextmanager

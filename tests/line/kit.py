@@ -164,8 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
                 for byte in b"HTTP/1.1 200 " + b"x" * 1000:
                     self.wfile.write(bytes([byte]))
                     time.sleep(0.05)
-            case "huge":
-                self._answer(500, length=10**12)
+            case "huge 500" | "huge 302":
+                self._answer(int(fault[-3:]), length=10**12)
                 for _ in range(10_000):
                     self.wfile.write(b"x" * 100_000)
             case _:

@@ -20,7 +20,7 @@ from tests.conftest import until
 from tests.line.broker import IS_HERE, Broker, broker_in
 from tests.line.kit import KEY, Line, Receiver, grey_of, lines, png, watching, write_model
 
-FAULTS = ["500", "garbage", "lost", "302", "slow", "429", "huge"]
+FAULTS = ["500", "garbage", "lost", "302", "slow", "429", "huge 302"]
 BURST = 100
 
 
