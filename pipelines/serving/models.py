@@ -78,7 +78,7 @@ class Models:
         """An export as it is; anything else is exported and compared first, by a separate process."""
         if (Path(name) / ABOUT).is_file():
             return open_detector(name, threads=self.threads, sha256=source.sha256)
-        to = self.folder / source.category
+        to = self.folder / str(self.sources.index(source))  # a category is what a stranger may have written
         shutil.rmtree(to, ignore_errors=True)
         words = ["convert", name, str(to), "--sha256", source.sha256]
         command = [sys.executable, "-m", "pipelines.cli.operations", *words]
@@ -96,14 +96,14 @@ def _aliased_version(source: Source) -> str:
     return registered_version(source.category, alias=source.alias)
 
 
-def sources_of(names: Sequence[str], known: Sequence[str], category_of: Callable[[str], str]) -> list[Source]:
-    """`known`: the sha256 of each, in the same order, or none at all. Raises ValueError where two are of one category,
-    or only some have a sha256."""
+def sources_of(names: Sequence[str], known: Sequence[str], category_of: Callable[[str, str], str]) -> list[Source]:
+    """`known`: the sha256 of each, in the same order, or none at all; `category_of` takes a name and its sha256. Raises
+    ValueError where two are of one category, or only some have a sha256."""
     if known and len(known) != len(names):
         raise ValueError(f"{len(names)} --model and {len(known)} --sha256: give one for each model, in the same order")
     found: dict[str, Source] = {}
     for name, sha256 in zip(names, known or [""] * len(names), strict=True):
-        category = category_of(name)
+        category = category_of(name, sha256)
         if category in found:
             raise ValueError(f"{name} and {found[category].name} are both of {category}; name one of them")
         found[category] = Source(category, name, sha256)

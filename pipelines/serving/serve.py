@@ -132,10 +132,11 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def category_of(name: str) -> str:
-    """The category that a model says it is of. Raises ValueError, BadData."""
+def category_of(name: str, sha256: str) -> str:
+    """The category that a model says it is of; `sha256` as in `pipelines.serving.models.Source`. Raises ValueError,
+    BadData."""
     if name.startswith(REGISTERED):
         return name.removeprefix(REGISTERED).partition("@")[0].partition("/")[0]
     if (Path(name) / ABOUT).is_file():
-        return str(read_about(Path(name))["category"])
-    return str(read_config(folder_of(name))["category"])
+        return str(read_about(Path(name), sha256=sha256)["category"])
+    return str(read_config(folder_of(name), sha256=sha256)["category"])

@@ -1,6 +1,5 @@
 """--sha256: a model that is held to a hash is that one or none, by whatever name it is opened."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,8 +53,23 @@ def test_a_server_starts_with_no_other(known: str, folder: Path) -> None:
         Models([Source("plates", "plates", known)], folder / "scratch", threads=1)
 
 
+@pytest.mark.slow
+def test_a_category_that_is_a_path_leads_to_no_folder_of_others(folder: Path, tiny_model: FastFlow) -> None:
+    others = folder / "others" / "photographs.txt"
+    others.parent.mkdir()
+    others.touch()
+    for category in (str(others.parent), "../others"):
+        save_checkpoint(tiny_model, folder / "strange", category=category, threshold=THRESHOLD)
+        with pytest.raises(Failed, match="not the one asked for"):  # not even the one that the person meant
+            Models([Source(category, str(folder / "strange"), "0" * 64)], folder / "scratch", threads=1)
+        assert others.is_file()
+
+
 def test_each_served_model_has_its_own() -> None:
-    of: Callable[[str], str] = {"a": "bottle", "b": "cable"}.__getitem__
+    def of(name: str, sha256: str) -> str:
+        assert sha256 in ("", {"a": "1", "b": "2"}[name])
+        return {"a": "bottle", "b": "cable"}[name]
+
     assert [source.sha256 for source in sources_of(["a", "b"], [], of)] == ["", ""]
     assert [(s.category, s.sha256) for s in sources_of(["a", "b"], ["1", "2"], of)] == [("bottle", "1"), ("cable", "2")]
     with pytest.raises(ValueError, match="2 --model and 1 --sha256: give one for each model, in the same order"):
