@@ -8,6 +8,7 @@ the JSON file, stored in another place (`sha256=` of the functions that open a m
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ class Kind(NamedTuple):
         if got != expected:
             raise self.error(f"{path} is damaged: its sha256 is {got}, recorded was {expected}; {self.cure}")
 
-    def threshold(self, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+    def threshold(self, folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         """The threshold in it. Raises an error of this kind where there is none, or a number is not finite."""
         try:
             return check_threshold(str(folder / self.file), about.get("threshold"))
@@ -128,7 +129,7 @@ def read_config(folder: Path, *, sha256: str = "") -> dict[str, Any]:
     return config
 
 
-def weights_id(config: dict[str, Any]) -> str:
+def weights_id(config: Mapping[str, Any]) -> str:
     """The beginning of the flow's hash, from config.json: a threshold does not change it."""
     return str(config["sha256"][FLOW])[:12]
 

@@ -2,10 +2,10 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -25,19 +25,19 @@ _REGISTERED = re.compile(r"models:/fastflow-(?P<category>.+?)(?:@(?P<alias>[^/@]
 
 class Named(NamedTuple):
     """A checkpoint folder, and the model's name in score files: `version`, or `weights` where it is opened as a folder;
-    `sha256` is the known hash of its config.json."""
+    `about` is its config.json, read once: a folder that is replaced meanwhile is not opened under the old name."""
 
     folder: Path
     category: str
     version: str
     weights: str
-    sha256: str = ""
+    about: Mapping[str, Any]
 
     def open(self) -> "TrainedDetector":
         """Raises BadCheckpoint."""
         from fastflow.trained import TrainedDetector  # PyTorch: not every caller scores
 
-        return TrainedDetector.load(self.folder, category=self.category, version=self.version, sha256=self.sha256)
+        return TrainedDetector.described(self.folder, self.about, category=self.category, version=self.version)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def checkpoint_of(source: str, *, sha256: str = "") -> Iterator[Named]:
     if not source.startswith("models:"):
         folder = folder_of(source)
         about = read_config(folder, sha256=sha256)
-        yield Named(folder, about.get("category", ""), weights_id(about), weights_id(about), sha256)
+        yield Named(folder, about.get("category", ""), weights_id(about), weights_id(about), about)
         return
     found = _REGISTERED.match(source)
     if not found:
@@ -69,7 +69,7 @@ def checkpoint_of(source: str, *, sha256: str = "") -> Iterator[Named]:
         checkpoint = verified_checkpoint(here, sha256=content, signature=signature)
         about, signed = read_config(checkpoint, sha256=sha256), f"{made.name}/{made.version}"
         require_category(about.get("category", ""), found["category"], signed)
-        yield Named(checkpoint, found["category"], signed, weights_id(about), sha256)
+        yield Named(checkpoint, found["category"], signed, weights_id(about), about)
 
 
 def require_category(own: str, registered: str, version: str) -> None:
