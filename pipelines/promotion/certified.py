@@ -12,10 +12,13 @@ from pipelines.core.paths import CERTIFICATE, model_name
 from pipelines.promotion.rules import Outcome, Rule, passes_if
 from pipelines.qualification.certificate import Certificate, DetectionCurve, certificate_in, read_certificate
 from pipelines.registry import aliases
+from pipelines.registry.registered import WEIGHTS_TAG
+from pipelines.registry.registry import number_of
 from pipelines.registry.store import Client
 
 OF_CHAMPION = "champion"
 NO_VERSION = "there is no champion to be compared with"
+TAG_ROUNDING = 1e-5  # a version's tag has six digits of its threshold
 
 
 def certified_rules(
@@ -48,7 +51,8 @@ def certified_rules(
 
 
 def champion_certificate(client: Client, category: str, version: str | None) -> Certificate | str:
-    """The certificate in the run of a version, the champion; or why there is none, in words."""
+    """The certificate in the run of a version, the champion; or why there is none, in words. Versions that differ in
+    their threshold alone share a run: it holds that of the last one that was certified."""
     if version is None:
         return NO_VERSION
     made = aliases.get_version(client, category, version)
@@ -57,9 +61,14 @@ def champion_certificate(client: Client, category: str, version: str | None) -> 
     if content is None:
         return f"{name}, has no certificate in its run: it was not certified before it was promoted"
     try:
-        return certificate_in(content, f"the certificate of {name},", category)
+        found = certificate_in(content, f"the certificate of {name},", category)
+        threshold = number_of(made.tags, "threshold", of=name)
     except BadData as error:
         return str(error)
+    same_weights = made.tags.get(WEIGHTS_TAG, "unknown")[:12] == found.weights
+    if not same_weights or threshold is None or not math.isclose(found.threshold, threshold, rel_tol=TAG_ROUNDING):
+        return f"the certificate in the run of {name}, is of another model or threshold ({found.model})"
+    return found
 
 
 def _rule(certificate: Certificate, kind: str, limit: float) -> Rule:

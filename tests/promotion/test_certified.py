@@ -1,12 +1,13 @@
 """The gate's rule on a certificate: the size from which on drawn defects are found, of this model at this threshold."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipelines.core.paths import certificate_file
-from pipelines.promotion.certified import NO_VERSION, certified_rules
+from pipelines.promotion.certified import NO_VERSION, certified_rules, champion_certificate
 from pipelines.promotion.rules import Outcome, Rule
 from pipelines.qualification.certificate import (
     Certificate,
@@ -16,6 +17,8 @@ from pipelines.qualification.certificate import (
     read_certificate,
     write_certificate,
 )
+from pipelines.registry import aliases
+from pipelines.registry.registered import WEIGHTS_TAG
 
 WEIGHTS, THRESHOLD = "0123456789ab", 0.5
 SIZES = (4.0, 8.0, 16.0, 32.0)
@@ -144,3 +147,29 @@ def test_a_missing_and_a_damaged_certificate_say_what_to_run(folder: Path) -> No
     (damaged,) = certified_rules("plates", {"scratch": 20.0}, weights=WEIGHTS, threshold=THRESHOLD)
     assert damaged.outcome == missing.outcome == Outcome.INCONCLUSIVE
     assert "reports/plates/certificate.json is damaged: threshold is missing" in damaged.sentence
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_its_own"),
+    [
+        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "0.5"}, True),
+        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "0.500001"}, True),  # a tag has six digits
+        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "0.51"}, False),  # another version of the same training
+        ({WEIGHTS_TAG: "f" * 64, "threshold": "0.5"}, False),
+        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "nan"}, False),
+        ({"threshold": "0.5"}, False),
+        ({WEIGHTS_TAG: WEIGHTS + "f" * 52}, False),
+    ],
+)
+def test_a_run_holds_the_certificate_of_its_last_threshold(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tags: dict[str, str], is_its_own: bool
+) -> None:
+    write()
+    content = certificate_file("plates").read_bytes()
+    monkeypatch.setattr(aliases, "get_version", lambda *_: SimpleNamespace(tags=tags))
+    monkeypatch.setattr(aliases, "file_of_run", lambda *_: content)
+    client: Any = None
+    found = champion_certificate(client, "plates", "3")
+    assert isinstance(found, Certificate) == is_its_own, found
+    if not is_its_own:
+        assert beside(found).outcome == Outcome.INCONCLUSIVE
