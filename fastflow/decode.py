@@ -24,6 +24,7 @@ from fastflow.pixels.luminance import draft_luminance
 from fastflow.pixels.meaning import NUMBERS, PLAIN, PixelRule, to_rgb
 from fastflow.pixels.pages import turn_to
 from fastflow.pixels.samples import load_lower_bytes, samples_of, unsupported_tiff
+from fastflow.pixels.tiff import checkable_tags, tiff_fault
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -153,11 +154,13 @@ def open_image(
             samples = samples_of(image)
             if luminance:
                 draft_luminance(image, luminance)
-            content = _content(path) if image.format in ("JPEG", "MPO") else b""
-            if has_too_many_scans(content):
+            tags = checkable_tags(image)
+            content = _content(path) if tags or image.format in ("JPEG", "MPO") else b""
+            if not tags and has_too_many_scans(content):
                 raise BadImage(f"{name}: a JPEG of more than {MAX_SCANS} scans; save it anew")
             image.load()
-            if content and (fault := jpeg_fault(content)):
+            fault = tiff_fault(tags, content) if tags else jpeg_fault(content) if content else ""
+            if fault:
                 raise BadImage(f"{name}: is damaged ({fault}); restore the file or remove it")
             upright = ImageOps.exif_transpose(image)
             upright.info |= {"lossy": _is_lossy(image, path), "samples": samples}
