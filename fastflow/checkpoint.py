@@ -60,19 +60,15 @@ def save_checkpoint(
     return hashes
 
 
-def load_checkpoint(folder: Path, *, sha256: str = "") -> FastFlow:
-    """The model, in evaluation mode on the CPU; preprocessing and score included, nothing else is needed.
+def load_checkpoint(folder: Path, *, about: Mapping[str, Any] | None = None) -> FastFlow:
+    """The model, in evaluation mode on the CPU; preprocessing and score included, nothing else is needed. `about`: its
+    config.json, where that was read before: a folder that was replaced since is refused.
 
     Raises:
         BadCheckpoint, ValueError: as `fastflow.sealed.Kind.read`; a file is absent or another than was written; its
             tensors do not fit, or are not finite.
     """
-    return described_model(folder, read_config(folder, sha256=sha256))
-
-
-def described_model(folder: Path, about: Mapping[str, Any]) -> FastFlow:
-    """The model that a config.json, read before, describes: a folder that was replaced since is refused. Raises as
-    `load_checkpoint`."""
+    about = read_config(folder) if about is None else about
     flow, backbone = (CHECKPOINT.verified(folder / name, about["sha256"].get(name)) for name in (FLOW, BACKBONE))
     try:
         with torch.random.fork_rng(devices=[]):  # building draws numbers that the weights then replace

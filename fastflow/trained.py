@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fastflow.allowed import check_threshold
-from fastflow.checkpoint import described_model, save_checkpoint
+from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame
 from fastflow.model import FastFlow
@@ -67,7 +67,7 @@ class TrainedDetector:
     def described(cls, folder: Path, about: Mapping[str, Any], *, category: str = "", version: str = "") -> Self:
         """As `load`, of a config.json that was read before: its name and threshold are of these weights, or it raises
         BadCheckpoint."""
-        threshold, model = CHECKPOINT.threshold(folder, about), described_model(folder, about)
+        threshold, model = CHECKPOINT.threshold(folder, about), load_checkpoint(folder, about=about)
         return cls(
             model=model,
             threshold=threshold,
