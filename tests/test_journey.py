@@ -24,6 +24,8 @@ INIT = "fastflow init ~/photos/bracket --name bracket"
 SERVE = "fastflow serve --model models:/fastflow-bracket@champion"
 MVTEC = "fastflow init mvtec_ad --name bottle"
 BACK = "fastflow init data/own/bracket --name bracket"
+WATCH = "fastflow watch bracket /mnt/camera"
+ROI = "fastflow roi bracket region.png"
 ACCURACY = "python -m benchmarks.accuracy --data-root DIR --category NAME --seeds 3"
 OTHERWISE = {
     "make demo": "tests/demo/test_demo.py and tests/test_pipeline.py: minutes",
@@ -32,6 +34,8 @@ OTHERWISE = {
     MVTEC: "its report needs the network; tests/data/test_add_category.py",
     BACK: "the same",
     SERVE: "the test below: it does not end by itself",
+    WATCH: "it does not end by itself; tests/line/test_watch.py",
+    ROI: "the region is the reader's; tests/data/test_roi_command.py",
     ACCURACY: "DIR and NAME are the reader's; tests/benchmarks/test_accuracy.py",
 }
 SAYS = {  # exit code and words, where they are not 0 and any
