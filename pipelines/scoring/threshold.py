@@ -25,8 +25,8 @@ from fastflow.sealed import read_config, write_threshold
 from fastflow.threshold import threshold_for
 from pipelines.core import dvc
 from pipelines.core.paths import model_folder
-from pipelines.core.rwlock import training_now
-from pipelines.core.stage import log
+from pipelines.core.rwlock import process_of, training_now
+from pipelines.core.stage import Failed, log
 from pipelines.reporting.miss_warning import warning
 from pipelines.reporting.tables import RATES, costs, tradeoff_table
 from pipelines.scoring.labelled import labelled_scores
@@ -40,6 +40,7 @@ def show_or_change(
 
     Raises:
         ValueError: no model, no labelled defect for `max_miss`, or a model that differs from the one DVC has recorded.
+        Failed: a stage works on the category.
     """
     folder = model_folder(category)
     if not folder.exists():
@@ -135,7 +136,10 @@ def as_text(table: pd.DataFrame, heading: str = "good parts rejected, aimed at",
 
 
 def save(folder: Path, category: str, threshold: dict[str, Any]) -> None:
-    """Writes the threshold beside the weights, and has DVC record it."""
+    """Writes the threshold beside the weights, and has DVC record it. Raises Failed while a stage works on the
+    category: DVC would take a report of the threshold before for one of this."""
+    if process := process_of(category):
+        raise Failed(f"{category} is being worked on by process {process}; try again when that has ended")
     stage = f"train@{category}"
     tracked = Path("dvc.lock").is_file()
     if tracked and not dvc.is_up_to_date(stage):

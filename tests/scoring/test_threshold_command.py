@@ -15,7 +15,7 @@ from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config, weights_id
 from fastflow.threshold import threshold_for
-from pipelines.core.stage import BAD_DATA, USAGE
+from pipelines.core.stage import BAD_DATA, FAILED, USAGE
 from pipelines.scoring import threshold
 from tests.conftest import fastflow
 from tests.stages import write_tiny_params
@@ -149,3 +149,14 @@ def test_misses_need_labelled_defects_and_everything_needs_a_model(
     (model / "config.json").unlink()
     assert ask() == BAD_DATA
     assert "train the category first" in capfd.readouterr().err
+
+
+def test_nothing_changes_while_a_stage_reads_the_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (model / "config.json").read_bytes()
+    Path(".dvc/tmp").mkdir(parents=True)
+    evaluating = {"read": {str(model): [{"pid": os.getpid(), "cmd": "dvc repro evaluate@plates"}]}, "write": {}}
+    Path(".dvc/tmp/rwlock").write_text(json.dumps(evaluating))
+    assert ask("--max-false-reject", "2%") == FAILED
+    assert f"plates is being worked on by process {os.getpid()}; try again" in capsys.readouterr().err
+    assert (model / "config.json").read_bytes() == before
+    assert ask() == 0
