@@ -105,6 +105,16 @@ def read(folder: Path) -> list[Entry]:
     return entries
 
 
+def kept(folder: Path, entry: Entry) -> Path:
+    """The copy that an entry names, as `Journal.keep` made it. Raises BadData where it leads anywhere else: a journal
+    may come from a backup, and what it names is sent to a server."""
+    source = folder / str(entry["source"])
+    inside = source.resolve().is_relative_to((folder / _FILES).resolve())
+    if not inside or any(path.is_symlink() for path in source.rglob("*")):
+        raise BadData(f"{folder / _LINES} names {entry['source']!r}, which is no copy of its own: not sent")
+    return source
+
+
 def categories_of(folder: Path) -> set[str] | None:
     """The categories that a journal names; none for a retraining's. None where it is damaged: it may be of any."""
     named: set[str] = set()

@@ -62,10 +62,12 @@ class Replay:
                 found = [Metric(k, v, e["time"], e["step"]) for e in entries for k, v in e["values"].items()]
                 self._batches("metrics", found)
             case "files":
-                self.client.log_artifacts(self.run_id, str(self.folder / first["source"]), artifact_path=first["under"])
+                source = journal.kept(self.folder, first)
+                self.client.log_artifacts(self.run_id, str(source), artifact_path=first["under"])
             case "dataset":
                 self.client.log_inputs(self.run_id, datasets=[_dataset(first)])
             case "model":
+                journal.kept(self.folder, first)
                 self.result["version"] = registration.register(self.client, self.run_id, self.folder, first)
             case "end":
                 self.client.set_terminated(self.run_id, first["status"], end_time=first["time"])

@@ -9,10 +9,12 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
+from fastflow.errors import BadData
 from pipelines.registry import store
 from pipelines.tracking import registration
 from pipelines.tracking.journal import Journal
 from pipelines.tracking.replay import Replay
+from pipelines.tracking.uploader import is_permanent
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -214,6 +216,24 @@ def test_a_models_version_is_in_the_result(connect: Connect, monkeypatch: pytest
     monkeypatch.setattr(registration, "register", register)
     replay.advance()
     assert replay.result == {"run_id": "run of k", "experiment_id": "7", "version": "3"}
+
+
+@pytest.mark.parametrize("op", ["files", "model"])
+@pytest.mark.parametrize("source", ["../../../secret", "files/../../../../secret", "files/0", "/{folder}/secret", ""])
+def test_only_what_lies_in_the_journal_is_sent(connect: Connect, folder: Path, op: str, source: str) -> None:
+    """A journal may come from a backup that somebody else has made."""
+    (folder / "secret").mkdir()
+    (folder / "secret/key").write_text("private")
+    made = begin()
+    (made.folder / "files/0").mkdir()
+    (made.folder / "files/0/link").symlink_to(folder / "secret")
+    made.add(op, source=source.format(folder=folder), under="report", category="plates", tags={})
+    made.close(status="FINISHED")
+    sent, replay = connect(made.folder)
+    with pytest.raises(BadData, match="which is no copy of its own: not sent") as raised:
+        replay.advance()
+    assert is_permanent(raised.value)
+    assert sent.of("files") == []
 
 
 def test_an_entry_of_a_later_version_is_not_passed_over(connect: Connect) -> None:
