@@ -48,9 +48,10 @@ def fit_settings(params: Params, num_images: int) -> dict[str, Any]:
 
 
 def code_sha256() -> str:
-    """The hash of the library's files, the fused operators' included: other code is another training."""
-    folder = Path(*fastflow.__path__)
-    return " ".join(file_sha256(path)[:16] for path in sorted([*folder.glob("*.py"), *folder.glob("fused/*.py")]))
+    """The hash of the library's files, also of those that read pixels and of the fused operators: other code is another
+    training."""
+    folder, rooms = Path(*fastflow.__path__), ("*.py", "fused/*.py", "pixels/*.py")
+    return " ".join(file_sha256(path)[:16] for path in sorted(path for room in rooms for path in folder.glob(room)))
 
 
 class Embedded(NamedTuple):
