@@ -21,7 +21,7 @@ def drift(
     """Distinguish a new camera or light from new defects.
 
     Compares recent photographs with those of the calibration. Exit code 1: something changed. With --since: writes
-    production/<category>.html, what score and serve recorded, with the worst and the oddest pictures.
+    production/<category>.html, what score, serve and watch recorded, with the worst and the oddest pictures.
 
     \b
     fastflow drift bottle scores.csv

@@ -1,4 +1,4 @@
-"""Production over time: the scores of `fastflow score` and `fastflow serve`, in production/<category>.db.
+"""Production over time: the scores of `fastflow score`, `serve` and `watch`, in production/<category>.db.
 
 One SQLite file a category, written by any number of processes, bounded in rows, days and pictures. It is a record, and
 never a reason not to score: where it cannot be written, one line says so.
@@ -91,7 +91,7 @@ def is_recorded(asked: bool | None) -> bool:
 
 
 class Production:
-    """The writing side, of one thread of a process. `source`: score or serve.
+    """The writing side, of one thread of a process. `source`: score, serve or line.
 
     The same file, scored again by the same model, is no second row; the same photograph over HTTP is.
     """

@@ -58,6 +58,18 @@ def test_no_picture_is_judged_twice_across_starts_and_changes_of_rights(
     assert [one["pred_score"] for one in messages(again, 2)] == [3, 4]
 
 
+def test_a_new_champion_judges_what_comes_from_then_on(start: Callable[[], Watcher]) -> None:
+    picture("a.png", 3)
+    watcher = start()
+    messages(watcher, 1)
+    champion = Spotted()
+    champion.version, champion.threshold = "2", {"image": 1, "low": 0, "pixel": 1}  # type: ignore[misc]
+    champion.go.set()
+    watcher.judge.models.detectors["plates"] = champion  # as the thread that follows the registry does
+    picture("b.png", 4)
+    assert [(one["model"], one["threshold"]) for one in messages(watcher, 2)] == [("1", 5), ("2", 1)]
+
+
 def test_prometheus_is_told(start: Callable[[], Watcher], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COUNT_SECONDS", 0)
     for name, value in (("a.png", 3), ("b.png", 9), ("c.png", 9)):

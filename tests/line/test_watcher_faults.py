@@ -69,31 +69,32 @@ def test_a_file_that_cannot_be_read_while_the_folder_is_there_is_an_error_in_the
     assert len(messages(start(), 1)) == 1
 
 
+@pytest.mark.parametrize("before", [0, 1])
 def test_nothing_is_an_error_while_the_share_is_away(
-    start: Callable[[], Watcher], monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], Watcher], monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
-    def away(_: object) -> NoReturn:
+    """Of two tries, one fails while the share is there: `before` it goes away, or after it came back."""
+    failed = list[bool]()
+
+    def fails(_: object) -> NoReturn:
+        failed.append(True)
         raise OSError(112, "Host is down")
 
     read = judging.read_whole
-    monkeypatch.setattr(judging, "read_whole", away)
+    monkeypatch.setattr(judging, "read_whole", fails)
     monkeypatch.setattr(judging, "ODD_TRIES", 2)
-    monkeypatch.setattr(module, "is_there", lambda folder: False)
+    monkeypatch.setattr(module, "is_there", lambda folder: len(failed) <= before)
     picture("a.png", 3)
     watcher = start()
-    end = time.monotonic() + 1
-    while time.monotonic() < end:
+    end = time.monotonic() + 30
+    while len(failed) < before + 4:
+        assert time.monotonic() < end
         watcher.step()
     assert Spool(watcher.state.base, "out").next(9) == []
     monkeypatch.setattr(module, "is_there", lambda folder: True)
-    fails = iter([True])  # once more, the share being there: the first try that counts
-
-    def back(one: Picture) -> tuple[bytes, str]:
-        return away(one) if next(fails, False) else read(one)
-
-    monkeypatch.setattr(judging, "read_whole", back)
+    more = iter([True] * (1 - before))
+    monkeypatch.setattr(judging, "read_whole", lambda one: fails(one) if next(more, False) else read(one))
     assert [one["error"] for one in messages(watcher, 1)] == [None]
-    assert next(fails, None) is None
 
 
 @pytest.mark.parametrize("fault", [float("nan"), float("inf")])
