@@ -66,7 +66,8 @@ def comments(text: str) -> list[str]:
 def test_a_value_in_lines_of_its_own_leaves_the_comments_around_it(file: Path) -> None:
     """As DVC writes lists."""
     own_lines = "  categories:    # ours\n  - weave   # first\n  - gear\n\n# of the next section\n"
-    text = SHIPPED.replace("  categories: [weave, label, gear]\n\n", own_lines, 1)
+    text, replaced = re.subn(r"  categories: \[weave, label, gear\] .*\n\n", own_lines, SHIPPED, count=1)
+    assert replaced
     file.write_text(text)
     write_values({"data.categories": ["part"]}, file)
     below = file.read_text().partition("\n  categories: ")[2]
