@@ -58,12 +58,15 @@ def export(
 
     Raises:
         ParityError: an export scores differently; those before it are written.
-        ValueError: no such format, or the format has no such precision.
+        ValueError: no such format, the format has no such precision, or the model is another category's.
     """
     to, formats = to or Path("exports") / category, formats or formats_in(precision)
     for runtime in formats:
         check_format(runtime, precision)
     with checkpoint_of(model or category, sha256=sha256) as named:
+        if named.category != category and named.category in params.data.categories:
+            own = f"fastflow export {named.category} --model {model}"
+            raise ValueError(f"{model} is a model of {named.category}, not of {category}; run: {own}")
         detector = named.open()
         rows, pictures = comparison_images(category, params, detector.frame)
         calibration = training_images(category, params, detector.frame) if precision == "int8" else None

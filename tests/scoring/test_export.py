@@ -144,3 +144,14 @@ def test_the_command_writes_what_scores_equally_and_nothing_else(
     assert "the export's scores differ by up to" in capsys.readouterr().err
     assert [path.name for path in Path("exports/plates").iterdir()] == ["onnx-fp32"]
     assert (made / ABOUT).read_bytes() == before
+
+
+def test_a_model_of_another_category_is_not_written_under_this_name(folder: Path) -> None:
+    write_tiny_params(folder)
+    params = read_params(folder / "params.yaml")
+    params = params.model_copy(update={"data": params.data.model_copy(update={"categories": ["plates", "gears"]})})
+    threshold = {"image": 0.5, "pixel": 0.6, "low": 0.1}
+    save_checkpoint(model_of(), Path("models/gears"), category="gears", threshold=threshold)
+    with pytest.raises(ValueError, match="models/gears is a model of gears, not of plates; run: fastflow export gears"):
+        export.export("plates", params, model="models/gears", precision="fp32")
+    assert not Path("exports").exists()
