@@ -11,10 +11,13 @@ from typing import NamedTuple
 import mlflow
 import pandas as pd
 
+from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
+from pipelines.core.paths import NORMAL_SCORES
+from pipelines.core.training_files import normal_table
 from pipelines.registry.aliases import get_version
 from pipelines.registry.checkpoints import download, require_category
-from pipelines.registry.registered import CONTENT, SIGNED, Untrusted, verified_checkpoint
+from pipelines.registry.registered import CONTENT, SIGNED, Untrusted, trusted_checkpoint, verified_checkpoint
 from pipelines.registry.served_model import ServedModel
 
 EXAMPLE = "input_example.json"  # MLflow's name for it
@@ -23,10 +26,12 @@ RELATIVE_TOLERANCE = 1e-4
 
 
 class Opened(NamedTuple):
-    """A version that was downloaded, verified and loaded."""
+    """A version that was downloaded, verified and loaded. `trained_on`: the sha256 of its training images; empty where
+    it is too old to say."""
 
     detector: TrainedDetector
     tags: dict[str, str]
+    trained_on: frozenset[str] = frozenset()
 
 
 def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Opened:
@@ -44,7 +49,15 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
         signature = tags.get(SIGNED, "")
         opened = open_model(folder, sha256=content, signature=signature, example_score=score)
         require_category(opened.category, category, f"{made.name}/{made.version}")
-        return Opened(opened, tags)
+        return Opened(opened, tags, trained_on(folder))
+
+
+def trained_on(folder: Path) -> frozenset[str]:
+    """The sha256 of the training images of a downloaded model, as its scores of them say. Raises BadCheckpoint."""
+    checkpoint = trusted_checkpoint(folder)
+    if NORMAL_SCORES not in read_config(checkpoint)["sha256"]:
+        return frozenset()
+    return frozenset(normal_table(checkpoint).get("sha256", ()))
 
 
 def number_of(tags: Mapping[str, str], name: str, *, of: str) -> float | None:

@@ -105,7 +105,7 @@ class Images:
     """A category's test images, on which models are as good as their detectors' names say."""
 
     def __init__(self, *_: object, **__: object) -> None:
-        self.index, self.root = worse_by(0, images=40).scores, None
+        self.index, self.root = worse_by(0, images=40).scores.assign(sha256=""), None
 
     def sha256(self) -> str:
         return "x"

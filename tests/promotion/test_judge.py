@@ -22,6 +22,7 @@ from tests.promotion.figures import FAILED, INCONCLUSIVE, PASSED, measured
 from tests.registry.memory import Registry
 
 NAME = "fastflow-plates"
+SEEN: dict[str, set[str]] = {}  # by version, images that it was trained on
 
 
 class Images:
@@ -31,7 +32,8 @@ class Images:
 
     def __init__(self, category: str, params: Params, *, distinct: bool = False) -> None:
         assert (category, distinct) == ("plates", True), "copies of one image count once"
-        self.index, self.root = measured().scores, Path("images")
+        self.root = Path("images")
+        self.index = measured().scores.assign(sha256=[f"sha of {number}" for number in range(80)])
 
     def sha256(self) -> str:
         Images.asked += 1
@@ -70,8 +72,9 @@ def registry(folder: Path, models: dict[str, Any], monkeypatch: pytest.MonkeyPat
         if type(models[version]) is BadData:
             raise models[version]
         tags = {"model_sha256": "c0de"} | made.models[NAME].versions[version].tags
-        return Opened(models[version], tags)
+        return Opened(models[version], tags, frozenset(SEEN.get(version, ())))
 
+    SEEN.clear()
     monkeypatch.setattr(Images, "changes", False)
     monkeypatch.setattr(judging, "EvaluationSet", Images)
     monkeypatch.setattr(judging, "verify_images", lambda index, root: None)
@@ -189,6 +192,19 @@ def test_the_champions_certificate_is_looked_for_where_a_limit_is_the_champions(
     ]
 
 
+def test_a_challenger_that_was_trained_on_test_images_is_a_persons_decision(registry: Registry) -> None:
+    """An older version after photographs were added, which may move an image into the test."""
+    SEEN.update({"2": {"sha of 3", "sha of 70", "another"}, "1": {"another"}})
+    (rule,) = asked(registry, "2", "1").unclear
+    said = "version 2 was trained on 2 of these 80 test images, which flatter it"
+    assert (rule.name, rule.sentence) == ("seen_by_2", said)
+    assert [rule.name for rule in asked(registry, "2", None, first="promote").unclear] == ["seen_by_2"]
+    SEEN.update({"2": {"another"}, "1": {"sha of 3"}})
+    found = asked(registry, "2", "1")
+    assert (found.unclear, found.failed) == ([], []), "a champion that is flattered is only harder to replace"
+    assert outcomes(found)["seen_by_1"] == PASSED
+
+
 def test_images_that_change_meanwhile_are_no_comparison(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Images, "changes", True)
     (rule,) = asked(registry, "2", "1").failed
@@ -226,9 +242,8 @@ def test_only_better_earlier_champions_are_asked_for_what_they_are_better_in(
     models["1"] = BadData("gone from the store")
     (rule,) = [rule for rule in asked(registry, "4", "2").rules if rule.name.startswith("best_")]
     assert (rule.name, rule.outcome) == ("best_champion", INCONCLUSIVE)
-    assert (
-        rule.sentence == "version 1, an earlier champion that was better, cannot be compared with: gone from the store"
-    )
+    lost = "version 1, an earlier champion that was better, cannot be compared with: gone from the store"
+    assert rule.sentence == lost
     write_best(registry.client, "plates", Best("other images", {"defects": ("3", 41.0)}))
     assert not [name for name in outcomes(asked(registry, "4", "2")) if name.startswith("best_")]
     write_best(registry.client, "plates", Best("0" * 64, {"defects": ("4", 41.0)}))
