@@ -98,7 +98,7 @@ def score_normal(
 
 def _thinned(model: FastFlow, anomaly_map: Tensor) -> Tensor:
     """Some pixels (B, P) of maps (B, 1, H, W); of a region of interest, which may be thin, as many of its own."""
-    if model.region is None:
+    if model.roi is None:
         return anomaly_map[:, 0, ::MAP_STRIDE_PIXELS, ::MAP_STRIDE_PIXELS].flatten(1)
-    inside = model.region.pixels.flatten().nonzero()[:, 0]
+    inside = model.roi.pixels.flatten().nonzero()[:, 0]
     return anomaly_map.flatten(1)[:, inside[:: MAP_STRIDE_PIXELS**2]]

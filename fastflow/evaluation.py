@@ -163,6 +163,11 @@ def no_pixels(index: pd.DataFrame) -> str:
     return "a defective image without mask" if (index.loc[defective, "mask_path"] == "").any() else ""
 
 
+def any_defect(masks: Sequence[NDArray[np.bool_]]) -> bool:
+    """Whether a pixel is defect that no mask hides: a region of interest may leave all of them out."""
+    return any(bool(np.asarray(mask).any()) for mask in masks)
+
+
 def intervals(
     index: pd.DataFrame,
     pred_score: NDArray[np.float32],
@@ -172,7 +177,7 @@ def intervals(
     """95 % bootstrap intervals of the metrics that have one; see `fastflow.metrics.bootstrap`."""
     label = index["gt_label"].to_numpy()
     found = image_intervals(pred_score, label)
-    if no_pixels(index):
+    if no_pixels(index) or not any_defect(masks):
         return found
     per_image = [v.value for v in aupimo(maps, masks).per_image if v.value is not None]
     of_aupimo = mean_interval(per_image)

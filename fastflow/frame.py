@@ -85,7 +85,7 @@ def framed(image: Image.Image, frame: Frame, *, name: object = "the picture") ->
     if frame.roi is not None:
         if not alike(shape, frame.roi.shape):
             raise BadImage(f"{name}: {other_shape(shape, frame.roi)}; take the photographs as those it was drawn for")
-        image = Image.fromarray(covered(np.asarray(image), frame.roi))
+        image = covered(image, frame.roi)
     size = frame.place(shape)
     pixels = fitted(image, size)
     if size != (frame.height, frame.width):

@@ -25,7 +25,7 @@ from fastflow.flow import Flow
 from fastflow.frame import Frame
 from fastflow.fused.coupling import forward_positions
 from fastflow.padding import (
-    Region,
+    RoiInFrame,
     any_padding,
     as_pixels,
     continued,
@@ -96,7 +96,7 @@ class FastFlow(nn.Module):
         self.register_buffer("normal_center", torch.zeros(scales))
         self.register_buffer("normal_spread", torch.ones(scales))
         inside = self.frame.inside()
-        self.region = None if inside is None else Region(inside, self.backbone.feature_sizes)
+        self.roi = None if inside is None else RoiInFrame(inside, self.backbone.feature_sizes)
 
     @property
     def frame(self) -> Frame:
@@ -108,7 +108,7 @@ class FastFlow(nn.Module):
     def inside(self, sizes: Tensor | None) -> Tensor | None:
         """Where pictures of `sizes` (B, 2) are looked at, (B or 1, 1, H, W), bool: in the region of interest, or where
         no padding is; None: everywhere."""
-        return padding_of(sizes, self.config.image_size) if self.region is None else self.region.pixels
+        return padding_of(sizes, self.config.image_size) if self.roi is None else self.roi.pixels
 
     def extract(self, images: Tensor, inside: Tensor | None = None) -> list[Tensor]:
         """uint8 images (B, 3, H, W), 0..255, to normalised features [(B, C_s, h_s, w_s)], without gradient.
@@ -121,7 +121,7 @@ class FastFlow(nn.Module):
         if inside is None:
             return [normalise_features(f, kind=kind) for f in self.backbone(pixels)]
         features = self.backbone(pixels * inside)
-        positions = inside_positions if self.region is None else self.region.positions
+        positions = inside_positions if self.roi is None else self.roi.positions
         masks = [positions(inside, (f.shape[2], f.shape[3])) for f in features]
         return [marked(normalise_features(f, kind=kind, inside=m), m) for f, m in zip(features, masks, strict=True)]
 
@@ -169,9 +169,9 @@ class FastFlow(nn.Module):
 
     def maps(self, scores: list[Tensor], features: list[Tensor]) -> Maps:
         """Position scores (B, h_s, w_s) to maps; the features say what of them is padding."""
-        if self.region is not None:
-            merged = self._merged([self.region.continued(s, scale) for scale, s in enumerate(scores)])
-            return Maps(*merged, self.region.pixels)
+        if self.roi is not None:
+            merged = self._merged([self.roi.continued(s, scale) for scale, s in enumerate(scores)])
+            return Maps(*merged, self.roi.pixels)
         if not any_padding(features):
             return Maps(*self._merged(scores), None)
         inside = [inside_of(f) for f in features]

@@ -39,7 +39,7 @@ def inside_positions(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.adaptive_avg_pool2d(pixels.float(), size) >= HALF
 
 
-class Region(nn.Module):
+class RoiInFrame(nn.Module):
     """A region of interest in a frame: `pixels` (1, 1, H, W), bool; of each scale the positions that see any of it, so
     that no scale overlooks a thin part. All images have the same."""
 

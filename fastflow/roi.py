@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastflow.decode import MAX_PIXELS, resize_mask
 
@@ -57,10 +58,16 @@ def share_of(roi: Roi) -> str:
     return f"{roi_mask(roi).mean():.1%} of the picture"
 
 
-def covered(pixels: NDArray[np.uint8], roi: Roi) -> NDArray[np.uint8]:
-    """RGB pixels (H, W, 3) with COVER outside."""
-    inside = roi_mask(roi, (pixels.shape[0], pixels.shape[1]))
-    return np.where(inside[..., None], pixels, np.array(COVER, np.uint8))
+def covered(image: Image.Image, roi: Roi) -> Image.Image:
+    """A copy of an RGB image with COVER outside."""
+    copy = image.copy()
+    copy.paste(COVER, (0, 0, *image.size), _outside(roi, (image.height, image.width)))
+    return copy
+
+
+@lru_cache(maxsize=16)
+def _outside(roi: Roi, size: Size) -> Image.Image:
+    return Image.fromarray(~roi_mask(roi, size))
 
 
 def hidden_outside(mask: Mask, roi: Roi | None) -> Mask:

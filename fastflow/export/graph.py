@@ -47,8 +47,8 @@ class ScoringGraph(nn.Module):
         self.register_buffer("spread", model.normal_spread.clone())
         self.weights = scale_weights(model.backbone.feature_sizes, kind=model.rule.image_weights)
         smoothing = model.smoothing
-        self.image_size, self.region = config.image_size, copy.deepcopy(model.region)
-        self.takes_sizes = config.letterbox and self.region is None
+        self.image_size, self.roi = config.image_size, copy.deepcopy(model.roi)
+        self.takes_sizes = config.letterbox and self.roi is None
         self.finest = max(range(len(self.flows)), key=lambda scale: model.backbone.feature_sizes[scale][0])
         for scale, size in enumerate(model.backbone.feature_sizes):
             rows, columns = (enlargement(a, b, sigma=smoothing) for a, b in zip(size, config.image_size, strict=True))
@@ -66,10 +66,10 @@ class ScoringGraph(nn.Module):
     def forward(self, images: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         pixels = images.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_offset
         seen: Tensor | None = None
-        if self.region is not None:
-            seen = self.region.pixels
+        if self.roi is not None:
+            seen = self.roi.pixels
             scores = [
-                self.region.continued(self._position_score(n, f, self.region.get_buffer(f"positions_{n}")), n)
+                self.roi.continued(self._position_score(n, f, self.roi.get_buffer(f"positions_{n}")), n)
                 for n, f in enumerate(self.backbone(pixels * seen))
             ]
         elif sizes is None:

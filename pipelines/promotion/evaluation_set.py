@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from fastflow.evaluation import Scored, no_pixels, pixel_values, pixels, score_images
+from fastflow.evaluation import Scored, any_defect, no_pixels, pixel_values, pixels, score_images
 from fastflow.files import file_sha256
 from fastflow.index import read_index
 from fastflow.metrics.bootstrap import pixel_histograms
@@ -44,7 +44,9 @@ class EvaluationSet:
         """A model's scores, labels at its own threshold, AUPRO, and the pixels that its limits are resampled from."""
         scored = self._score(detector, self.paths)
         maps, masks = pixels(self.index, scored, self.root)
-        histograms = None if no_pixels(self.index) else pixel_histograms(split_images(maps, masks))
+        histograms = (
+            None if no_pixels(self.index) or not any_defect(masks) else pixel_histograms(split_images(maps, masks))
+        )
         return Measured(
             scores=score_table(self.index, scored.pred_score, threshold=detector.threshold["image"]),
             aupro=pixel_values(self.index, maps, masks)["aupro"].value,

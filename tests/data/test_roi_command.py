@@ -15,13 +15,13 @@ from fastflow.config import FastFlowConfig
 from fastflow.errors import BadData
 from fastflow.sealed import read_config
 from pipelines.core.params import read_params
-from pipelines.core.paths import pixels_file, roi_file
+from pipelines.core.paths import findings_file, pixels_file, roi_file
 from pipelines.core.pixel_rule import read_roi, read_rule
 from pipelines.core.roi_store import stated_roi
 from pipelines.core.stage import BAD_DATA, USAGE
 from pipelines.data.checks.policy import check_and_decide
 from pipelines.data.roi_file import mask_of_file
-from tests.conftest import SIZE, fastflow, write_plates
+from tests.conftest import SIZE, fastflow
 from tests.data.faults import POLICY
 from tests.stages import project as project  # the fixture
 from tests.stages import run, write_tiny_params
@@ -227,6 +227,16 @@ def test_the_trained_model_has_the_region_and_the_report_names_it(
     assert about["region of interest"] == "46.9% of the picture"
 
 
-def write_two_categories(folder: Path) -> None:
-    for name in ("plates", "tiles"):
-        write_plates(folder / "images" / name)
+def test_a_region_without_any_defect_is_evaluated_and_says_why_metrics_are_missing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_params(project, epochs=1)
+    assert fastflow("roi", "plates", "--box", "0,0,7,64") == 0
+    for stage in ("prepare", "train", "evaluate"):
+        assert run(stage, monkeypatch) == 0
+    findings = json.loads(findings_file("plates").read_text())
+    assert [one["kind"] for one in findings].count("outside_roi") == 4
+    metrics = json.loads((project / "reports/plates/metrics.json").read_text())
+    assert metrics["pixel_auroc"] is None
+    assert metrics["undefined"]["pixel_auroc"]
+    assert metrics["image_auroc"] is not None

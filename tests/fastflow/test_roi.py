@@ -94,7 +94,8 @@ def test_files_that_differ_outside_are_read_and_scored_alike(tmp_path: Path, siz
 
 def test_what_is_covered_is_what_lies_outside() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
-    found, inside = covered(picture, roi_of(drawn())), roi_mask(roi_of(drawn()), (128, 128))
+    found = np.asarray(covered(Image.fromarray(picture), roi_of(drawn())))
+    inside = roi_mask(roi_of(drawn()), (128, 128))
     assert np.array_equal(inside[20:120:2, 20:120:2], drawn()[10:60, 10:60]), "scaled to pictures of the same shape"
     assert np.array_equal(found[inside], picture[inside])
     assert (found[~inside] == COVER).all()
@@ -154,7 +155,7 @@ def test_a_checkpoint_without_a_region_is_as_before(tmp_path: Path) -> None:
     save_checkpoint(FastFlow(tiny_config()), tmp_path / "without")
     about = json.loads((tmp_path / "without/config.json").read_text())
     assert "roi" not in about["model"]
-    assert load_checkpoint(tmp_path / "without").region is None
+    assert load_checkpoint(tmp_path / "without").roi is None
 
 
 def test_code_that_knows_no_region_refuses_the_checkpoint(
