@@ -1,9 +1,12 @@
 """Model files that would run something: refused, and nothing of them runs."""
 
+import base64
+import json
 import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,8 @@ import yaml
 
 from fastflow.errors import BadData
 from fastflow.files import folder_sha256
-from pipelines.registry.registered import trusted_checkpoint, write_model
-from pipelines.registry.registry import open_model
+from pipelines.registry.registered import Untrusted, trusted_checkpoint, verified_checkpoint, write_model
+from pipelines.registry.registry import example_file, open_model
 from tests.registry.kit import checkpoint, example
 
 pytestmark = [
@@ -79,6 +82,15 @@ def link_out(model: Path) -> None:
     (model / "data/a").symlink_to(model.parent / "outside")
 
 
+def link_on_the_way(model: Path) -> None:
+    shutil.move(str(model / "data"), str(model.parent / "outside"))
+    (model / "data").symlink_to(model.parent / "outside")
+
+
+def nothing_there(model: Path) -> None:
+    edit(model, data="data/b")
+
+
 def yaml_object(model: Path) -> None:
     (model / "MLmodel").write_text("!!python/object/apply:pathlib.Path.touch [canary]\n")
 
@@ -107,6 +119,8 @@ HOSTILE = [
     way_out,
     absolute_way_out,
     link_out,
+    link_on_the_way,
+    nothing_there,
     yaml_object,
     data_of_another_kind,
     flavors_in_a_list,
@@ -125,7 +139,9 @@ def test_hostile_model_files_are_refused_and_run_nothing(
     write_model(checkpoint(folder / "a", 1), model, example=example())
     open_model(model, sha256=folder_sha256(trusted_checkpoint(model)), example_score=None)
     spoil(model)
-    digest = folder_sha256(model / "data/a") if hash_known and (model / "data/a").exists() else "0" * 64
+    places = [model / "data/a", folder / "outside"]  # of the checkpoint, also where it was moved out
+    known = [folder_sha256(place) for place in places if hash_known and place.is_dir()]
+    digest = known[0] if known else "0" * 64
     with pytest.raises(BadData):
         open_model(model, sha256=digest, example_score=None)
     assert not (folder / "canary").exists()
@@ -137,6 +153,42 @@ def test_a_version_registered_before_the_loader_moved_is_read(folder: Path) -> N
     edit(model, loader_module="pipelines.served_model")
     digest = folder_sha256(trusted_checkpoint(model))
     assert open_model(model, sha256=digest, example_score=None).threshold["image"] == 0.5
+
+
+def test_a_folder_behind_a_link_is_as_good_as_the_folder(folder: Path) -> None:
+    model = folder / "disk/model"
+    write_model(checkpoint(folder / "a", 1), model, example=example())
+    (folder / "link").symlink_to(folder / "disk")
+    assert trusted_checkpoint(folder / "link/model") == folder / "link/model/data/a"
+    (folder / "a_model").symlink_to(model)
+    assert trusted_checkpoint(folder / "a_model") == folder / "a_model/data/a"
+
+
+def test_what_is_written_tells_others_how_to_ask_the_model(folder: Path) -> None:
+    write_model(checkpoint(folder / "a", 1), folder / "model", example=example())
+    written = yaml.safe_load((folder / "model/MLmodel").read_text())
+    assert written["flavors"]["python_function"]["loader_module"] == "pipelines.registry.served_model"
+    ((column,), scores) = (json.loads(written["signature"][key]) for key in ("inputs", "outputs"))
+    assert (column["type"], column.get("name")) == ("any", None)
+    assert [(one["name"], one["type"]) for one in scores] == [("pred_score", "double"), ("pred_label", "long")]
+    assert example_file(folder / "model") == base64.b64decode(example())
+    needed = (folder / "model/requirements.txt").read_text().split()
+    assert f"torch=={version('torch')}" in needed
+
+
+def test_a_versions_signature_lies_where_who_opens_looks_for_it(folder: Path) -> None:
+    write_model(checkpoint(folder / "a", 1), model := folder / "model", example=example())
+    digest, signature = folder_sha256(model / "data/a"), bytes(range(190, 254))
+    text = base64.b64encode(signature).decode()
+    assert verified_checkpoint(model, sha256=digest, signature=text) == model / "data/a"
+    assert (model / "data/a/config.json.sig").read_bytes() == signature
+    (model / "data/a/config.json.sig").unlink()
+    for spoiled in (text[:-1], f"{text[:8]}!{text[8:]}"):
+        with pytest.raises(Untrusted, match="model: the tag signature of its version is no base64"):
+            verified_checkpoint(model, sha256=digest, signature=spoiled)
+    with pytest.raises(Untrusted, match=f"its sha256 is {digest}, registered was {'0' * 64}; the artifact was changed"):
+        verified_checkpoint(model, sha256="0" * 64, signature=text)
+    assert not (model / "data/a/config.json.sig").exists()
 
 
 def test_the_canary_does_sing_when_unpickled(folder: Path) -> None:

@@ -68,7 +68,12 @@ def folder_with_example(folder: Path) -> Path:
 
 
 def test_the_example_is_the_image_that_was_registered(tmp_path: Path) -> None:
-    assert example_file(folder_with_example(tmp_path / "m")) == IMAGE
+    folder = folder_with_example(tmp_path / "m")
+    assert example_file(folder) == IMAGE
+    for content in ("", "[]", '{"data": []}', '{"data": [[7]]}', "[" * 100_000, '{"data": [["a"]]}'):
+        (folder / "input_example.json").write_text(content)
+        with pytest.raises(Untrusted, match=r"m/input_example\.json is not the example that was registered"):
+            example_file(folder)
 
 
 @pytest.mark.parametrize("recorded", [0.5, -0.5, 0.01, 40.0, -40.0])
@@ -118,6 +123,9 @@ def test_a_version_is_opened_by_its_own_tags(models: Models, monkeypatch: pytest
     version.tags.clear()
     open_version(registry.client, "plates", "2")
     assert models.asked[-1][1] == "unknown", "which is the hash of nothing"
+    monkeypatch.setattr(OfPlates, "category", "cable")
+    with pytest.raises(Untrusted, match=f"{NAME}/2 holds a model of cable, not of plates"):
+        open_version(registry.client, "plates", "2")
     with pytest.raises(ValueError, match=f"{NAME} has no version 7"):
         open_version(registry.client, "plates", "7")
 
