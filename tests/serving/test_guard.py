@@ -1,6 +1,7 @@
 """Who the scoring service answers, and the address that it prints."""
 
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,7 @@ from tests.serving.kit import DecodersHere
 from tests.serving.test_batching import HeldDetector
 
 TOKEN = "a-secret-of-24-letters"
+IN_BASE64 = b64encode(f"x:{TOKEN}".encode()).decode()
 
 
 @pytest.fixture
@@ -41,6 +43,7 @@ def test_nothing_but_liveness_answers_without_the_token(client: TestClient) -> N
     assert len(found) > 8
     assert 401 not in found.pop("/healthz")
     assert set(map(frozenset, found.values())) == {frozenset({401})}
+    assert client.get("/").json() == {"detail": "a token is needed"}
     assert client.get("/").headers["WWW-Authenticate"].startswith("Basic ")
     assert client.get("/").headers["X-Content-Type-Options"] == "nosniff"
 
@@ -62,6 +65,7 @@ def test_the_token_opens_all(client: TestClient, scheme: str) -> None:
         "Basic",
         "Basic !!",
         "Basic YQ==",
+        f"Basic {IN_BASE64[:4]}!{IN_BASE64[4:]}",
         f"Digest {TOKEN}",
     ],
 )
@@ -79,7 +83,7 @@ def test_a_token_that_no_request_can_bear_is_refused_at_start(token: str, local:
 
 def test_a_short_token_is_none() -> None:
     check_token("", host="::1", local=True)
-    check_token(TOKEN, host="0.0.0.0", local=False)
+    check_token("x" * 16, host="0.0.0.0", local=False)
     for token in ("", "x" * 15):
         with pytest.raises(ValueError, match=r"--host 0\.0\.0\.0 can be reached by others: set FASTFLOW_TOKEN"):
             check_token(token, host="0.0.0.0", local=False)
@@ -120,3 +124,9 @@ def test_only_a_name_of_this_machine_is_answered(host: str, status: int) -> None
     with TestClient(app) as client:
         assert client.get("/healthz", headers={"Host": host}).status_code == status
     batcher.end()
+
+
+def test_the_names_of_a_service_are_those_that_it_was_started_with() -> None:
+    local = ["127.0.0.1", "[::1]", "localhost", "localhost."]
+    assert own_names("192.0.2.7", "Line-3.example") == sorted([*local, "192.0.2.7", "line-3.example"])
+    assert own_names("2001:db8::7", "2001:DB8::7") == sorted([*local, "[2001:db8::7]"])
