@@ -1,6 +1,7 @@
 """Score files: any name comes back, whatever program touched the file, and what cannot be read is said by its line."""
 
 import csv
+import hashlib
 import io
 import subprocess
 import sys
@@ -147,6 +148,7 @@ def test_a_second_writer_is_told_and_changes_nothing(suffix: str) -> None:
     path = Path(f"s.{suffix}")
     with ResultsFile(path, version="x", threshold=0.5) as results:
         results.add([row("a.png")])
+        assert [found.path for found in read_rows(path).rows] == ["a.png"], "which is in the file at once"
         with pytest.raises(LockHeld, match="is being written by another process; wait for it, or name another file"):
             ResultsFile(path, version="x", threshold=0.5).__enter__()
         results.add([row("b.png")])
@@ -163,7 +165,7 @@ from pipelines.scoring.rows import Row
 def work():
     with ResultsFile(Path("s.csv"), version="x", threshold=0.5) as results:
         for number in range(200):
-            results.add([Row(f"{sys.argv[1]} {number}.png", 0.25, 0, 0.5, "x", 1.5, 4, 3, 90.0, 20.0, 0.5, "f00d")])
+            results.add([Row(f"{sys.argv[1]}\\xfc{number}.png", 0.25, 0, 0.5, "x", 1.5, 4, 3, 90.0, 20.0, 0.5, "f00d")])
             if number == 100:
                 Path("began").touch()
                 end = time.monotonic() + 60
@@ -196,9 +198,22 @@ def test_a_file_of_something_else_is_refused_with_its_name_and_the_reason(name: 
     assert Path(name).read_bytes() == content
 
 
+def test_an_image_that_was_overwritten_since_is_not_held(folder: Path) -> None:
+    Path("a.png").write_bytes(b"as it was")
+    with ResultsFile(Path("s.csv"), version="x") as results:
+        results.add([row("a.png", sha256=hashlib.sha256(b"as it was").hexdigest())])
+        assert [results.holds(name) for name in ("a.png", "b.png")] == [True, False]
+        Path("a.png").write_bytes(b"as it is")
+        assert not results.holds("a.png")
+        Path("a.png").unlink()
+        assert not results.holds("a.png")
+
+
 def test_two_processes_at_once_mix_no_rows(folder: Path) -> None:
+    """Nor the encodings of their systems."""
     command = [sys.executable, "-c", WRITER]
-    with subprocess.Popen([*command, "first"], cwd=folder, env=of_a_user(ROOT)) as first:
+    ascii_alone = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    with subprocess.Popen([*command, "first"], cwd=folder, env=of_a_user(ROOT) | ascii_alone) as first:
         until(lambda: Path("began").exists(), first)
         second = subprocess.run(
             [*command, "second"], cwd=folder, env=of_a_user(ROOT), capture_output=True, text=True, timeout=60
@@ -209,7 +224,7 @@ def test_two_processes_at_once_mix_no_rows(folder: Path) -> None:
         1,
         "error: s.csv is being written by another process; wait for it, or name another file\n",
     )
-    assert [found.path for found in read_rows(Path("s.csv")).rows] == [f"first {number}.png" for number in range(200)]
+    assert [found.path for found in read_rows(Path("s.csv")).rows] == [f"firstü{number}.png" for number in range(200)]
 
 
 @pytest.mark.parametrize(
