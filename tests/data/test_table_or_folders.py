@@ -137,3 +137,44 @@ def test_of_files_that_do_not_fit_or_several_none_is_taken(
     with pytest.raises(BadData, match=rf"names 1 file that are not there: .*{written}; ") as refused:
         read_folder(tmp_path, DEFAULT_OPTIONS)
     assert str(refused.value).endswith(said)
+
+
+def test_a_mask_that_an_option_leaves_out_is_no_images(tmp_path: Path) -> None:
+    good(tmp_path, 5)
+    bad(tmp_path, 2, name="1{:02}.png", masks="masks/1{:02}.png")
+    rows = dict.fromkeys(sorted(names("", 5)), "0,") | {f"10{n}.png": f"1,masks/10{n}.png" for n in range(2)}
+    write(tmp_path, rows, "image_path,gt_label,mask_path")
+    reading = read_folder(tmp_path, ReadingOptions(Sources(ignore=("masks/100.png",))))
+    found = {item.image.name: item.masks for item in reading.items if item.defect_type != "good"}
+    assert found == {"100.png": (), "101.png": (tmp_path / "masks/101.png",)}
+
+
+def test_of_several_tables_one_must_be_given(tmp_path: Path) -> None:
+    in_folders(tmp_path)
+    table = write(tmp_path, as_folders())
+    (tmp_path / "more.csv").write_bytes(table.read_bytes())
+    with pytest.raises(BadData) as refused:
+        read_folder(tmp_path, DEFAULT_OPTIONS)
+    assert str(refused.value) == (
+        f"labels.csv, more.csv: several tables name images; give one: fastflow init {table}, or --ignore the others"
+    )
+
+
+@pytest.mark.parametrize("header", ["image_path,operator", "Datei,gt_label"])
+def test_a_table_that_is_given_and_lacks_a_column_is_refused(tmp_path: Path, header: str) -> None:
+    in_folders(tmp_path)
+    table = write(tmp_path, as_folders(), header)
+    with pytest.raises(BadData, match=rf"labels\.csv has the columns {header.replace(',', ', ')}; needed are "):
+        read_folder(table, DEFAULT_OPTIONS)
+
+
+def test_a_category_that_visas_split_does_not_name_is_read_by_its_folders(tmp_path: Path) -> None:
+    images = tmp_path / "own/Data/Images"
+    good(images / "Normal", 5)
+    bad(images / "Anomaly")
+    (tmp_path / "split_csv").mkdir()
+    one = "candle,train,normal,candle/Data/Images/Normal/0000.JPG,"
+    (tmp_path / "split_csv/1cls.csv").write_text(f"object,split,label,image,mask\n{one}")
+    reading = read_folder(tmp_path / "own", DEFAULT_OPTIONS)
+    assert reading.layout != "VisA, split of 1cls.csv"
+    assert {item.image.parent.name for item in reading.items if item.defect_type == "good"} == {"Normal"}
