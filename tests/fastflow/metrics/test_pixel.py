@@ -194,6 +194,14 @@ def test_pro_curve_is_thinned_evenly() -> None:
     assert inside == pytest.approx(aupro([scores], [mask]).value, abs=1e-3)
 
 
+def test_pro_stays_1_where_the_regions_shares_add_up_to_more() -> None:
+    num_regions = 49
+    assert np.full(num_regions, 1 / num_regions).cumsum()[-1] > 1, "by rounding"
+    mask = np.arange(4 * num_regions)[None] % 4 == 0
+    curve = pro_curve([np.arange(mask.size)[None] + 1000 * mask], [mask])
+    assert curve.pro.max() == 1
+
+
 MEMORY = """
 import numpy as np
 from fastflow.metrics.pixel import pixel_metrics
