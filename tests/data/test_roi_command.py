@@ -13,13 +13,16 @@ from PIL import Image, ImageDraw
 
 from fastflow.config import FastFlowConfig
 from fastflow.errors import BadData
+from fastflow.pixels.meaning import PixelRule
 from fastflow.sealed import read_config
 from pipelines.core.params import read_params
 from pipelines.core.paths import findings_file, pixels_file, roi_file
 from pipelines.core.pixel_rule import read_roi, read_rule
 from pipelines.core.roi_store import stated_roi
 from pipelines.core.stage import BAD_DATA, USAGE
+from pipelines.data.category_params import keep_reading
 from pipelines.data.checks.policy import check_and_decide
+from pipelines.data.layouts.reading import DEFAULT_OPTIONS
 from pipelines.data.roi_file import mask_of_file
 from tests.conftest import SIZE, fastflow
 from tests.data.faults import POLICY
@@ -178,6 +181,8 @@ def test_the_value_range_of_a_category_stays_beside_its_region(project: Path) ->
     stated = read_params().pixels
     assert (stated["plates"].page, stated["tiles"].page, stated["tiles"].roi) == (2, 3, None)
     assert stated["plates"].roi
+    keep_reading("plates", None, DEFAULT_OPTIONS._replace(pixels=PixelRule((0.0, 99.0), 2)))  # as fastflow init does
+    assert read_params().pixels["plates"].roi == stated["plates"].roi
     assert fastflow("roi", "plates", "--remove") == 0
     assert read_params().pixels["plates"].page == 2
 
