@@ -117,7 +117,7 @@ def open_judge(category: str, options: Options, state: State, stack: ExitStack) 
     if source.category != category:
         raise ValueError(f"{model} is a model of {source.category}, not of {category}")
     log.info("opening %s; a model that is not an export is exported first", model)
-    models = Models([source], STATE / "line" / "models", threads=options.threads)
+    models = Models([source], STATE / "line" / "models" / category, threads=options.threads)
     required_checks(models.detectors)
     ending = threading.Event()
     stack.callback(ending.set)

@@ -1,13 +1,18 @@
 """fastflow watch as a command: what it refuses, what it says, and how it ends."""
 
 import signal
+import sqlite3
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-from pipelines.line.state import state_file
+from pipelines.line import watch as watching_command
+from pipelines.line.state import TABLES, State, state_file
+from pipelines.line.watch import Options, open_judge
+from pipelines.serving.models import Models, Source
 from tests.conftest import fastflow, free_port, until
 from tests.line.kit import lines, png, watching, write_model
 
@@ -35,6 +40,24 @@ def test_what_cannot_be_watched_is_one_sentence(folder: Path, capsys: pytest.Cap
     code, said = refused(capsys, "plates", "in", "--model", "model")
     assert (code, said[:27]) == (2, "error: line.yaml: station i")
     assert refused(capsys, "spoons", "--status")[0] == 2
+
+
+def test_watchers_of_two_categories_prepare_their_models_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is no export is exported first, into a folder that is emptied before."""
+    places: list[Path] = []
+
+    def models(sources: list[Source], place: Path, *, threads: int | None) -> Models:
+        places.append(place)
+        raise ValueError("seen")
+
+    monkeypatch.setattr(watching_command, "Models", models)
+    monkeypatch.setattr(watching_command, "sources_of", lambda names, known, of: [Source(names[0], names[0], "")])
+    base = sqlite3.connect(":memory:")
+    base.executescript(TABLES)
+    for category in ("plates", "lids"):
+        with ExitStack() as stack, pytest.raises(ValueError, match="seen"):
+            open_judge(category, Options(model=category), State(base, []), stack)
+    assert len(set(places)) == 2
 
 
 def test_a_state_that_is_damaged_is_bad_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
