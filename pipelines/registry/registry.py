@@ -17,7 +17,7 @@ from pipelines.core.paths import NORMAL_SCORES
 from pipelines.core.training_files import normal_table
 from pipelines.registry.aliases import get_version
 from pipelines.registry.checkpoints import download, require_category
-from pipelines.registry.registered import CONTENT, SIGNED, Untrusted, trusted_checkpoint, verified_checkpoint
+from pipelines.registry.registered import CONTENT, SIGNED, Untrusted, verified_checkpoint
 from pipelines.registry.served_model import ServedModel
 
 EXAMPLE = "input_example.json"  # MLflow's name for it
@@ -47,14 +47,14 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
         folder = download(client, made, Path(scratch))
         content, score = tags.get(CONTENT, "unknown"), number_of(tags, EXAMPLE_SCORE, of=f"{made.name}/{made.version}")
         signature = tags.get(SIGNED, "")
-        opened = open_model(folder, sha256=content, signature=signature, example_score=score)
+        checkpoint = verified_checkpoint(folder, sha256=content, signature=signature)
+        opened = _tried(folder, checkpoint, example_score=score)
         require_category(opened.category, category, f"{made.name}/{made.version}")
-        return Opened(opened, tags, trained_on(folder))
+        return Opened(opened, tags, trained_on(checkpoint))
 
 
-def trained_on(folder: Path) -> frozenset[str]:
-    """The sha256 of the training images of a downloaded model, as its scores of them say. Raises BadCheckpoint."""
-    checkpoint = trusted_checkpoint(folder)
+def trained_on(checkpoint: Path) -> frozenset[str]:
+    """The sha256 of a checkpoint's training images, as its scores of them say. Raises BadCheckpoint."""
     if NORMAL_SCORES not in read_config(checkpoint)["sha256"]:
         return frozenset()
     return frozenset(normal_table(checkpoint).get("sha256", ()))
@@ -83,7 +83,12 @@ def open_model(folder: Path, *, sha256: str, example_score: float | None, signat
         Untrusted: not data alone, another content, or another prediction.
         BadCheckpoint: weights that are not those of its config.json.
     """
-    detector = TrainedDetector.load(verified_checkpoint(folder, sha256=sha256, signature=signature))
+    return _tried(folder, verified_checkpoint(folder, sha256=sha256, signature=signature), example_score=example_score)
+
+
+def _tried(folder: Path, checkpoint: Path, *, example_score: float | None) -> TrainedDetector:
+    """The model of a verified checkpoint, if it predicts as it did when registered."""
+    detector = TrainedDetector.load(checkpoint)
     if example_score is not None:
         example = pd.DataFrame({"image": [example_file(folder)]})
         found = float(ServedModel(detector).predict(example)["pred_score"].iloc[0])

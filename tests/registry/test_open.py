@@ -111,7 +111,7 @@ def test_a_version_is_opened_by_its_own_tags(models: Models, monkeypatch: pytest
     monkeypatch.setattr(opening, "download", download)
     opened = open_version(registry.client, "plates", "2")
     assert (str(opened.detector), opened.tags) == ("model of data", version.tags)
-    assert opened.trained_on == {"an image of model-c0de"}
+    assert opened.trained_on == {"an image of data"}
     assert models.asked == [(places[0] / "model-c0de", "c0de")]
     assert not places[0].exists(), "what was downloaded does not stay"
     models.score = 0.6
