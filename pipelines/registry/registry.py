@@ -47,10 +47,9 @@ def open_version(client: mlflow.MlflowClient, category: str, version: str) -> Op
         folder = download(client, made, Path(scratch))
         content, score = tags.get(CONTENT, "unknown"), number_of(tags, EXAMPLE_SCORE, of=f"{made.name}/{made.version}")
         signature = tags.get(SIGNED, "")
-        checkpoint = verified_checkpoint(folder, sha256=content, signature=signature)
-        opened = _tried(folder, checkpoint, example_score=score)
-        require_category(opened.category, category, f"{made.name}/{made.version}")
-        return Opened(opened, tags, trained_on(checkpoint))
+        detector, images = open_model(folder, sha256=content, signature=signature, example_score=score)
+        require_category(detector.category, category, f"{made.name}/{made.version}")
+        return Opened(detector, tags, images)
 
 
 def trained_on(checkpoint: Path) -> frozenset[str]:
@@ -73,8 +72,11 @@ def number_of(tags: Mapping[str, str], name: str, *, of: str) -> float | None:
     return value
 
 
-def open_model(folder: Path, *, sha256: str, example_score: float | None, signature: str = "") -> TrainedDetector:
-    """The model of a downloaded folder, if its content is the one recorded and it predicts as it did when registered.
+def open_model(
+    folder: Path, *, sha256: str, example_score: float | None, signature: str = ""
+) -> tuple[TrainedDetector, frozenset[str]]:
+    """The model of a downloaded folder, if its content is the one recorded and it predicts as it did when registered;
+    and the images that it was `trained_on`.
 
     `example_score`: the recorded score of its input example; None where there is none. `signature`: as
     `verified_checkpoint` takes it.
@@ -83,18 +85,14 @@ def open_model(folder: Path, *, sha256: str, example_score: float | None, signat
         Untrusted: not data alone, another content, or another prediction.
         BadCheckpoint: weights that are not those of its config.json.
     """
-    return _tried(folder, verified_checkpoint(folder, sha256=sha256, signature=signature), example_score=example_score)
-
-
-def _tried(folder: Path, checkpoint: Path, *, example_score: float | None) -> TrainedDetector:
-    """The model of a verified checkpoint, if it predicts as it did when registered."""
+    checkpoint = verified_checkpoint(folder, sha256=sha256, signature=signature)
     detector = TrainedDetector.load(checkpoint)
     if example_score is not None:
         example = pd.DataFrame({"image": [example_file(folder)]})
         found = float(ServedModel(detector).predict(example)["pred_score"].iloc[0])
         if not abs(found - example_score) <= RELATIVE_TOLERANCE * max(1.0, abs(example_score)):
             raise Untrusted(f"{folder}: its example scores {found:.6g}, recorded was {example_score:.6g}")
-    return detector
+    return detector, trained_on(checkpoint)
 
 
 def example_file(folder: Path) -> bytes:

@@ -152,7 +152,7 @@ def test_a_version_registered_before_the_loader_moved_is_read(folder: Path) -> N
     write_model(checkpoint(folder / "a", 1), model, example=example())
     edit(model, loader_module="pipelines.served_model")
     digest = folder_sha256(trusted_checkpoint(model))
-    assert open_model(model, sha256=digest, example_score=None).threshold["image"] == 0.5
+    assert open_model(model, sha256=digest, example_score=None)[0].threshold["image"] == 0.5
 
 
 def test_a_folder_behind_a_link_is_as_good_as_the_folder(folder: Path) -> None:
