@@ -189,6 +189,14 @@ def test_a_damaged_parquet_is_named_and_says_so_where_it_is_found(pictures: Path
     assert "list.parquet cannot be looked into, and may say what the images are" in str(doubt)
 
 
+def test_a_parquet_of_bytes_that_are_no_text_is_refused_by_name(pictures: Path) -> None:
+    path = pictures / "list.parquet"
+    parquet.write_table(pa.table({"image_path": ["good/0.png"] * 3, "gt_label": ["0"] * 3}), path, compression="none")
+    path.write_bytes(path.read_bytes().replace(b"good/0.png", b"\xe7ood/0.png"))
+    with pytest.raises(BadData, match=r"list\.parquet is no table that can be read"):
+        read_table(path, DEFAULT_OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("rows", "value", "message"),
     [

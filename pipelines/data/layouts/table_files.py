@@ -79,7 +79,9 @@ def _bounded(file: parquet.ParquetFile) -> Table:
         parts.append(Table.from_arrays(columns, names=part.schema.names))
         if (held := held + parts[-1].nbytes) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES:,} bytes of values; save the columns that name images alone")
-    return concat_tables(parts[1:] or parts)
+    table = concat_tables(parts[1:] or parts)
+    table.validate(full=True)  # texts that are none would be found later, where nothing names the file
+    return table
 
 
 def text_of(content: bytes) -> str:
