@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 from torch.nn import functional
 
 from fastflow.augment import augmented_features
@@ -23,6 +22,7 @@ from fastflow.padding import continued, inside_of, inside_pixels, inside_positio
 from fastflow.score import SCORES, image_score, raw_score
 from fastflow.train import Training, calibrate
 from tests.conftest import SIZE, detector_of, draw_square, shake, tiny_config
+from tests.fastflow.roi_kit import images
 
 CPU = torch.device("cpu")
 WHOLE, SLIM, LOW = (SIZE, SIZE), (SIZE, 24), (32, SIZE)
@@ -34,11 +34,6 @@ def model() -> FastFlow:
     made = FastFlow(tiny_config(letterbox=True)).eval()
     shake(made.flows, scale=0.05)
     return made
-
-
-def images(seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (3, 3, SIZE, SIZE), dtype=torch.uint8, generator=generator)
 
 
 def test_what_lies_in_the_padding_changes_nothing(model: FastFlow) -> None:
