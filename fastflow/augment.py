@@ -1,15 +1,16 @@
-"""Augmentation, for parts that may lie in any orientation: new images each epoch, so features are computed each time.
+"""Augmentation: further good images, for parts that may lie in any orientation, or for light that may change.
 
-Only what moves pixels without changing them: good parts stay good.
+Flips and quarter turns are drawn anew in each epoch, so features are computed each time. Variants of the images are
+made beforehand, and their features are computed once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from fastflow.data import Pictures
-from fastflow.features import batches
+from fastflow.features import batches, features_of
 from fastflow.model import FastFlow
 
 AUGMENTATIONS = ("hflip", "vflip", "rot90")
@@ -54,3 +55,24 @@ def augmented_features(model: FastFlow, pictures: Pictures, kinds: Sequence[str]
         return [torch.cat(scale) for scale in zip(*parts, strict=True)]
 
     return features
+
+
+def drawn_variants(features: list[Tensor], variants: Mapping[int, list[Tensor]], *, device: torch.device) -> Augmented:
+    """Features for `Training.run`: of the scales in `variants`, each image as it is or as one of its variants, with
+    equal chances.
+
+    `variants`: by scale, counted from 0, the features (N, C_s, h_s, w_s) of all images for each variant; as many of one
+    scale as of another.
+    """
+    count = max(map(len, variants.values()), default=0)
+
+    def drawn(rows: Tensor, generator: torch.Generator) -> list[Tensor]:
+        chosen = torch.randint(1 + count, (len(rows),), generator=generator)
+        found = features_of(features, rows, device=device)
+        for scale, made in variants.items():
+            for number, whole in enumerate(made, start=1):
+                places = torch.nonzero(chosen == number)[:, 0]
+                found[scale][places.to(device)] = features_of([whole], rows[places], device=device)[0]
+        return found
+
+    return drawn

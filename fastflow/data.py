@@ -1,6 +1,6 @@
 """Image and mask files to arrays, decoded by threads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +23,13 @@ class Pictures(NamedTuple):
     shapes: list[Size]
 
 
-def read_pictures(paths: Sequence[Path], frame: Frame, *, workers: int | None = None) -> Pictures:
-    """Files as a model's input, decoded by `workers` threads; order is that of `paths`.
+Read = Callable[[Path, Frame], Framed]
+
+
+def read_pictures(
+    paths: Sequence[Path], frame: Frame, *, read: Read = read_framed, workers: int | None = None
+) -> Pictures:
+    """Files as a model's input, each by `read`, in `workers` threads; order is that of `paths`.
 
     Raises:
         BadImage: a file that cannot be used.
@@ -32,7 +37,7 @@ def read_pictures(paths: Sequence[Path], frame: Frame, *, workers: int | None = 
     images = np.empty((len(paths), frame.height, frame.width, 3), np.uint8)
 
     def fill(position: int) -> Framed:
-        found = read_framed(paths[position], frame)
+        found = read(paths[position], frame)
         images[position] = found.pixels
         return found
 

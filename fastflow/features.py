@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastflow.data import read_pictures
+from fastflow.data import Read, read_pictures
 from fastflow.files import with_space_needed
+from fastflow.frame import read_framed
 from fastflow.model import FastFlow
 
 
@@ -40,9 +41,10 @@ def extract_features(
     batch_size: int,
     device: torch.device,
     storage: FeatureStorage | None = None,
+    read: Read = read_framed,
 ) -> list[Tensor]:
-    """Normalised features of all images: one tensor (N, C_s, h_s, w_s) per scale, padding marked. `features_of` reads
-    them.
+    """Normalised features of all images, each file read by `read`: one tensor (N, C_s, h_s, w_s) per scale, padding
+    marked. `features_of` reads them.
 
     Raises:
         BadImage: a file that cannot be decoded.
@@ -50,7 +52,7 @@ def extract_features(
     """
     store: list[Tensor] = []
     for part in batches(len(paths), batch_size):
-        pictures = read_pictures(paths[part], model.frame)
+        pictures = read_pictures(paths[part], model.frame, read=read)
         inside = model.inside(pictures.sizes)
         features = model.extract(pictures.images.to(device), inside if inside is None else inside.to(device))
         if not store:

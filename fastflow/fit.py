@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastflow.augment import Augmented
+from fastflow.augment import Augmented, drawn_variants
 from fastflow.crossfit import NormalScores, held_out_scores, score_normal
-from fastflow.mirror import CROWDED_FRACTION, Mirrored, mirroring
+from fastflow.mirror import CROWDED_FRACTION, Mirrored
 from fastflow.model import FastFlow
 from fastflow.noise import AUTO, bits, exceedance, noise_levels
 from fastflow.train import Epoch, Training, calibrate
@@ -191,7 +191,7 @@ class _Fitting:
 
     def mirror(self, mirrors: dict[int, list[Tensor]]) -> None:
         """Trains these scales on mirror images, too, from here on."""
-        self.augmented = mirroring(self.features, mirrors, device=self.device) if mirrors else None
+        self.augmented = drawn_variants(self.features, mirrors, device=self.device) if mirrors else None
 
     def train_fold(self, model: FastFlow, rows: Tensor, number: int) -> None:
         """One fold's training; stores what its model says of the images that it has not seen."""

@@ -5,15 +5,14 @@ folds tell: if held-out images, as they are, become likelier to a flow that has 
 are kept. Coarse scales of few images need it, and each scale has its own flow, so each decides for itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fastflow.augment import Augmented
 from fastflow.data import read_pictures
-from fastflow.features import batches, features_of
+from fastflow.features import batches
 from fastflow.model import FastFlow
 
 CROWDED_FRACTION = 0.07
@@ -43,18 +42,3 @@ def mirrored_features(model: FastFlow, paths: Sequence[Path], *, batch_size: int
         return {scale: [torch.cat(flip) for flip in flips] for scale, flips in parts.items()}
 
     return mirrored
-
-
-def mirroring(features: list[Tensor], mirrors: Mapping[int, list[Tensor]], *, device: torch.device) -> Augmented:
-    """Features for `Training.run`: of the scales in `mirrors`, each image as it is or flipped, with equal chances."""
-
-    def drawn(rows: Tensor, generator: torch.Generator) -> list[Tensor]:
-        flips = torch.randint(1 + len(FLIPS), (len(rows),), generator=generator)
-        found = features_of(features, rows, device=device)
-        for scale, flipped in mirrors.items():
-            for number, whole in enumerate(flipped, start=1):
-                places = torch.nonzero(flips == number)[:, 0]
-                found[scale][places.to(device)] = features_of([whole], rows[places], device=device)[0]
-        return found
-
-    return drawn

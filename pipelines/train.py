@@ -58,8 +58,10 @@ def train(category: str, params: Params) -> None:
     with runs.new_run(name, tags=tags) as run, log_system_metrics(run, device), naming_images(index):
         log_source(run, category, params, rows=len(index))
         settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
-        chosen = params.model_dump(include={"seed": True, "model": {"preset", "weights"}})  # the config has overrides
-        run.log_params(flatten(chosen | settings | {"config": logged(model.config)}))
+        chosen = params.model_dump(  # the config has overrides
+            include={"seed": True, "model": {"preset", "weights"}, "train": {"augment", "changes"}}, exclude_none=True
+        )
+        run.log_params(flatten(chosen) | flatten(settings | {"config": logged(model.config)}))
         verify_images(index, root)
         resumable = ResumableFit(STATE / category, key_of(category, params, settings | weights))
         STATE.mkdir(exist_ok=True)

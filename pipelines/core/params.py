@@ -123,6 +123,20 @@ class Model(Section):
     overrides: dict[str, Any]
 
 
+class Changes(Section):
+    """Up to how much the light, the focus or the place may change, either way: copies of the images that are trained
+    on, too. Units and limits are those of pipelines/training/changes.py."""
+
+    brightness: Annotated[float, Field(gt=0, le=50)] | None = None
+    contrast: Annotated[float, Field(gt=0, le=50)] | None = None
+    colour: Annotated[float, Field(gt=0, le=2500)] | None = None
+    focus: Annotated[float, Field(gt=0)] | None = None
+    noise: Annotated[float, Field(gt=0, le=24)] | None = None
+    jpeg: Annotated[int, Field(ge=10, le=95)] | None = None
+    position: Annotated[float, Field(gt=0)] | None = None
+    rotation: Annotated[float, Field(gt=0, le=20)] | None = None
+
+
 class Train(Section):
     epochs: Count | None
     min_steps: Count
@@ -131,6 +145,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     noise: Literal["auto"] | Annotated[float, Field(ge=0, le=2)]
     augment: Literal["auto"] | list[Literal["hflip", "vflip", "rot90"]]
+    changes: Changes = Field(default_factory=Changes)
     precision: Literal["auto", "fp32", "bf16"]
     micro_batch: Count | None
     features: Literal["fp32", "bf16"]

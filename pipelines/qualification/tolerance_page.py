@@ -7,7 +7,6 @@ import matplotlib as mpl
 import numpy as np
 
 from pipelines.qualification.certificate_page import uri
-from pipelines.qualification.changes import CHANGES, KINDS, in_units
 from pipelines.qualification.tolerance_file import Tolerance, Tolerated
 from pipelines.qualification.tolerance_trial import Trial
 from pipelines.qualification.tolerance_words import (
@@ -22,6 +21,7 @@ from pipelines.qualification.tolerance_words import (
 )
 from pipelines.reporting.pages.drawing import DEFECTIVE, GOOD, INK, STYLE, Chart, new_axes, new_figure, svg
 from pipelines.reporting.pages.page import page
+from pipelines.training.changes import CHANGES, KINDS, in_units
 
 SHOWN = 0  # the picture that all steps are shown of
 

@@ -19,9 +19,8 @@ from fastflow.features import batches
 from fastflow.frame import framed, picture_shape
 from fastflow.metrics.rates import rate_interval
 from pipelines.core.progress import progress
-from pipelines.qualification.changes import CHANGES, Change, changed, in_units
-from pipelines.qualification.placing import Pixels
 from pipelines.qualification.tolerance_file import Tolerated, Tried
+from pipelines.training.changes import CHANGES, Change, Pixels, changed, in_units, is_grey
 
 BATCH_SIZE = 8
 Alter = Callable[[int, Pixels], Pixels]
@@ -102,7 +101,3 @@ class Trial:
                 require_finite_scores(self.paths[part], scores.pred_score)
                 labels.append(scores.pred_label == 1)
         return np.concatenate(labels)
-
-
-def is_grey(pixels: Pixels) -> bool:
-    return bool((pixels[..., :1] == pixels).all())

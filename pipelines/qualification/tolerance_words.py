@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipelines.qualification.changes import KINDS
 from pipelines.qualification.tolerance_file import Tolerance, Tolerated, Tried
+from pipelines.training.changes import KINDS
 
 TITLES = {
     "brightness": "Brightness", "contrast": "Contrast", "colour": "Colour of the light", "focus": "Focus",

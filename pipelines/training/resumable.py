@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import fastflow
-from fastflow.augment import Augmented, augmented_features
+from fastflow.augment import Augmented, augmented_features, drawn_variants
 from fastflow.data import read_pictures
 from fastflow.features import FeatureStorage, extract_features
 from fastflow.files import file_sha256
@@ -23,7 +23,7 @@ from fastflow.model import FastFlow
 from fastflow.noise import AUTO
 from fastflow.resume import STATES_KEPT, SavedStates
 from fastflow.train import Training, epochs_for
-from pipelines.core.params import Params
+from pipelines.core.params import PARAMS_FILE, Params
 from pipelines.core.stage import log
 
 SAVE_SECONDS = 30.0  # between two states
@@ -32,7 +32,7 @@ _COPIES_PER_STATE = 3  # a state holds weights and Adam's two moments
 
 def train_settings(params: Params, num_images: int) -> dict[str, Any]:
     """The arguments of `Training`: the epochs as written, or, where none are, enough for `min_steps` batches."""
-    settings = params.train.model_dump(exclude={"min_steps", "augment", "features", "features_gib"})
+    settings = params.train.model_dump(exclude={"min_steps", "augment", "changes", "features", "features_gib"})
     enough = epochs_for(num_images, batch_size=params.train.batch_size, min_steps=params.train.min_steps)
     return settings | {"epochs": params.train.epochs or enough}
 
@@ -64,10 +64,16 @@ class Embedded(NamedTuple):
 
 
 def embed(model: FastFlow, images: list[Path], params: Params, *, folder: Path) -> Embedded:
-    """What a fit reads. Features lie within the memory that the parameters allow, the rest in a file in `folder`."""
+    """What a fit reads. Features lie within the memory that the parameters allow, the rest in a file in `folder`.
+
+    Raises:
+        ValueError: changes together with flips or turns, or that the images are too small for.
+    """
     train, size = params.train, params.evaluate.batch_size
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[train.features]
     storage = FeatureStorage(dtype, memory_bytes=int(train.features_gib * 2**30), folder=folder)
+    if limits := train.changes.model_dump(exclude_none=True):
+        return embed_changed(model, images, params, limits, storage)
     features = extract_features(model, images, batch_size=size, device=model.mean.device, storage=storage)
     if train.augment == AUTO:
         return Embedded(features, None, mirrored_features(model, images, batch_size=size))
@@ -75,6 +81,26 @@ def embed(model: FastFlow, images: list[Path], params: Params, *, folder: Path) 
         return Embedded(features, None, None)
     pictures = read_pictures(images, model.frame)
     return Embedded(features, augmented_features(model, pictures, train.augment, batch_size=size), None)
+
+
+def embed_changed(
+    model: FastFlow, images: list[Path], params: Params, limits: dict[str, float], storage: FeatureStorage
+) -> Embedded:
+    """`embed` where changed copies of the images are trained on, too; all share the memory."""
+    from pipelines.training.changed import COPIES, changed_features  # torchvision's transforms take a second to import
+
+    if params.train.augment not in (AUTO, []):
+        given = f"changes ({', '.join(limits)}) and augment ({', '.join(params.train.augment)})"
+        raise ValueError(
+            f"{PARAMS_FILE}, section train: {given} are both given; allowed: one of them, or augment: auto, which then "
+            "tries no flips"
+        )
+    if storage.memory_bytes is not None:
+        storage = storage._replace(memory_bytes=storage.memory_bytes // (1 + COPIES))
+    size, device = params.evaluate.batch_size, model.mean.device
+    features = extract_features(model, images, batch_size=size, device=device, storage=storage)
+    copies = changed_features(model, images, limits, seed=params.seed, batch_size=size, storage=storage)
+    return Embedded(features, drawn_variants(features, copies, device=device), None)
 
 
 class ResumableFit:

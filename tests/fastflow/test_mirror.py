@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from fastflow import fit as fit_module
+from fastflow.augment import drawn_variants
 from fastflow.data import read_pictures
 from fastflow.fit import Fitted, Hooks, Progress, fit
-from fastflow.mirror import FLIPS, mirrored_features, mirroring
+from fastflow.mirror import FLIPS, mirrored_features
 from fastflow.model import FastFlow
 from fastflow.noise import bits
 from fastflow.padding import inside_of
@@ -51,7 +52,7 @@ def test_padding_goes_along(tmp_path: Path) -> None:
 def test_each_image_is_drawn_as_it_is_or_flipped_and_other_scales_are_left_alone() -> None:
     features = [torch.arange(4.0)[:, None, None, None].expand(4, 2, 3, 3).contiguous() for _ in range(2)]
     mirrors = {1: [features[1] + 10 * (number + 1) for number in range(len(FLIPS))]}
-    drawn = mirroring(features, mirrors, device=torch.device("cpu"))
+    drawn = drawn_variants(features, mirrors, device=torch.device("cpu"))
     rows = torch.tensor([2, 0, 3]).repeat(400)
     fine, coarse = drawn(rows, torch.Generator().manual_seed(0))
     assert torch.equal(fine[:, 0, 0, 0], rows.float())

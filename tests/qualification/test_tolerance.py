@@ -13,10 +13,10 @@ from scipy.stats import binomtest
 from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame
 from pipelines.qualification import tolerance_page, tolerance_trial
-from pipelines.qualification.changes import CHANGES
 from pipelines.qualification.tolerance_file import Tolerance, Tolerated, Tried
 from pipelines.qualification.tolerance_trial import Trial
 from pipelines.qualification.tolerance_words import allowed, amount, headline, sentence
+from pipelines.training.changes import CHANGES
 from tests.conftest import fastflow
 from tests.qualification.kit import write_project
 

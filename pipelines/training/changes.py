@@ -18,8 +18,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
-from pipelines.qualification.placing import Pixels
-
 DAYLIGHT_K = 6500.0
 XYZ_TO_RGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
 """To linear light of sRGB (IEC 61966-2-1)."""
@@ -27,6 +25,7 @@ GAMMA = 2.2  # of sRGB, nearly: a gain in linear light is its 1/2.2th power on s
 LEAST_SIGMA = 0.05  # pixels: less changes no 8-bit value
 
 Generator = np.random.Generator
+Pixels = NDArray[np.uint8]
 
 
 class Change(NamedTuple):
@@ -44,6 +43,10 @@ def changed(pixels: Pixels, change: Change, amount: float, rng: Generator) -> Pi
     """A picture (H, W, 3) after the change by `amount` in its unit, px where that is its unit."""
     after = change.apply(torch.from_numpy(pixels.transpose(2, 0, 1).copy()), amount, rng)
     return np.ascontiguousarray(after.numpy().transpose(1, 2, 0))
+
+
+def is_grey(pixels: Pixels) -> bool:
+    return bool((pixels[..., :1] == pixels).all())
 
 
 def in_units(change: Change, step: float, shorter: int) -> float:

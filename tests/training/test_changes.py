@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 from torchvision.transforms.v2 import functional as v2
 
-from pipelines.qualification.changes import CHANGES, KINDS, Change, changed, daylight, gains_of, in_units
+from pipelines.training.changes import CHANGES, KINDS, Change, changed, daylight, gains_of, in_units
 
 BY_NAME = {change.name: change for change in CHANGES}
 
