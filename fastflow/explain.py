@@ -17,7 +17,7 @@ from fastflow.frame import Size, picture_shape
 from fastflow.maps import Map, picture_map
 from fastflow.model import FastFlow
 from fastflow.padding import inside_of
-from fastflow.score_parts import Place, deciding_place, parts_of, require_finite_terms
+from fastflow.score_parts import Parts, Place, deciding_place, parts_of, require_finite_terms
 from fastflow.trained import TrainedDetector
 
 BATCH_SIZE = 8
@@ -93,16 +93,47 @@ def explain(
     Raises:
         ValueError: no good picture. BadImage: a file that cannot be decoded. NotFinite: a score that is no number.
     """
-    usual = good if normal is None else normal
-    if not len(good) or not len(usual):
+    return explain_all(detector, [image], good=good, normal=normal, on_images=on_images)[0]
+
+
+def explain_all(
+    detector: TrainedDetector,
+    images: Sequence[Path],
+    *,
+    good: Sequence[Path],
+    normal: Sequence[Path] | None = None,
+    on_images: Callable[[int], object] = lambda count: None,
+) -> list[Explanation]:
+    """`explain` of several images; each good picture is looked at once. An image that is itself one of `good` or
+    `normal` is not compared with itself.
+
+    Raises: as `explain`, also where an image is the only good picture.
+    """
+    usual, model = good if normal is None else normal, detector.model
+    if not images:
+        return []
+    if not all(set(compared) - {image} for compared in (good, usual) for image in images):
         raise ValueError("no good picture to compare with; name at least one")
-    model = detector.model
-    features = _features(model, [image])
-    parts = parts_of(model, features)
-    require_finite_scores([image], parts.pred_score.numpy())
-    require_finite_terms([image], parts)
+    features = _features(model, images)
     terms = torch.cat([_terms(model, usual[part], on_images) for part in batches(len(usual), BATCH_SIZE)])
-    nearest, distance = most_similar(model, features, good, on_images=on_images)
+    distances = distances_to(model, features, good, on_images=on_images)
+    found = []
+    for number, image in enumerate(images):
+        own = parts_of(model, [f[number : number + 1] for f in features])
+        require_finite_scores([image], own.pred_score.numpy())
+        require_finite_terms([image], own)
+        others = torch.tensor([path != image for path in usual])
+        apart = distances[number].masked_fill(torch.tensor([path == image for path in good]), math.inf)
+        nearest = int(apart.argmin())
+        found.append(_explained(detector, image, own, terms[others], str(good[nearest]), float(apart[nearest])))
+    return found
+
+
+def _explained(
+    detector: TrainedDetector, image: Path, parts: Parts, normal: Tensor, nearest: str, distance: float
+) -> Explanation:
+    """From the parts of its score, and `Parts.terms` of good pictures."""
+    model = detector.model
     shape, score = picture_shape(image, model.frame.rule), float(parts.pred_score[0])
     height, width = model.frame.place(shape)
     in_frame, judged, weight = (one[0, 0, :height, :width].numpy() for one in parts[2:])
@@ -114,10 +145,10 @@ def explain(
         pred_label=int(not score <= threshold),
         shape=shape,
         anomaly_map=picture_map(in_frame, (height, width), model.config.roi, low=float(detector.threshold["low"])),
-        scales=_scales(model, parts.terms[0], terms, (shape[0] / height, shape[1] / width)),
+        scales=_scales(model, parts.terms[0], normal, (shape[0] / height, shape[1] / width)),
         place=deciding_place(judged, weight, shape),
-        num_normal=len(usual),
-        nearest=str(good[nearest]),
+        num_normal=len(normal),
+        nearest=nearest,
         distance=distance,
     )
 
@@ -134,24 +165,24 @@ def _features(model: FastFlow, paths: Sequence[Path]) -> list[Tensor]:
     return extract_features(model, paths, batch_size=BATCH_SIZE, device=model.mean.device)
 
 
-def most_similar(
+def distances_to(
     model: FastFlow,
     features: list[Tensor],
     paths: Sequence[Path],
     *,
     on_images: Callable[[int], object] = lambda count: None,
-) -> tuple[int, float]:
-    """The picture whose features, at the same positions, differ least from `features` of one: its number, and the root
-    mean square of the differences, over scales alike; what is padded counts as 0. Of equals, the first."""
+) -> Tensor:
+    """Of N pictures, by their features, to each of P others: (N, P), the root mean square of the differences of
+    features at the same positions, over scales alike; what is padded counts as 0."""
     own, found = _without_padding(features), list[Tensor]()
     for part in batches(len(paths), BATCH_SIZE):
         others = _without_padding(_features(model, paths[part]))
-        squares = [(a - b).square().mean(dim=(1, 2, 3)) for a, b in zip(own, others, strict=True)]
+        squares = [
+            torch.stack([(one - b).square().mean(dim=(1, 2, 3)) for one in a]) for a, b in zip(own, others, strict=True)
+        ]
         found.append(torch.stack(squares).mean(dim=0).cpu())
         on_images(len(paths[part]))
-    distances = torch.cat(found)
-    nearest = int(distances.argmin())
-    return nearest, math.sqrt(float(distances[nearest]))
+    return torch.cat(found, dim=1).sqrt()
 
 
 def _without_padding(features: list[Tensor]) -> list[Tensor]:

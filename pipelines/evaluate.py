@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +40,7 @@ from pipelines.reporting.decision import FILE as DECISION
 from pipelines.reporting.gallery import log_page, write_cases
 from pipelines.reporting.region_tables import held_out, write_regions
 from pipelines.reporting.tables import TYPE_METRICS, Evaluated, score_table, tradeoff_table, write_tables
+from pipelines.reporting.why import Compared, why
 from pipelines.tracking import runs
 from pipelines.tracking.runs import TrackedRun
 from pipelines.training.normal_scores import normal_scores
@@ -90,7 +92,17 @@ def score_and_report(category: str, params: Params, run: TrackedRun, *, origin: 
     facts |= write_regions(folder, judged, rule=rule, threshold=threshold)
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=detector.model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
-    write_cases(folder, index, scored, root, threshold=threshold, rule=detector.frame.rule, min_area=rule.min_area)
+    explain = partial(why, detector, compared=compared_with(category, index, root))
+    write_cases(
+        folder,
+        index,
+        scored,
+        root,
+        threshold=threshold,
+        rule=detector.frame.rule,
+        min_area=rule.min_area,
+        explain=explain,
+    )
     track(category, params, run, numbers, origin=origin)
     values = {name: found.metrics[name].value for name in TYPE_METRICS}  # metrics.json has all
     known = ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
@@ -106,6 +118,14 @@ def evaluated(
     scores = score_table(index, scored.pred_score, threshold=detector.threshold["image"])
     scores = scores.assign(model=detector.version)  # other scores on these images are another model's
     return Evaluated(index, scores, maps, masks, metrics, intervals(index, scored.pred_score, maps, masks))
+
+
+def compared_with(category: str, test: pd.DataFrame, root: Path) -> Compared:
+    """The good images that the cases are explained by."""
+    train = read_index(index_file(category), split="train")
+    verify_images(train, root)
+    good = test.loc[test["gt_label"] == 0, "image_path"]
+    return Compared.of([root / path for path in train["image_path"]], [root / path for path in good])
 
 
 def count_images(category: str, test: pd.DataFrame) -> dict[str, float]:

@@ -39,6 +39,12 @@ def test_a_category_goes_from_images_to_report_and_registry(project: Path, monke
     page = (project / "report.html").read_text()
     assert "plates" in page
     assert "square" in page
+    pictures = json.loads((project / "reports/plates/pictures/index.json").read_text())
+    (closest, *_) = pictures["groups"]["borderline"]
+    because = pictures["cases"][closest]["why"]
+    assert because["said"][0].startswith("It comes from x ")
+    assert Path(because["nearest"]).parent == Path("images/plates/train/good")
+    assert because["said"][0] in page
 
     sync()
     key = json.loads((project / "models/plates/run.json").read_text())["run_key"]

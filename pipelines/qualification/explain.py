@@ -2,14 +2,14 @@
 
 Run as: fastflow explain bottle photograph.png --html why.html
 
-What is usual, good test pictures say, which the model has not seen; where there are fewer than `LEAST_IMAGES`, good
+What is usual, good test pictures say, which the model has not seen; where there are fewer than ten, good
 training pictures do. Nothing is chosen here, and nothing written but the page that is asked for.
 """
 
 import json
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastflow.errors import BadData
 from fastflow.explain import Explanation
@@ -24,18 +24,9 @@ from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
 from pipelines.qualification.explain_page import render
-from pipelines.qualification.explain_words import sentences
-from pipelines.qualification.material import LEAST_IMAGES
 from pipelines.registry.checkpoints import checkpoint_of
-
-
-class Compared(NamedTuple):
-    """Good pictures: those among which the most similar one is looked for, and those that say what is usual, which the
-    model has seen or not."""
-
-    good: list[Path]
-    normal: list[Path]
-    unseen: bool
+from pipelines.reporting.explain_words import sentences
+from pipelines.reporting.why import Compared
 
 
 def explain(
@@ -77,8 +68,7 @@ def compared_with(category: str, image: Path, params: Params) -> Compared:
         paths[split] = [root / path for path in others["image_path"]]
     if not paths["train"]:
         raise BadData(f"{category} has no other good training picture to compare with")
-    unseen = len(paths["test"]) >= LEAST_IMAGES
-    return Compared(paths["train"], paths["test"] if unseen else paths["train"], unseen)
+    return Compared.of(paths["train"], paths["test"])
 
 
 def as_record(found: Explanation, regions: list[Region], *, unseen: bool) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from fastflow.explain import Explanation, Normal, ScaleTerms
 from fastflow.maps import resize_map
 from fastflow.regions import Region, filled
 from fastflow.trained import TrainedDetector
-from pipelines.qualification.explain_words import (
+from pipelines.qualification.placing import Pixels
+from pipelines.reporting.cutting import Box, same
+from pipelines.reporting.explain_words import (
     EXPLAINED,
     by_term,
     inside,
@@ -24,14 +26,11 @@ from pipelines.qualification.explain_words import (
     verdict,
     where,
 )
-from pipelines.qualification.placing import Box, Pixels
-from pipelines.qualification.trial import window
 from pipelines.reporting.pages.charts import heat_legend
 from pipelines.reporting.pages.drawing import DEFECTIVE, GOOD, INK, STYLE, Chart, new_axes, new_figure, svg
 from pipelines.reporting.pages.page import page, webp
-from pipelines.reporting.pictures import PREDICTED_COLOUR, blend, draw_contour, heat_colours, small_webp
-
-LEAST_PIXELS = 320  # of a cutting's longer side on the page
+from pipelines.reporting.pictures import PREDICTED_COLOUR, blend, draw_contour, enlarged, heat_colours, small_webp
+from pipelines.reporting.why import around
 
 
 def render(
@@ -48,7 +47,7 @@ def render(
     heat = blend(pixels, heat_colours(resize_map(found.anomaly_map, found.shape), **scale))
     place = found.place
     box = Box(place.y, place.x, place.y + place.height, place.x + place.width)
-    seen = window(box, found.shape, max(place.width, place.height))
+    seen = around(found)
     return page(
         "explain.html",
         title=f"Why this verdict? {Path(found.image_path).name}",
@@ -104,21 +103,8 @@ def marked(pixels: Pixels, regions: Sequence[Region]) -> Pixels:
     return draw_contour(pixels, filled(regions, pixels.shape[:2]), colour=PREDICTED_COLOUR)
 
 
-def same(seen: tuple[slice, slice], shape: tuple[int, int], other: tuple[int, int]) -> tuple[slice, slice]:
-    """A window of a picture of `shape`, at the same place of one of another shape (height, width)."""
-    rows, columns = (
-        slice(int(one.start * new / old), max(int(one.start * new / old) + 1, round(one.stop * new / old)))
-        for one, old, new in zip(seen, shape, other, strict=True)
-    )
-    return rows, columns
-
-
 def uri(pixels: Pixels) -> str:
-    picture = Image.fromarray(pixels)
-    if (longer := max(picture.size)) < LEAST_PIXELS:  # the browser would blur few pixels
-        size = [round(side * LEAST_PIXELS / longer) for side in picture.size]
-        picture = picture.resize((max(1, size[0]), max(1, size[1])), Image.Resampling.NEAREST)
-    return webp(small_webp(picture))
+    return webp(small_webp(enlarged(Image.fromarray(pixels))))
 
 
 @mpl.rc_context(STYLE)

@@ -4,8 +4,6 @@ The part is what is not background, where that can be told: background is flat, 
 covers most of that. Where the part fills the picture, or the rule finds hardly any part, all of the picture counts.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,6 +11,7 @@ from scipy import ndimage
 
 from fastflow.roi import Roi, roi_mask
 from pipelines.qualification.defects import Shape
+from pipelines.reporting.cutting import Box
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -23,15 +22,6 @@ ALIKE_LEVELS = 20.0  # grey levels: largest difference of a background from the 
 RIM_SHARE = 0.6  # of the rim that must be background
 PART_SHARE = 0.05  # of the picture; fewer pixels are no part
 TRIES, ON_PART = 20, 0.9  # places tried, and the share of the defect that must lie on the part; else the best of them
-
-
-class Box(NamedTuple):
-    """A rectangle of pixels, ends excluded."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
 
 
 def part_of(pixels: Pixels) -> Mask:

@@ -19,12 +19,12 @@ from fastflow.frame import Framed, Size, framed
 from fastflow.maps import picture_map, resize_map
 from pipelines.core.progress import progress
 from pipelines.qualification.defects import KINDS
-from pipelines.qualification.placing import Box, Mask, Pixels, drawn, part_of, place, within
+from pipelines.qualification.placing import Mask, Pixels, drawn, part_of, place, within
+from pipelines.reporting.cutting import Box, window
 
 BATCH_SIZE = 8
 CONTRASTS = (0.5, 0.25, 0.1)  # of the range from black to white
 NEAR = 1 / 16  # of the frame's longer side: how far beside the defect the map's highest place still counts as there
-VIEW, WINDOW = 1 / 3, 2.5  # side of an example: this share of the picture's shorter side, or so many sizes
 
 
 class Curve(NamedTuple):
@@ -158,12 +158,3 @@ def is_near(anomaly_map: NDArray[np.float32], box: Box, shape: Size) -> bool:
         if not start * side / own - margin <= at + 0.5 <= end * side / own + margin:
             return False
     return True
-
-
-def window(box: Box, shape: Size, size: float) -> tuple[slice, slice]:
-    """A square of a picture of `shape` (height, width) around a defect: rows and columns."""
-    height, width = shape
-    side = min(height, width, int(np.ceil(max(VIEW * min(height, width), WINDOW * size))))
-    top = int(np.clip((box.top + box.bottom - side) // 2, 0, height - side))
-    left = int(np.clip((box.left + box.right - side) // 2, 0, width - side))
-    return slice(top, top + side), slice(left, left + side)

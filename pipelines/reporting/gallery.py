@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +20,11 @@ from pipelines.reporting.choice import choose_cases
 from pipelines.reporting.pages.drawing import png
 from pipelines.reporting.pages.report import figures, render
 from pipelines.reporting.pages.result import CategoryResult, read_result
-from pipelines.reporting.pictures import Case, write_pictures
+from pipelines.reporting.pictures import Case, Why, write_pictures
 from pipelines.tracking.runs import TrackedRun
+
+EXPLAINED = ("misses", "false_rejects", "borderline")
+"""Groups of `choose_cases` whose images a person wants to understand."""
 
 
 def write_cases(
@@ -33,9 +36,10 @@ def write_cases(
     threshold: Mapping[str, float],
     rule: PixelRule = AS_MEANT,
     min_area: int = 0,
+    explain: Callable[[Sequence[Path]], Sequence[Why]] = lambda paths: [],
 ) -> None:
     """Pictures of chosen images in `folder`/pictures, read by the model's `rule`; heat on one scale a model, and the
-    outlines of regions of at least `min_area` of the picture's own pixels."""
+    outlines of regions of at least `min_area` of the picture's own pixels. Those of `EXPLAINED` go to `explain`."""
     masks = mask_paths(index, root)
     groups = choose_cases(index.assign(pred_score=scored.pred_score), threshold=threshold["image"])
     rows = list(dict.fromkeys(row for chosen in groups.values() for row in chosen))
@@ -44,6 +48,8 @@ def write_cases(
     found = {
         i: find_regions(scored.anomaly_maps[i], scored.shapes[i], threshold=pixel, min_area=min_area) for i in rows
     }
+    doubtful = [row for name in EXPLAINED for row in groups[name]]
+    reasons = dict(zip(doubtful, explain([root / index["image_path"][row] for row in doubtful]), strict=False))
     cases = [
         Case(
             image_path=index["image_path"][i],
@@ -54,6 +60,7 @@ def write_cases(
             anomaly_map=scored.anomaly_maps[i],
             gt_mask=read_masks([masks[i]], sizes=[sizes[i]])[0],
             predicted=resize_mask(filled(found[i], scored.shapes[i]), sizes[i]),
+            why=reasons.get(i),
         )
         for i in rows
     ]

@@ -32,10 +32,20 @@ Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
+class Why(NamedTuple):
+    """`said`: sentences without their full stops. `place`: what decided, and what surrounds it, RGB (H, W, 3);
+    `similar`: the same of the good picture `nearest`."""
+
+    said: list[str]
+    place: Pixels
+    similar: Pixels
+    nearest: str
+
+
 @dataclass(frozen=True)
 class Case:
     """One scored image. image (H, W, 3) uint8; anomaly_map (H, W); gt_mask (H, W), empty where good; predicted (H, W),
-    where its regions are: None for all that lies above the threshold."""
+    where its regions are: None for all that lies above the threshold; why: where it is explained."""
 
     image_path: str
     defect_type: str
@@ -45,6 +55,7 @@ class Case:
     anomaly_map: Map
     gt_mask: Mask
     predicted: Mask | None = None
+    why: Why | None = None
 
 
 class Triplet(NamedTuple):
@@ -160,7 +171,8 @@ def write_pictures(
     """Writes all cases' triplets and index.json, which names them in order, into `folder` (made if absent).
 
     index.json: {"low", "threshold", "groups": {name: numbers of cases}, "cases": [{"image", "heat", "contours" (file
-    names), "image_path", "defect_type", "gt_label", "pred_score"}]}.
+    names), "image_path", "defect_type", "gt_label", "pred_score", "why": null or {"said", "place", "similar" (file
+    names), "nearest"}}]}.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scale = {"low": low, "threshold": threshold}
@@ -177,7 +189,23 @@ def _write_case(folder: Path, number: int, case: Case, *, low: float, threshold:
         names[kind] = f"{number:03d}_{kind}.webp"
         (folder / names[kind]).write_bytes(small_webp(picture))
     about = {name: getattr(case, name) for name in ("image_path", "defect_type", "gt_label", "pred_score")}
-    return names | about
+    return names | about | {"why": _write_why(folder, number, case.why) if case.why else None}
+
+
+def _write_why(folder: Path, number: int, why: Why) -> dict[str, Any]:
+    names = {}
+    for kind, pixels in (("place", why.place), ("similar", why.similar)):
+        names[kind] = f"{number:03d}_{kind}.webp"
+        (folder / names[kind]).write_bytes(small_webp(enlarged(Image.fromarray(pixels))))
+    return names | {"said": why.said, "nearest": Path(why.nearest).as_posix()}
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """A picture of few pixels, for a page, where the browser would blur them."""
+    if (longer := max(picture.size)) >= MAX_SIDE_PIXELS:
+        return picture
+    width, height = (max(1, round(side * MAX_SIDE_PIXELS / longer)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.NEAREST)
 
 
 def small_webp(picture: Image.Image) -> bytes:

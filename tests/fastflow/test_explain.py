@@ -1,6 +1,7 @@
 """Why a score is what it is: against the definition, computed here again without gradients, and by brute force."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from fastflow.api import explain, predict
 from fastflow.data import read_pictures
-from fastflow.explain import most_similar
+from fastflow.explain import distances_to, explain_all
 from fastflow.features import extract_features
 from fastflow.model import FastFlow
 from fastflow.padding import inside_of
@@ -111,9 +112,25 @@ def test_a_planted_defect_is_located_with_the_figures_of_predict(tmp_path: Path,
     assert place.x <= place.peak_x < place.x + place.width
     assert place.y <= place.peak_y < place.y + place.height
     assert all(scale.excess[0] > 0 for scale in found.scales)
-    one = explain(detector, paths[2], good=[paths[1]], normal=[paths[2]]).scales[0]
-    assert one.excess == pytest.approx((0, 0, 0), abs=1e-6)  # a picture beside itself
+    copy = Path(shutil.copy(paths[2], tmp_path / "copy.png"))
+    one = explain(detector, paths[2], good=[paths[1]], normal=[copy]).scales[0]
+    assert one.excess == pytest.approx((0, 0, 0), abs=1e-6)  # a picture beside its copy
     assert one.patch == pytest.approx((size[0] / 16, size[1] / 16))
+
+
+def test_several_at_once_are_explained_as_each_alone_and_none_by_itself(tmp_path: Path) -> None:
+    paths = write(tmp_path, count=5)
+    detector = detector_of(model_of(paths))
+    together = explain_all(detector, paths[1:4], good=paths, normal=paths[2:])
+    for number, found in enumerate(together, start=1):
+        others = [path for path in paths if path != paths[number]]
+        alone = explain(detector, paths[number], good=others, normal=[path for path in others if path in paths[2:]])
+        assert (found.nearest, found.num_normal, found.place) == (alone.nearest, alone.num_normal, alone.place)
+        assert found.distance == pytest.approx(alone.distance, rel=1e-5)
+        for one, other in zip(found.scales, alone.scales, strict=True):
+            assert one.excess == pytest.approx(other.excess, abs=1e-5)
+    with pytest.raises(ValueError, match="no good picture to compare with"):
+        explain(detector, paths[0], good=[paths[0]])
 
 
 def test_the_nearest_picture_is_the_one_of_brute_force(tmp_path: Path) -> None:
@@ -121,14 +138,12 @@ def test_the_nearest_picture_is_the_one_of_brute_force(tmp_path: Path) -> None:
     model = model_of(paths)
     features = extract_features(model, paths, batch_size=4, device=CPU)
     own = [f[10:] for f in features]
-    number, distance = most_similar(model, own, paths[:10])
+    found = distances_to(model, own, paths)[0]
     each = [
         math.sqrt(np.mean([np.mean((f[10].numpy() - f[other].numpy()) ** 2) for f in features])) for other in range(10)
     ]
-    assert number == int(np.argmin(each))
-    assert distance == pytest.approx(min(each), rel=1e-5)
-    assert most_similar(model, own, paths)[0] == 10
-    assert most_similar(model, own, paths)[1] == pytest.approx(0, abs=1e-3)
+    assert found[:10].tolist() == pytest.approx(each, rel=1e-5)
+    assert float(found[10]) == pytest.approx(0, abs=1e-3)
 
 
 def test_the_place_is_the_part_of_the_deciding_pixels_with_the_highest() -> None:
@@ -147,8 +162,8 @@ def test_no_good_picture_is_an_error(tmp_path: Path) -> None:
 
 
 def test_pictures_are_read_once_more_as_predict_reads_them(tmp_path: Path) -> None:
-    (path,) = write(tmp_path, count=1, size=(40, 64))
+    path, other = write(tmp_path, count=2, size=(40, 64))
     model = model_of(write(tmp_path, count=3, first=5))
     pictures = read_pictures([path], model.frame)
-    found = explain(detector_of(model), path, good=[path])
+    found = explain(detector_of(model), path, good=[other])
     assert found.anomaly_map.shape == tuple(pictures.sizes[0].tolist())

@@ -110,6 +110,7 @@ RESULT = {
             {
                 "image": "0.webp", "heat": "0.webp", "contours": "0.webp", "image_path": "b.png", "defect_type": "cut",
                 "gt_label": 1, "pred_score": 0.75,
+                "why": {"said": ["It is"], "place": "0.webp", "similar": "0.webp", "nearest": "a.png"},
             }
         ],
     },

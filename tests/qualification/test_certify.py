@@ -19,9 +19,9 @@ from pipelines.qualification import curves, detection, material, trial
 from pipelines.qualification.certificate import read_certificate
 from pipelines.qualification.certify import certify
 from pipelines.qualification.material import Options, good_labels, sizes_for
-from pipelines.qualification.placing import Box
 from pipelines.qualification.sentences import false_calls, length, sentence
 from pipelines.qualification.trial import CURVES, Curve, is_near, planned
+from pipelines.reporting.cutting import Box
 from tests.conftest import detector_of, fastflow, tiny_config
 from tests.qualification.kit import write_params, write_project
 

@@ -7,7 +7,8 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
 from pipelines.qualification.defects import KINDS
-from pipelines.qualification.placing import Box, drawn, part_of, place, share_on
+from pipelines.qualification.placing import drawn, part_of, place, share_on
+from pipelines.reporting.cutting import Box
 
 
 def extent(mask: NDArray[np.bool_]) -> float:

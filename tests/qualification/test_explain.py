@@ -11,8 +11,8 @@ from PIL import Image
 
 from fastflow.explain import Explanation, Normal, ScaleTerms
 from fastflow.score_parts import Place
-from pipelines.qualification.explain_page import same
-from pipelines.qualification.explain_words import by_term, made_by, sentences, where
+from pipelines.reporting.cutting import same
+from pipelines.reporting.explain_words import by_term, made_by, sentences, where
 from tests.conftest import fastflow
 from tests.qualification.kit import write_project
 

@@ -12,7 +12,7 @@ from fastflow.metrics.image import roc_curve
 from pipelines.reporting.choice import choose_cases
 from pipelines.reporting.pages.report import render
 from pipelines.reporting.pages.result import read_result
-from pipelines.reporting.pictures import Case, write_pictures
+from pipelines.reporting.pictures import Case, Why, write_pictures
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 Names = tuple[str, ...]
@@ -103,7 +103,13 @@ def case_of(row: "pd.Series[Any]") -> Case:
     mask[4:9, 4:9] = row["gt_label"] == 1
     image = np.full((32, 32, 3), 120, np.uint8)
     about = (row["image_path"], row["defect_type"], int(row["gt_label"]), float(row["pred_score"]))
-    return Case(*about, image, 2 * mask.astype(np.float32), mask)
+    return Case(*about, image, 2 * mask.astype(np.float32), mask, why=why_of(row) if row["gt_label"] else None)
+
+
+def why_of(row: "pd.Series[Any]") -> Why:
+    cutting = np.full((10, 12, 3), 90, np.uint8)
+    said = [f"It comes from {row['defect_type']}", "Good pictures score 0.2 on average"]
+    return Why(said, cutting, cutting, "train/good/007.png")
 
 
 def page_of(*folders: Path, about: Facts | None = None, missing: Facts | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def test_every_picture_has_an_alternative(page: str) -> None:
     pictures = [a for t, a in tags if t == "img"]
     scores = scores_of(TYPES)
     groups = choose_cases(scores, threshold=THRESHOLD)
-    assert len(pictures) == sum((1 if name == "good" else 3) * len(rows) for name, rows in groups.items())
+    explained = sum(scores["gt_label"][row] == 1 for rows in groups.values() for row in rows)
+    shown = sum((1 if name == "good" else 3) * len(rows) for name, rows in groups.items())
+    assert len(pictures) == shown + 2 * explained
     assert all(a["alt"] for a in pictures)
     assert all(a.get("aria-label") or a.get("aria-hidden") for t, a in tags if t == "svg")
 
@@ -123,3 +126,16 @@ def test_unreadable_result_is_named(tmp_path: Path, name: str, content: str | No
         (folder / name).write_text(content)
     with pytest.raises(BadData, match=r"bottle.*; run its evaluate stage again"):
         read_result(folder)
+
+
+def test_a_case_says_why_beside_what_is_like_it_and_others_do_not(tmp_path: Path) -> None:
+    """Defective ones have a reason here; where names are hostile, the page shows them as text."""
+    folder = write_result(tmp_path / "bottle", names=(HOSTILE, "dent", "hole"))
+    index = json.loads((folder / "pictures/index.json").read_text())
+    page = Parsed(page_of(folder))
+    explained = [n for name in ("misses", "false_rejects", "borderline", "defect_types") for n in index["groups"][name]]
+    explained = [n for n in explained if index["cases"][n]["why"]]
+    assert len(explained) > 1
+    assert len([1 for tag, of in page.tags if tag == "details" and of.get("class") == "why"]) == len(explained)
+    assert page.text.count("most similar: train/good/007.png") == len(explained)
+    assert "It comes from dent. Good pictures score 0.2 on average." in page.text

@@ -105,4 +105,7 @@ def _read_pictures(folder: Path) -> dict[str, Any]:
     for case in index["cases"]:
         for kind in ("image", "heat", "contours"):
             case[kind] = picture(folder / Path(case[kind]).name)
+        if why := case.get("why"):
+            for kind in ("place", "similar"):
+                why[kind] = picture(folder / Path(why[kind]).name)
     return index

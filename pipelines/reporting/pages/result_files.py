@@ -35,6 +35,13 @@ class DatasetCard(Stored):
     more: Number
 
 
+class _Why(Stored):
+    said: list[str]
+    place: str
+    similar: str
+    nearest: str
+
+
 class _Case(Stored):
     image: str
     heat: str
@@ -43,6 +50,7 @@ class _Case(Stored):
     defect_type: str
     gt_label: Literal[0, 1]
     pred_score: float
+    why: _Why | None = None
 
 
 class Pictures(Stored):
