@@ -58,6 +58,11 @@ def share_of(roi: Roi) -> str:
     return f"{roi_mask(roi).mean():.1%} of the picture"
 
 
+def looked_at(roi: Roi | None) -> str:
+    """Such as: 43.2% of the picture; all of the picture, where there is no region."""
+    return share_of(roi) if roi else "all of the picture"
+
+
 def covered(image: Image.Image, roi: Roi) -> Image.Image:
     """A copy of an RGB image with COVER outside."""
     copy = image.copy()

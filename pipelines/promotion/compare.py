@@ -135,7 +135,7 @@ def judged(index: pd.DataFrame, root: Path, params: Params, model: Opened) -> Ju
     types = defect_table(Evaluated(index, scores, maps, masks, metrics, {}))
     numbers = {name: value.value for name, value in metrics.items()} | rates
     numbers |= {MILLISECONDS: min(one.milliseconds_per_image for one in (scored, *few))}  # the least disturbed
-    side = Side(version=model.version, threshold=threshold["image"], metrics=numbers, types=types)
+    side = Side(model.version, threshold["image"], numbers, types, detector.frame.roi)
     return Judged(side, scored, threshold, scores["pred_label"], detector.frame.rule)
 
 
@@ -176,12 +176,11 @@ def table_of(found: list[Compared]) -> str:
                 digits = 1 if name == MILLISECONDS else 4
                 lines.append(f"  {name:{wide}} {then:9.{digits}f} {now:9.{digits}f} {now - then:+9.{digits}f}")
         lines.append(f"  {'verdicts flipped':{wide}} {one.num_flipped:9}")
-        if one.same:
-            lines.append(f"  {SAME}")
+        lines += [f"  {text}" for text in (SAME * one.same, one.regions()) if text]
     return "\n".join(lines)
 
 
 def figures_of(one: Compared) -> dict[str, Any]:
     versions = {"first": one.first.version, "second": one.second.version}
     pairs = {name: {"first": then, "second": now} for name, then, now in one.pairs()}
-    return {"versions": versions, "metrics": pairs, "flipped": one.num_flipped}
+    return {"versions": versions, "metrics": pairs, "flipped": one.num_flipped, "regions": one.regions()}

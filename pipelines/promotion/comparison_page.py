@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from PIL import Image
 
+from fastflow.roi import Roi, looked_at
 from pipelines.reporting.pages.page import page, webp
 from pipelines.reporting.pages.report import METRICS
 from pipelines.reporting.pictures import small_webp
@@ -29,6 +30,7 @@ class Side(NamedTuple):
     threshold: float
     metrics: Mapping[str, float | None]
     types: pd.DataFrame
+    roi: Roi | None = None
 
 
 class Flipped(NamedTuple):
@@ -61,6 +63,15 @@ class Compared(NamedTuple):
         for name in COMPARED:
             yield name, self.first.metrics.get(name), self.second.metrics.get(name)
 
+    def regions(self) -> str:
+        """What to know where the two look at other regions of interest; empty where they do not."""
+        if self.first.roi == self.second.roi:
+            return ""
+        return (
+            f"The first looks at {looked_at(self.first.roi)}, the second at {looked_at(self.second.roi)}: figures of "
+            "pixels are of other pixels, and their change says nothing"
+        )
+
 
 def render(found: Sequence[Compared], *, about: Mapping[str, str]) -> str:
     if len(found) == 1:
@@ -91,6 +102,7 @@ def view(one: Compared) -> dict[str, Any]:
         "flipped": [flipped_view(image) for image in one.flipped],
         "num_flipped": one.num_flipped,
         "same": one.same,
+        "regions": one.regions(),
     }
 
 

@@ -53,6 +53,7 @@ class EvaluationSet:
             pixels=histograms,
             architecture=architecture_of(detector),
             milliseconds_per_image=scored.milliseconds_per_image,
+            roi=scored.roi,
         )
 
     def speed_ratios(self, challenger: TrainedDetector, champion: TrainedDetector) -> list[float]:

@@ -15,6 +15,7 @@ import pandas as pd
 from fastflow.metrics.image import image_auroc
 from fastflow.metrics.paired import Difference, aupro_difference, auroc_difference
 from fastflow.metrics.rates import sign_test
+from fastflow.roi import Roi, looked_at
 from pipelines.core.gate_params import GateRules
 from pipelines.core.percent import apart
 from pipelines.promotion.floors import MAX_IMAGES, floor_rules, too_few
@@ -39,6 +40,8 @@ def rules_against(
     both, labels = (challenger.scores, champion.scores), set(champion.scores["gt_label"])
     if labels == {0, 1}:
         found += [_image_auroc(*both, rules), *_aupro(challenger, champion, rules)]
+    if challenger.roi != champion.roi:
+        found.append(_another_region(challenger.roi, champion.roi))
     if 1 in labels:
         found.append(_defects(*both, rules))
     if 0 in labels:
@@ -85,7 +88,7 @@ def _image_auroc(challenger: pd.DataFrame, champion: pd.DataFrame, rules: GateRu
 
 
 def _aupro(challenger: Measured, champion: Measured, rules: GateRules) -> list[Rule]:
-    if challenger.pixels is None or champion.pixels is None:
+    if challenger.pixels is None or champion.pixels is None or challenger.roi != champion.roi:
         return []
     found = aupro_difference(
         champion.pixels,
@@ -95,6 +98,15 @@ def _aupro(challenger: Measured, champion: Measured, rules: GateRules) -> list[R
         resamples=rules.resamples,
     )
     return [_not_worse("aupro", found, [challenger.aupro, champion.aupro], challenger.scores, rules)]
+
+
+def _another_region(challenger: Roi | None, champion: Roi | None) -> Rule:
+    """What is not looked at is never rejected, and the AUPRO of two regions are of other pixels."""
+    text = (
+        f"the challenger looks at {looked_at(challenger)}, the champion at {looked_at(champion)}, so that what is "
+        "inspected differs, and AUPRO cannot be compared: a person decides"
+    )
+    return Rule("region_of_interest", Outcome.INCONCLUSIVE, text)
 
 
 def _not_worse(

@@ -7,17 +7,20 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from fastflow.metrics.bootstrap import Histograms
+from fastflow.roi import Roi
 
 
 class Measured(NamedTuple):
     """A model scored just now. `scores`: image_path, defect_type, gt_label, pred_score, pred_label, a row an image;
-    `pixels` by image, None without masks of all defects. `architecture`: what decides its speed."""
+    `pixels` by image, None without masks of all defects. `architecture`: what decides its speed. `roi`: where it looks;
+    None: everywhere."""
 
     scores: pd.DataFrame
     aupro: float | None
     pixels: Histograms | None
     architecture: str
     milliseconds_per_image: float
+    roi: Roi | None = None
 
 
 class Outcome(StrEnum):

@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from fastflow.checkpoint import load_checkpoint, save_checkpoint
 from fastflow.data import read_pictures
 from fastflow.model import FastFlow
+from fastflow.roi import roi_of
 from pipelines import prepare
 from pipelines.core.params import read_params
 from pipelines.promotion import compare
@@ -121,6 +122,19 @@ def test_better_is_higher_or_lower_by_what_it_is() -> None:
 def test_a_change_has_a_minus_sign_and_its_digits() -> None:
     assert (change(-8.41, 1), change(8.41, 1), change(-0.04, 1)) == ("\u22128.4", "+8.4", "±0.0")
     assert (change(-0.0123), change(0.0004), change(None)) == ("\u22120.012", "±0.000", NONE)
+
+
+def test_figures_of_two_regions_are_said_to_be_so(plates: Path) -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[:32] = True
+    model = FastFlow(tiny_config(roi=roi_of(mask)))
+    threshold = {"image": 0.5, "pixel": 0.6, "low": 0.1}
+    save_checkpoint(model, Path("models/plates"), category="plates", threshold=threshold)
+    found = compare.compare("plates", read_params(), "models/before", "{category}")
+    assert found.regions().startswith("The first looks at all of the picture, the second at 50.0% of the picture")
+    assert found.regions() in render([found], about={})
+    assert found.regions() in compare.table_of([found])
+    assert found._replace(first=found.second).regions() == ""
 
 
 def test_names_are_text() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from fastflow.metrics.bootstrap import pixel_histograms
 from fastflow.metrics.regions import split_images
+from fastflow.roi import roi_of
 from pipelines.core.params import read_params
-from pipelines.promotion.gate import rules_against
+from pipelines.promotion.gate import rules_against, rules_against_best
 from pipelines.promotion.rules import Measured, Rule
 from tests.conftest import ROOT
 from tests.promotion.figures import FAILED, INCONCLUSIVE, PASSED, RULES, against, changed, measured, outcomes
@@ -179,3 +180,20 @@ def test_a_category_has_rules_of_its_own() -> None:
     for wrong in ({"miss_rate": 2.0}, {"mis_rate": 0.1}, {"first": "no"}, {"miss_rate": math.nan}):
         with pytest.raises(ValueError, match=f"weave: {next(iter(wrong))}: "):
             type(gate).model_validate(gate.model_dump() | {"categories": {"weave": wrong}})
+
+
+def test_another_region_of_interest_is_for_a_person_and_no_aupro_is_compared() -> None:
+    mask = np.zeros((10, 10), bool)
+    mask[:4] = True
+    here, same, there = (measured()._replace(roi=roi) for roi in (roi_of(mask), roi_of(mask.copy()), roi_of(~mask)))
+    assert against(here, same) == {}
+    for challenger, champion, sides in (
+        (here, measured(), "looks at 40.0% of the picture, the champion at all of the picture"),
+        (measured(), here, "looks at all of the picture, the champion at 40.0% of the picture"),
+        (here, there, "looks at 40.0% of the picture, the champion at 60.0% of the picture"),
+    ):
+        (rule,) = [one for one in rules_against(challenger, champion, RULES) if one.outcome != PASSED]
+        assert rule.name == "region_of_interest"
+        assert rule.outcome == INCONCLUSIVE
+        assert sides in rule.sentence
+        assert rules_against_best(challenger, champion, ["aupro"], RULES, version="1") == []
