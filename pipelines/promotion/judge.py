@@ -65,7 +65,7 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
         measured = images.measure(opened.detector)
     except NotFinite as error:
         return Judged([*rules, Rule("scores", Outcome.FAILED, str(error))], usable=False)
-    rules += _seen(images, challenger, opened, Outcome.INCONCLUSIVE)
+    rules += _seen(images, challenger, opened, "challenger", Outcome.INCONCLUSIVE)
     figures: dict[str, Figures] = {challenger: best_figures(measured)}
     if champion is None:
         found = _alone(measured, params.gate.of(category))
@@ -88,11 +88,11 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
     return Judged([*rules, same, *found], True, digest, figures)
 
 
-def _seen(images: EvaluationSet, version: str, opened: Opened, outcome: Outcome) -> list[Rule]:
+def _seen(images: EvaluationSet, version: str, opened: Opened, who: str, outcome: Outcome) -> list[Rule]:
     """A rule where test images were trained on by a version: photographs that were added since may have moved them."""
     count = len(opened.trained_on.intersection(images.index["sha256"]))
     text = f"version {version} was trained on {count} of these {len(images.index)} test images, which flatter it"
-    return [Rule(f"seen_by_{version}", outcome, text, {"count": count})] if count else []
+    return [Rule(f"seen_by_{who}", outcome, text, {"count": count})] if count else []
 
 
 def _alone(measured: Measured, rules: GateRules) -> list[Rule]:
@@ -122,7 +122,7 @@ def _beside(
         return [lost, *floor_rules(challenger.scores, rules, first=True)], {}
     same = challenger.architecture == measured.architecture
     ratios = [] if same else images.speed_ratios(opened.detector, other.detector)
-    found = _seen(images, champion, other, Outcome.PASSED)  # it makes the champion harder to replace, no more
+    found = _seen(images, champion, other, "champion", Outcome.PASSED)  # it only makes it harder to replace
     found += rules_against(challenger, measured, rules, speed_ratios=ratios)
     return found, {champion: best_figures(measured)}
 

@@ -197,12 +197,12 @@ def test_a_challenger_that_was_trained_on_test_images_is_a_persons_decision(regi
     SEEN.update({"2": {"sha of 3", "sha of 70", "another"}, "1": {"another"}})
     (rule,) = asked(registry, "2", "1").unclear
     said = "version 2 was trained on 2 of these 80 test images, which flatter it"
-    assert (rule.name, rule.sentence) == ("seen_by_2", said)
-    assert [rule.name for rule in asked(registry, "2", None, first="promote").unclear] == ["seen_by_2"]
+    assert (rule.name, rule.sentence) == ("seen_by_challenger", said)
+    assert [rule.name for rule in asked(registry, "2", None, first="promote").unclear] == ["seen_by_challenger"]
     SEEN.update({"2": {"another"}, "1": {"sha of 3"}})
     found = asked(registry, "2", "1")
     assert (found.unclear, found.failed) == ([], []), "a champion that is flattered is only harder to replace"
-    assert outcomes(found)["seen_by_1"] == PASSED
+    assert outcomes(found)["seen_by_champion"] == PASSED
 
 
 def test_images_that_change_meanwhile_are_no_comparison(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
