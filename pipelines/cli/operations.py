@@ -4,6 +4,8 @@ The command for users is `fastflow`, in app.py. Exit codes are the same; the log
 these commands.
 """
 
+import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +112,16 @@ def convert(model: str, to: Path, sha256: str = "") -> None:
     convert(model, to, sha256=sha256)
 
 
-runner.add_commands(app, up, down, status, deploy, ui, schedule, champion, follow, convert)
+def why(category: str, image: Path, model: str) -> None:
+    """Print as JSON why a model gives a photograph its score, for the server."""
+    from pipelines.core.params import read_params
+    from pipelines.qualification.explain import answer
+
+    os.nice(10)  # verdicts come first
+    print(json.dumps(answer(category, image, read_params(), model=model)))
+
+
+runner.add_commands(app, up, down, status, deploy, ui, schedule, champion, follow, convert, why)
 app.command()(flow)
 PASS_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command(context_settings=PASS_OPTIONS)(runner.with_exit_code(retrain))

@@ -6,6 +6,7 @@ What is usual, good test pictures say, which the model has not seen; where there
 training pictures do. Nothing is chosen here, and nothing written but the page that is asked for.
 """
 
+import base64
 import json
 from datetime import date
 from pathlib import Path
@@ -26,7 +27,8 @@ from pipelines.core.stage import log
 from pipelines.qualification.explain_page import render
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.reporting.explain_words import sentences
-from pipelines.reporting.why import Compared
+from pipelines.reporting.pictures import webp_of
+from pipelines.reporting.why import Compared, why
 
 
 def explain(
@@ -55,6 +57,16 @@ def explain(
         return
     for text in sentences(found, unseen=compared.unseen):
         print(text)
+
+
+def answer(category: str, image: Path, params: Params, *, model: str) -> dict[str, Any]:
+    """What the server says of a photograph, JSON-able. Raises as `explain`."""
+    compared = compared_with(category, image, params)
+    with checkpoint_of(model) as named:
+        detector = named.open().to(choose_device(params.device))
+        (found,) = why(detector, [image], compared)
+    pictures = {name: base64.b64encode(webp_of(getattr(found, name))).decode() for name in ("place", "similar")}
+    return {"model": named.version, "said": found.said, "nearest": Path(found.nearest).name} | pictures
 
 
 def compared_with(category: str, image: Path, params: Params) -> Compared:

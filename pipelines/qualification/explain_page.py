@@ -6,7 +6,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from PIL import Image
 
 from fastflow.decode import read_image
 from fastflow.explain import Explanation, Normal, ScaleTerms
@@ -29,7 +28,7 @@ from pipelines.reporting.explain_words import (
 from pipelines.reporting.pages.charts import heat_legend
 from pipelines.reporting.pages.drawing import DEFECTIVE, GOOD, INK, STYLE, Chart, new_axes, new_figure, svg
 from pipelines.reporting.pages.page import page, webp
-from pipelines.reporting.pictures import PREDICTED_COLOUR, blend, draw_contour, enlarged, heat_colours, small_webp
+from pipelines.reporting.pictures import PREDICTED_COLOUR, blend, draw_contour, heat_colours, webp_of
 from pipelines.reporting.why import around
 
 
@@ -104,7 +103,7 @@ def marked(pixels: Pixels, regions: Sequence[Region]) -> Pixels:
 
 
 def uri(pixels: Pixels) -> str:
-    return webp(small_webp(enlarged(Image.fromarray(pixels))))
+    return webp(webp_of(pixels))
 
 
 @mpl.rc_context(STYLE)

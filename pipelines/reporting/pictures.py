@@ -196,12 +196,17 @@ def _write_why(folder: Path, number: int, why: Why) -> dict[str, Any]:
     names = {}
     for kind, pixels in (("place", why.place), ("similar", why.similar)):
         names[kind] = f"{number:03d}_{kind}.webp"
-        (folder / names[kind]).write_bytes(small_webp(enlarged(Image.fromarray(pixels))))
+        (folder / names[kind]).write_bytes(webp_of(pixels))
     return names | {"said": why.said, "nearest": Path(why.nearest).as_posix()}
 
 
-def enlarged(picture: Image.Image) -> Image.Image:
-    """A picture of few pixels, for a page, where the browser would blur them."""
+def webp_of(pixels: Pixels) -> bytes:
+    """A cutting (H, W, 3) for a page."""
+    return small_webp(_enlarged(Image.fromarray(pixels)))
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    """A picture of few pixels, which the browser would blur."""
     if (longer := max(picture.size)) >= MAX_SIDE_PIXELS:
         return picture
     width, height = (max(1, round(side * MAX_SIDE_PIXELS / longer)) for side in picture.size)

@@ -12,6 +12,7 @@ from pipelines.core.params import Masters
 from pipelines.serving.batching import Batcher
 from pipelines.serving.decoding import Decoders
 from pipelines.serving.due import not_checked
+from pipelines.serving.explaining import Explainer
 from pipelines.serving.guard import LIVENESS, token_guard
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
@@ -44,6 +45,7 @@ def build_app(
     app.middleware("http")(token_guard(token))
     app.middleware("http")(secure)
     app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
+    app.post("/why", openapi_extra=BODY, responses=RESPONSES | WHY_RESPONSES)(Explainer(models, decoders, verdicts).why)
     app.include_router(health_routes(models, masters or {}))
     app.include_router(metrics_routes(models, batcher, instruments))
     app.include_router(pages)
@@ -138,4 +140,7 @@ RESPONSES: dict[int | str, dict[str, object]] = {
     429: {"description": "Too many images wait already"},
     500: {"description": "The score is no number, so there is no verdict"},
     504: {"description": "No answer in time"},
+}
+WHY_RESPONSES: dict[int | str, dict[str, object]] = {
+    409: {"description": "An export is served, or the project's good pictures are not there"}
 }

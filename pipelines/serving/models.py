@@ -49,6 +49,14 @@ class Models:
             return next(iter(self.detectors.values()))
         return self.detectors[category or ""]
 
+    def checkpoint(self, category: str) -> str | None:
+        """The name of a served model's checkpoint; None where an export is served."""
+        (source,) = [one for one in self.sources if one.category == category]
+        version = self.versions[category]
+        if source.alias:
+            return f"{REGISTERED}{category}/{version}"
+        return None if (Path(version) / ABOUT).is_file() else version
+
     def watch(self, *, seconds: float, ending: threading.Event) -> None:
         """Checks every alias every so many seconds, until `ending` is set."""
         while not ending.wait(seconds):

@@ -1,6 +1,6 @@
 "use strict";
 const at = (id) => document.getElementById(id);
-let shown = "";
+let shown = "", chosen = null;
 
 at("address").textContent = location.origin + "/";
 
@@ -47,7 +47,47 @@ function outline(regions) {
   drawn.replaceChildren(...["edge", "line"].flatMap((kind) => regions.map((region) => path(region, kind))));
 }
 
+async function explain() {
+  const file = chosen, asked = new URLSearchParams();
+  if (at("category").value) asked.set("category", at("category").value);
+  at("ask").disabled = true;
+  at("ask").textContent = "Taking the score apart: about half a minute …";
+  at("unexplained").hidden = true;
+  try {
+    const answer = await fetch(`why?${asked}`, { method: "POST", body: file });
+    const found = await answer.json().catch(() => ({}));
+    if (file !== chosen) return;
+    if (answer.ok) because(found);
+    else refuse(typeof found.detail === "string" ? found.detail : `The server answers ${answer.status}.`);
+  } catch {
+    if (file === chosen) refuse("The server does not answer.");
+  } finally {
+    if (file === chosen) ready();
+  }
+}
+
+function ready() {
+  at("ask").disabled = false;
+  at("ask").textContent = "Why this score?";
+}
+
+function refuse(text) {
+  at("unexplained").textContent = text;
+  at("unexplained").hidden = false;
+}
+
+function because(found) {
+  at("said").textContent = `${found.said.join(". ")}.`;
+  at("place").src = `data:image/webp;base64,${found.place}`;
+  at("similar").src = `data:image/webp;base64,${found.similar}`;
+  at("nearest").textContent = found.nearest;
+  at("why").hidden = false;
+}
+
 function show(file, found) {
+  chosen = file;
+  ready();
+  at("why").hidden = at("unexplained").hidden = true;
   const bad = found.pred_label === 1;
   at("result").className = bad ? "bad" : "good";
   at("label").textContent = bad ? "Anomalous" : "Good";
@@ -83,5 +123,6 @@ document.addEventListener("drop", (event) => {
   at("drop").classList.remove("over");
   if (event.dataTransfer.files[0]) score(event.dataTransfer.files[0]);
 });
+at("ask").addEventListener("click", explain);
 at("opacity").addEventListener("input", () => { at("heat").style.opacity = at("opacity").value / 100; });
 categories();

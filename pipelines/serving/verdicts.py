@@ -94,6 +94,11 @@ class Verdicts:
             anomaly_map=await asyncio.to_thread(heat_map, found, detector) if map else None,
         )  # fmt: skip
 
+    async def read(self, request: Request) -> bytes:
+        """A body within the limits. Raises Refused, HTTPException."""
+        with self._held() as hold:
+            return await read_body(request, max_bytes=self.limits.max_bytes, on_part=hold)
+
     async def _scored(self, request: Request, detector: Detector, rule: RegionRule) -> tuple[Scored, list[Region]]:
         """A place is taken once the body is there, and given back when the work has ended."""
         async with asyncio.timeout(self.limits.seconds):
