@@ -27,6 +27,7 @@ from pipelines.serving.instruments import Instruments
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/reference.md"
 DEEPER = {"mvtec_ad", "visa", "mirrors"}  # of download: hashes and links, which stand in params.yaml
+BY_NAME = ("ports",)  # whose keys are names of one's own
 HEAD = """# Reference
 
 What there is, in tables, made by `python docs/make_reference.py` from the places where it is declared. How to use it,
@@ -121,7 +122,7 @@ def leaves(values: CommentedMap, above: str = "") -> Iterator[tuple[str, str, st
     """Dotted key, value as JSON, and the comment behind it, or behind the section's name."""
     for key, value in values.items():
         name = f"{above}{key}"
-        if isinstance(value, CommentedMap) and value and key not in DEEPER:
+        if isinstance(value, CommentedMap) and value and key not in (*DEEPER, *BY_NAME):
             yield from leaves(value, f"{name}.")
         elif key not in DEEPER:
             yield name, json.dumps(value), comment(values, key)

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -39,12 +40,7 @@ def test_a_category_goes_from_images_to_report_and_registry(project: Path, monke
     page = (project / "report.html").read_text()
     assert "plates" in page
     assert "square" in page
-    pictures = json.loads((project / "reports/plates/pictures/index.json").read_text())
-    (closest, *_) = pictures["groups"]["borderline"]
-    because = pictures["cases"][closest]["why"]
-    assert because["said"][0].startswith("It comes from x ")
-    assert Path(because["nearest"]).parent == Path("images/plates/train/good")
-    assert because["said"][0] in page
+    says_why(json.loads((project / "reports/plates/pictures/index.json").read_text()), page)
 
     sync()
     key = json.loads((project / "models/plates/run.json").read_text())["run_key"]
@@ -80,6 +76,15 @@ def test_a_category_goes_from_images_to_report_and_registry(project: Path, monke
     assert results.table(["plates"])["image_auroc"].to_dict() == {"plates": metrics["image_auroc"]}
     mean = results.table(["plates", "none"]).loc["mean"]
     assert mean["image_auroc"] == pytest.approx(metrics["image_auroc"])
+
+
+def says_why(pictures: dict[str, Any], page: str) -> None:
+    """Of the case that is closest to the threshold."""
+    (closest, *_) = pictures["groups"]["borderline"]
+    because = pictures["cases"][closest]["why"]
+    assert because["said"][0].startswith("It comes from x ")
+    assert Path(because["nearest"]).parent == Path("images/plates/train/good")
+    assert because["said"][0] in page
 
 
 def test_evaluation_on_a_store_that_never_saw_the_training_adopts_it(

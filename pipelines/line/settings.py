@@ -7,10 +7,10 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pipelines.core.params import BadParams, read_yaml
 from pipelines.core.params_faults import sentence
@@ -18,6 +18,7 @@ from pipelines.core.sections import CATEGORY_NAME, Section
 
 LINE_FILE = Path("line.yaml")
 MIN_SECRET_CHARACTERS = 16
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 Variable = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 Station = Annotated[str, Field(pattern=CATEGORY_NAME)]  # a level of MQTT's topics: no /, +, #
 Seconds = Annotated[float, Field(gt=0, le=300)]
@@ -57,6 +58,35 @@ class Mqtt(Section):
     seconds: Seconds = 10
 
 
+class OpcUa(Section):
+    """`ports`: of categories that have one of their own. `acknowledge`: each verdict waits until a client has written
+    its number, for so many `seconds` an attempt. Beyond this machine: `certificate` and `key`, files, and a user."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 4840
+    ports: dict[Station, Annotated[int, Field(ge=1, le=65535)]] | None = None
+    acknowledge: bool = False
+    certificate: str | None = None
+    key: str | None = None
+    user_from: Variable | None = None
+    password_from: Variable | None = None
+    seconds: Seconds = 10
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        given = [self.certificate, self.key, self.user_from, self.password_from]
+        if self.host not in LOCAL_HOSTS and not all(given):
+            raise ValueError(
+                f"should have certificate, key, user_from and password_from, as {self.host} can be reached by others"
+            )
+        for pair in (given[:2], given[2:]):
+            if any(pair) != all(pair):
+                raise ValueError(
+                    "should have both certificate and key, and both user_from and password_from, or neither"
+                )
+        return self
+
+
 class Line(Section):
     """The whole file."""
 
@@ -64,6 +94,7 @@ class Line(Section):
     json_lines: JsonLines | None = JsonLines()
     webhook: Webhook | None = None
     mqtt: Mqtt | None = None
+    opcua: OpcUa | None = None
 
     @property
     def name(self) -> str:

@@ -27,7 +27,7 @@ from pipelines.line.json_lines import JsonLinesOutput
 from pipelines.line.judge import Judge
 from pipelines.line.mqtt import MqttOutput
 from pipelines.line.outputs import Output, Sender
-from pipelines.line.settings import MIN_SECRET_CHARACTERS, Line, read_line, secret
+from pipelines.line.settings import LINE_FILE, MIN_SECRET_CHARACTERS, Line, OpcUa, read_line, secret
 from pipelines.line.sight import Sight
 from pipelines.line.state import State, opened, state_file
 from pipelines.line.watcher import AT_ONCE, Watcher
@@ -107,7 +107,18 @@ def outputs_of(line: Line, category: str) -> list[Output]:
         found.append(WebhookOutput(line.webhook, key))
     if line.mqtt:
         found.append(MqttOutput(line.mqtt, line.name, category))
+    if line.opcua:
+        found.append(opcua_output(line.opcua, line.name, category))
     return found
+
+
+def opcua_output(settings: OpcUa, station: str, category: str) -> Output:
+    """Raises ValueError where its library is not installed."""
+    try:
+        from pipelines.line.opcua import OpcUaOutput  # an extra: not everybody has it
+    except ImportError as error:
+        raise ValueError(f"{LINE_FILE}: opcua needs the package asyncua: pip install 'asyncua>=2.1'") from error
+    return OpcUaOutput(settings, station, category)
 
 
 def open_judge(category: str, options: Options, state: State, stack: ExitStack) -> Judge:
