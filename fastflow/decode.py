@@ -119,14 +119,20 @@ def resize_mask(mask: NDArray[np.bool_], image_size: tuple[int, int]) -> NDArray
 def _reads(size: int, new_size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Of one axis: pairs of a resized pixel and a pixel that `_coverage` reads for it.
 
-    Asked of Pillow, whose rounding decides ties: each row of the probe marks every `period`-th pixel, and no resized
-    pixel reads as many as `period`.
+    Pillow's own arithmetic (`precompute_coeffs` and `box_filter` of Resample.c), whose rounding decides ties; in memory
+    of the two sizes, as a small file may state any.
     """
-    period = -(-size // new_size) + 3
-    probe = np.arange(size) % period == np.arange(period)[:, None]
-    remainder, new = np.nonzero(_coverage(probe, (period, new_size)))
-    lowest = new * size // new_size - 1
-    return new, lowest + (remainder - lowest) % period
+    scale = size / new_size
+    wide = max(scale, 1.0)
+    centers = (np.arange(new_size) + 0.5) * scale
+    first = np.maximum((centers - 0.5 * wide + 0.5).astype(np.intp), 0)
+    end = np.minimum((centers + 0.5 * wide + 0.5).astype(np.intp), size)
+    counts = end - first
+    new = np.repeat(np.arange(new_size), counts)
+    pixel = np.arange(len(new)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    apart = (pixel - centers[new] + 0.5) * (1 / wide)
+    read = (apart > -0.5) & (apart <= 0.5)
+    return new[read], pixel[read]
 
 
 def _coverage(mask: NDArray[np.bool_], image_size: tuple[int, int]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from fastflow.decode import _coverage, open_image, read_image, read_mask, resize_mask
+from fastflow.decode import _coverage, _reads, open_image, read_image, read_mask, resize_mask
 from fastflow.errors import BadImage
 from fastflow.evaluation import score_images
 from fastflow.maps import resize_map
@@ -198,3 +198,22 @@ def test_a_mask_and_a_map_come_back_at_the_size_of_the_image(tmp_path: Path) -> 
     by_pillow = Image.fromarray(small).resize((45, 24), Image.Resampling.BILINEAR)
     ours = resize_map(small, (24, 45))
     assert ours == pytest.approx(np.asarray(by_pillow), abs=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 300))
+def test_a_resized_pixel_reads_what_pillow_reads(size: int, new_size: int) -> None:
+    """Each row of the probe marks one pixel; where Pillow's mean is above 0, it was read."""
+    probe = Image.fromarray(np.eye(size, dtype=np.float32))
+    pixel, new = np.nonzero(np.asarray(probe.resize((new_size, size), Image.Resampling.BOX)))
+    assert set(zip(*(one.tolist() for one in _reads(size, new_size)), strict=True)) == set(
+        zip(new.tolist(), pixel.tolist(), strict=True)
+    )
+
+
+def test_a_mask_of_a_strange_shape_takes_no_more_memory_than_its_pixels() -> None:
+    """A TIFF of 16 KB that stated 64 x 1,500,000 took all of the machine's: size by size over the new size."""
+    mask = np.zeros((1_500_000, 2), bool)
+    mask[1_000_000, 1] = True
+    resized = resize_mask(mask, (9, 7))
+    assert np.argwhere(resized).tolist() == [[6, column] for column in range(3, 7)]
