@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fastflow.errors import BadData
+from pipelines.core.base import opened_base
 from pipelines.core.paths import STATE
-from pipelines.core.stage import ServerAway
 from pipelines.line.verdict import Identity, Signature, as_text
 
 KEPT = 100_000  # pictures, and those that are in the folder still: about 100 MB
 PRUNE_EVERY = 1_000  # pictures
-WAIT_SECONDS = 30.0  # for another connection's writing
+CURE = "move it away: all pictures in the folder are then judged again, and those that wait for an output are not sent"
 TABLES = """
 CREATE TABLE IF NOT EXISTS pictures (
   number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL,
@@ -47,26 +46,8 @@ def opened(path: Path, *, sure: bool = False) -> Iterator[sqlite3.Connection]:
         BadData: the file is damaged.
         ServerAway: it cannot be read or written, as on a full disk.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    base = None
-    try:
-        base = sqlite3.connect(path, timeout=WAIT_SECONDS)
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute(f"PRAGMA synchronous = {'FULL' if sure else 'NORMAL'}")
-        base.executescript(TABLES)
+    with opened_base(path, TABLES, cure=CURE, sure=sure) as base:
         yield base
-    except sqlite3.OperationalError as error:
-        raise ServerAway(f"{path} cannot be written ({error}); make room on its disk, then start again") from error
-    except sqlite3.DatabaseError as error:
-        if type(error) is not sqlite3.DatabaseError:  # a fault of ours
-            raise
-        raise BadData(
-            f"{path} is damaged ({error}); move it away: all pictures in the folder are then judged again, "
-            "and those that wait for an output are not sent"
-        ) from error
-    finally:
-        if base is not None:
-            base.close()
 
 
 class State:
