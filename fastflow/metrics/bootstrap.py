@@ -60,8 +60,15 @@ def pixel_intervals(
     fpr_limits: Sequence[float] = (0.3, 0.05),
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Intervals of the metrics of `pixel_metrics`; arguments as there, with the images' labels (N,)."""
+    """Intervals of the metrics of `pixel_metrics`; arguments as there, with the images' labels (N,).
+
+    An image of which everything is hidden is no sample of pixels, and one whose defects are is none of a defective one:
+    a draw of such images alone would have no defect.
+    """
     counts = pixel_histograms(split_images(anomaly_maps, gt_masks))
+    sampled = counts.negative.any(axis=1) | (counts.regions > 0)
+    labels = (np.asarray(gt_label) * (counts.regions > 0))[sampled]
+    counts = Histograms(*(part[sampled] for part in counts))
     names: dict[str, Callable[[Histograms], Array]] = {
         "pixel_auroc": auroc,
         "pixel_ap": average_precision,
@@ -69,7 +76,7 @@ def pixel_intervals(
     }
     for limit in fpr_limits:
         names[aupro_name(limit)] = lambda sums, limit=limit: aupro(sums, limit)  # type: ignore[misc]
-    return _intervals(counts, np.asarray(gt_label), names, seed)
+    return _intervals(counts, labels, names, seed)
 
 
 def mean_interval(values: ArrayLike, *, seed: int = 0) -> Interval | None:

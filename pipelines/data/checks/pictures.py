@@ -104,7 +104,7 @@ def inspect_mask(
     values = len(np.unique(levels)) if levels.dtype != np.uint8 else int((np.bincount(levels.ravel()) > 0).sum())
     faults = {
         "mask_size": (size not in (None, levels.shape), f"{levels.shape} pixels, its image has {size}"),
-        "empty_mask": (not marked.any(), "the mask marks no pixel"),
+        "empty_mask": (not marked.any() and not ignored, "the mask marks no pixel"),
         "full_mask": (bool(marked.all()), "the mask marks every pixel"),
         "outside_roi": (
             bool(roi and marked.any() and not (marked & roi_mask(roi, marked.shape)).any()),

@@ -32,6 +32,21 @@ def test_metrics_are_those_of_what_is_left() -> None:
         assert np.allclose((low, high), pixel_intervals(*left, labels)[name], atol=0.02)  # bins from other samples
 
 
+def test_images_that_are_hidden_are_no_samples_of_pixels() -> None:
+    """Defective ones of which no pixel is known; of few images, a draw would soon have no other."""
+    nothing = np.ma.array(MASKS[0], mask=True)
+    labels = [1, 1, 1, 0, 0, 0]
+    expected = pixel_intervals(MAPS, MASKS, labels)
+    found = pixel_intervals([*MAPS, *[MAPS[0]] * 9], [*MASKS, *[nothing] * 9], labels + [1] * 9)
+    assert found == expected
+    assert np.isfinite(list(found.values())).all()
+    hidden = np.ma.array(MASKS[0], mask=MASKS[0])  # its background is known
+    found = pixel_intervals([*MAPS, *[MAPS[0]] * 9], [*MASKS, *[hidden] * 9], labels + [1] * 9)
+    assert found == pixel_intervals([*MAPS, *[MAPS[0]] * 9], [*MASKS, *[hidden] * 9], labels + [0] * 9)
+    assert np.isfinite(list(found.values())).all()
+    assert pixel_intervals([*MAPS[:1], *MAPS[3:]], [nothing, *MASKS[3:]], [1, 0, 0, 0]) == {}
+
+
 def test_normal_images_of_unlike_rests_count_alike() -> None:
     hiding = [np.ma.array(mask, mask=np.zeros_like(mask)) for mask in MASKS]
     hiding[4] = HIDING[4]
