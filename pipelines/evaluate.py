@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -34,6 +35,7 @@ from pipelines.core.stage import log
 from pipelines.core.training_files import experiment_of, run_key_of
 from pipelines.data.dataset_card import FILE as DATASET
 from pipelines.data.dataset_card import dataset_card
+from pipelines.data.reviewed import as_tags
 from pipelines.registry.model_card import model_card
 from pipelines.registry.served_model import load_served
 from pipelines.reporting.decision import FILE as DECISION
@@ -144,9 +146,9 @@ def track(
     """Adds metrics and report to the training's run, and has its model registered, where it is no experiment's."""
     folder = model_folder(category)
     numbers = {name: value for name, value in found.items() if value is not None}
-    card = write_cards(category, params, numbers, origin)
+    card, images = write_cards(category, params, numbers, origin)
     run.log_metrics(numbers)
-    run.set_tags({"mlflow.note.content": card})
+    run.set_tags({"mlflow.note.content": card} | as_tags(images["review"]))
     rows = int(numbers["num_good"] + numbers["num_defective"])
     source = (Path(params.data.root) / category).as_posix()
     run.log_dataset(name=category, digest=data_hash(category), source=source, context="evaluation", rows=rows)
@@ -163,8 +165,10 @@ def track(
     run.log_model(folder, category=category, example=example, tags=tags, description=card)
 
 
-def write_cards(category: str, params: Params, numbers: Mapping[str, float], origin: Mapping[str, str]) -> str:
-    """dataset.json and model_card.md; returns the latter."""
+def write_cards(
+    category: str, params: Params, numbers: Mapping[str, float], origin: Mapping[str, str]
+) -> tuple[str, dict[str, Any]]:
+    """model_card.md and dataset.json, which are returned, too."""
     folder = report_folder(category)
     rows = pd.concat(read_index(index_file(category), split=split) for split in ("train", "test"))
     images = dataset_card(category, Path(params.data.root), rows)
@@ -172,7 +176,7 @@ def write_cards(category: str, params: Params, numbers: Mapping[str, float], ori
     limits = json.loads((folder / "intervals.json").read_text())
     card = model_card(category, numbers, intervals=limits, images=images, origin=origin)
     write_text(folder / "model_card.md", card)
-    return card
+    return card, images
 
 
 def model_tags(folder: Path) -> dict[str, str]:

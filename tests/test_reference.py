@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from pipelines.core.params import read_params
-from pipelines.line.settings import JsonLines, Mqtt, OpcUa, Webhook
+from pipelines.line.settings import JsonLines, Mqtt, OpcUa, Review, Webhook
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/reference.md"
@@ -47,7 +47,7 @@ def test_every_key_of_line_yaml_is_explained() -> None:
     assert rows
     cells = [row.split(" | ") for row in rows[0].splitlines() if row.startswith("| `")]
     found = {row[0].strip("|` "): row for row in cells}
-    sections: dict[str, type[BaseModel]] = {"json_lines": JsonLines, "webhook": Webhook, "mqtt": Mqtt, "opcua": OpcUa}
+    sections: dict[str, type[BaseModel]] = {"json_lines": JsonLines, "webhook": Webhook, "mqtt": Mqtt, "opcua": OpcUa, "review": Review}
     keys = {f"{name}.{key}" for name, model in sections.items() for key in model.model_fields} | {"station"}
     assert found.keys() == keys
     assert all(row[-1].strip("| ") for row in found.values())

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import checking, line, models, qualifying, roi, watching, work
+from pipelines.cli import checking, line, models, qualifying, review, roi, watching, work
 from pipelines.cli.runner import STATE
 from pipelines.core.terminal import set_up_log
 
@@ -66,6 +66,7 @@ qualifying.add_commands(app)
 checking.add_commands(app)
 watching.add_commands(app)
 line.add_commands(app)
+review.add_commands(app)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ REPORT, FLEET = Path("report.html"), Path("fleet.html")
 ROIS = Path("data/roi")  # regions of interest
 MASTER_PARTS, MASTERS = Path("data/masters"), Path("masters")  # photographs of known parts; their checks
 DRIFT, PRODUCTION = Path("drift"), Path("production")  # a page and a record a category
+REVIEW = Path("review")  # pictures that a person should look at, and what was said of them, a folder a category
 # MLflow's data base and artifacts, where no server is named, and the journal: of the project, also while a stage runs
 # in a folder of its own, which is deleted: of `dvc exp run --temp`, of a retraining with other values
 STORE = project_root() / ".mlflow"

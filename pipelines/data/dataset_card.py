@@ -9,6 +9,7 @@ from pipelines.core.paths import DEMO, findings_file
 from pipelines.core.provenance import data_hash
 from pipelines.core.stored import Stored, read_stored
 from pipelines.data.data_sets import DATA_SETS
+from pipelines.data.reviewed import summary
 
 FILE = "dataset.json"
 FINDINGS_LISTED = 100  # findings that are listed; all are in data/prepared/<category>.findings.json
@@ -42,6 +43,7 @@ def dataset_card(category: str, root: Path, index: pd.DataFrame) -> dict[str, An
         "noted": sum(finding["policy"] == "report" for finding in findings),
         "findings": [{name: finding[name] for name in shown} for finding in findings[:FINDINGS_LISTED]],
         "more": max(0, len(findings) - FINDINGS_LISTED),
+        "review": summary(root / category, index),
     }
 
 

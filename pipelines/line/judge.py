@@ -4,14 +4,18 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastflow.detector import Detector
 from fastflow.errors import BadData
-from fastflow.regions import RegionRule
+from fastflow.files import printable
+from fastflow.frame import Framed
+from fastflow.regions import Region, RegionRule
 from pipelines.core.stage import Failed, log
 from pipelines.line.arrivals import signature_of
 from pipelines.line.verdict import Identity, Picture, largest_region
+from pipelines.review.keep import Judged, Keeper
 from pipelines.scoring.production import Production
 from pipelines.scoring.production import Scored as ProductionRow
 from pipelines.serving.answers import regions_of
@@ -20,6 +24,7 @@ from pipelines.serving.decoding import Decoders
 from pipelines.serving.models import Models
 from pipelines.serving.recorder import row_of
 from pipelines.serving.uploads import Refused
+from pipelines.serving.verdicts import heat_png
 
 MAX_BYTES = 256 * 2**20
 """Of a file, and of the files that are held at once."""
@@ -41,6 +46,7 @@ class Outcome(NamedTuple):
     sha256: str = ""
     found: dict[str, Any] | None = None
     row: ProductionRow | None = None
+    judged: Judged | None = None
     fault: str | None = None
     tries: int = 1
     known: bool = False
@@ -56,7 +62,7 @@ class Outcome(NamedTuple):
 
 class Judge:
     """Judges pictures of one category, by whichever model is held at the time, unless `knows` says that they are known;
-    `production` keeps the scores, too."""
+    `production` keeps the scores, too, `keeper` what a person should look at."""
 
     def __init__(
         self,
@@ -67,9 +73,10 @@ class Judge:
         rule: RegionRule,
         production: Production | None,
         knows: Callable[[Identity], bool],
+        keeper: Keeper | None = None,
     ) -> None:
         self.models, self.batcher, self.decoders = models, batcher, decoders
-        self.rule, self.production, self.knows = rule, production, knows
+        self.rule, self.production, self.knows, self.keeper = rule, production, knows, keeper
         self._runner = asyncio.Runner()
 
     def judge(self, pictures: list[Picture]) -> list[Outcome]:
@@ -82,6 +89,9 @@ class Judge:
             ) from error
         if self.production:  # before the state: a kill between the two leaves a row that is not written twice
             self.production.add([one.row for one in outcomes if one.row is not None])
+        if self.keeper:
+            self.keeper.wants([one.judged for one in outcomes if one.judged is not None])
+            outcomes = [one._replace(judged=None) for one in outcomes]
         return outcomes
 
     def end(self) -> None:
@@ -90,6 +100,8 @@ class Judge:
         self.decoders.end()
         if self.production:
             self.production.close()
+        if self.keeper:
+            self.keeper.close()
 
     async def _all(self, pictures: list[Picture]) -> list[Outcome]:
         return list(await asyncio.gather(*map(self._one, pictures)))
@@ -122,7 +134,8 @@ class Judge:
             "largest_region": largest_region(regions, self.rule.mm_per_pixel),
         }
         row = await asyncio.to_thread(row_of, framed, read.sha256, found, detector, name=name)
-        return read._replace(found=fields, row=row)
+        judged = judged_of(read, content, framed, found, regions, detector) if self.keeper else None
+        return read._replace(found=fields, row=row, judged=judged)
 
 
 def fields_of(detector: Detector, found: Scored) -> dict[str, Any]:
@@ -130,6 +143,19 @@ def fields_of(detector: Detector, found: Scored) -> dict[str, Any]:
         "model": detector.version, "pred_score": found.pred_score, "threshold": float(detector.threshold["image"]),
         "pred_label": found.pred_label, "milliseconds": round(found.milliseconds, 2),
     }  # fmt: skip
+
+
+def judged_of(
+    read: Outcome, content: bytes, framed: Framed, found: Scored, regions: list[Region], detector: Detector
+) -> Judged:
+    """What a review keeps of it, where it is drawn."""
+    path = read.picture.path
+    return Judged(
+        path=printable(str(path)), suffix=path.suffix.lower(), content=content, sha256=read.sha256, shape=framed.shape,
+        model=detector.version, pred_score=found.pred_score, threshold=float(detector.threshold["image"]),
+        pred_label=found.pred_label, reading=detector.frame.rule, regions=regions,
+        heat=partial(heat_png, found, detector),
+    )  # fmt: skip
 
 
 def read_whole(picture: Picture) -> tuple[bytes, str]:

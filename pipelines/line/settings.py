@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pipelines.core.params import BadParams, read_yaml
 from pipelines.core.params_faults import sentence
 from pipelines.core.sections import CATEGORY_NAME, Section
+from pipelines.review.rule import Rule
 
 LINE_FILE = Path("line.yaml")
 MIN_SECRET_CHARACTERS = 16
@@ -87,6 +88,22 @@ class OpcUa(Section):
         return self
 
 
+class Review(Section):
+    """What `fastflow review` shows of a week: at most so many `rejects` and `borderline` passes, and so many passes by
+    chance that none with a defect among them says: at most `miss_rate` of the week's are. Undecided pictures are kept
+    for `weeks`, all in `gigabytes`."""
+
+    miss_rate: Annotated[float, Field(gt=0, lt=1)] = Rule().miss_rate
+    rejects: Annotated[int, Field(ge=0)] = Rule().rejects
+    borderline: Annotated[int, Field(ge=0)] = Rule().borderline
+    weeks: Annotated[int, Field(ge=1)] = Rule().weeks
+    gigabytes: Annotated[float, Field(gt=0)] = Rule().gigabytes
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(**self.model_dump())
+
+
 class Line(Section):
     """The whole file."""
 
@@ -95,6 +112,7 @@ class Line(Section):
     webhook: Webhook | None = None
     mqtt: Mqtt | None = None
     opcua: OpcUa | None = None
+    review: Review | None = Review()
 
     @property
     def name(self) -> str:

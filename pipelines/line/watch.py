@@ -32,6 +32,7 @@ from pipelines.line.sight import Sight
 from pipelines.line.state import State, opened, state_file
 from pipelines.line.watcher import AT_ONCE, Watcher
 from pipelines.line.webhook import WebhookOutput
+from pipelines.review.keep import Keeper
 from pipelines.scoring.production import Production, is_recorded
 from pipelines.serving.batching import Batcher
 from pipelines.serving.decoding import Decoders
@@ -81,7 +82,8 @@ def watch(category: str, folder: Path, options: Options) -> None:
         instruments = Instruments(category)
         if options.metrics_port is not None:
             instruments.serve(options.metrics_port)
-        judge = open_judge(category, options, state, stack)
+        keeper = Keeper(category, line.review.rule) if line.review else None
+        judge = open_judge(category, options, state, stack, keeper)
         sight = Sight(arrivals, poll=options.poll)
         stack.callback(sight.end)
         begin(state, arrivals, new_only=options.new_only)
@@ -121,7 +123,7 @@ def opcua_output(settings: OpcUa, station: str, category: str) -> Output:
     return OpcUaOutput(settings, station, category)
 
 
-def open_judge(category: str, options: Options, state: State, stack: ExitStack) -> Judge:
+def open_judge(category: str, options: Options, state: State, stack: ExitStack, keeper: Keeper | None = None) -> Judge:
     """With the model, and what it needs; what runs beside it ends with `stack`."""
     model = options.model or CHAMPION_MODEL.format(category=category)
     (source,) = sources_of([model], [options.sha256] if options.sha256 else [], category_of)
@@ -137,6 +139,7 @@ def open_judge(category: str, options: Options, state: State, stack: ExitStack) 
         models, Batcher(batch_size=BATCH_SIZE, max_waiting=AT_ONCE), Decoders(max_pixels=MAX_PIXELS),
         rule=region_rule(category), knows=state.knows,
         production=Production(category, "line") if is_recorded(options.record) else None,
+        keeper=keeper,
     )  # fmt: skip
     stack.callback(judge.end)
     return judge

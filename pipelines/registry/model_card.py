@@ -47,12 +47,23 @@ def model_card(
         "`pred_label`.\n\n"
         "## Images\n"
         f"{images['source']}, DVC hash `{images['dvc_md5']}`. Licence: {images['licence']}. {images['left_out']} left "
-        f"out, {images['noted']} noted by the checks.\n\n"
+        f"out, {images['noted']} noted by the checks.{reviewed(images.get('review'))}\n\n"
         "## Provenance\n"
         f"Seed {config['seed']}, {config['epochs']} epochs, {config['train_seconds']:.0f} s; backbone weights: "
         f"`{weights_name(config['weights'])}`; commit `{origin['git_commit']}`"
         f"{', with changes that are in no commit' if origin['git_dirty'] == 'true' else ''}; torch {origin['torch']}, "
         f"timm {origin['timm']}.\n"
+    )
+
+
+def reviewed(found: Mapping[str, Any] | None) -> str:
+    """A sentence on pictures that inspectors decided on, where there are any."""
+    if not found:
+        return ""
+    defects = sum(found["defects"].values())
+    return (
+        f" From the review of the line, until {found['last'][:10]}: {found['good']} good training images and {defects} "
+        "defective test images, which the model of the time helped to find."
     )
 
 

@@ -7,8 +7,9 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from typing import Self
+from typing import Any, Self
 
 import pebble
 import psutil
@@ -54,11 +55,16 @@ class Decoders:
             Refused: as `pipelines.serving.uploads.decode`; 413 where it takes too much time or memory; 400 where it
                 ends its worker; 503 where another image ended all of them.
         """
+        framed: Framed = await self.done(decode, content, frame, self.max_pixels)
+        return framed
+
+    async def done(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What `work` gives in a worker; raises as `framed`."""
         if not self._pool.active:  # pebble gives up a pool whose workers all died while none had a task
             self._pool = self._started()
-        work = self._pool.schedule(decode, args=[content, frame, self.max_pixels], timeout=self.seconds)
+        task = self._pool.schedule(work, args=arguments, timeout=self.seconds)
         try:
-            framed: Framed = await asyncio.wrap_future(work)
+            return await asyncio.wrap_future(task)
         except TimeoutError as error:
             raise Refused(413, f"the image takes longer to decode than the {self.seconds:g} s allowed") from error
         except MemoryError as error:
@@ -69,7 +75,6 @@ class Decoders:
             ) from error
         except BrokenExecutor as error:
             raise Refused(503, "the processes that decode ended; try again") from error
-        return framed
 
     def __enter__(self) -> Self:
         return self

@@ -146,7 +146,12 @@ def busy(why: str) -> HTTPException:
 
 
 def heat_map(found: Scored, detector: Detector) -> str:
+    return base64.b64encode(heat_png(found, detector)).decode()
+
+
+def heat_png(found: Scored, detector: Detector) -> bytes:
+    """The anomaly map as colours, with transparency, of the picture's shape."""
     colours = heat_colours(found.anomaly_map, low=detector.threshold["low"], threshold=detector.threshold["pixel"])
     file = io.BytesIO()
     Image.fromarray(colours).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()

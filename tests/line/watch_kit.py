@@ -20,6 +20,8 @@ from pipelines.line.sight import Sight
 from pipelines.line.spool import Spool
 from pipelines.line.state import State, opened, state_file
 from pipelines.line.watcher import Watcher
+from pipelines.review.keep import Keeper
+from pipelines.review.rule import Rule
 from pipelines.scoring.production import Production
 from pipelines.serving.batching import Batcher
 from pipelines.serving.models import Models
@@ -69,6 +71,7 @@ def start(
         judge = Judge(
             models, Batcher(batch_size=4, max_waiting=16), DecodersHere(max_pixels=10_000),
             rule=RegionRule(min_area=3, mm_per_pixel=0.5), production=Production("plates", "line"), knows=state.knows,
+            keeper=Keeper("plates", Rule()),
         )  # fmt: skip
         sight = Sight(arrivals, poll=False)
         state.start({})
