@@ -17,7 +17,7 @@ OtherModel = Annotated[
 ]
 SHA256_HELP = "open the model only with this sha256 of its export.json or config.json"
 Sha256 = Annotated[str, typer.Option("--sha256", help=SHA256_HELP, show_default=False)]
-RECORD_HELP = "keep the scores for fastflow drift --since; default: in a project's folder"
+RECORD_HELP = "keep scores for fastflow drift --since, watch also pictures for fastflow review; default: in a project"
 Record = Annotated[bool | None, typer.Option("--record/--no-record", help=RECORD_HELP, show_default=False)]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; default: all cores")]
 

@@ -82,7 +82,7 @@ def watch(category: str, folder: Path, options: Options) -> None:
         instruments = Instruments(category)
         if options.metrics_port is not None:
             instruments.serve(options.metrics_port)
-        keeper = Keeper(category, line.review.rule) if line.review else None
+        keeper = Keeper(category, line.review.rule) if line.review and is_recorded(options.record) else None
         judge = open_judge(category, options, state, stack, keeper)
         sight = Sight(arrivals, poll=options.poll)
         stack.callback(sight.end)

@@ -47,7 +47,7 @@ def apply_decisions(category: str, params: Params, *, yes: bool) -> None:
     require_own(folder, category)
     with opened(category, sure=True) as base, locked(folder.parent / f".{category}.lock"):
         known = read_reviewed(folder)  # first: where it is damaged, nothing is changed
-        plan = plan_of(base, category, folder)
+        plan = plan_of(base, category, folder, known)
         print(summary(plan, folder))
         if not plan.new:
             finish(base, plan, folder, known)  # of one that was killed

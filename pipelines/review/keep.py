@@ -12,10 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from fastflow.errors import BadData
 from fastflow.pixels.meaning import PixelRule
 from fastflow.regions import Region
-from pipelines.core.stage import ServerAway, log
+from pipelines.core.stage import log
 from pipelines.review.rule import Place, Rule, ordinal, period_of, places
 from pipelines.review.store import folder_of, heat_file, opened, picture_file
 
@@ -59,12 +58,12 @@ class Keeper:
         self._makes_room = False  # whether a picture may have lost its place
 
     def wants(self, judged: Sequence[Judged]) -> None:
-        """Keeps those of these that have a place in their week's draw; never raises for a disk or a data base."""
+        """Keeps those of these that have a place in their week's draw; never raises."""
         if not judged or time.monotonic() < self._not_before:
             return
         try:
             self._take(judged)
-        except (sqlite3.Error, OSError, ServerAway, BadData) as error:
+        except Exception as error:  # of a disk, a data base, a map: whatever it is, the verdict is not its hostage
             self._say(f"{folder_of(self.category)}: not all pictures are kept for review ({error}); judging goes on")
             self._not_before = time.monotonic() + RETRY_SECONDS
             self.close()

@@ -24,7 +24,8 @@ async function ask(path, content) {
   }).catch(() => { throw new Error("The server does not answer; nothing was kept. Try again."); });
   const found = await answer.json().catch(() => ({}));
   if (answer.ok) return found;
-  throw new Error(typeof found.detail === "string" ? found.detail : `The server answers ${answer.status}.`);
+  const error = new Error(typeof found.detail === "string" ? found.detail : `The server answers ${answer.status}.`);
+  throw Object.assign(error, { isGone: answer.status === 404 });
 }
 
 async function alone(work) {
@@ -152,7 +153,12 @@ function choose(open) {
 function decide(action, kind = "") {
   if (!item) return;
   alone(async () => {
-    await ask("decide", { inspector: inspector(), sha256: item.sha256, action, kind });
+    try {
+      await ask("decide", { inspector: inspector(), sha256: item.sha256, action, kind });
+    } catch (error) {
+      if (error.isGone) await next(); // there is nothing to decide on any more
+      throw error;
+    }
     if (action === "defect") lastKind = kind;
     await next();
   });

@@ -35,20 +35,22 @@ class Addition(NamedTuple):
 
 class Plan(NamedTuple):
     """`new`: to be added; `there`: in their place already. Left out, each as a sentence: `disputed`, `refused` for what
-    the folder holds, and `lost`, of which there is no copy any more."""
+    the folder holds, and `lost`, of which there is no copy any more. `withdrawn`: applied, by a decision that no longer
+    stands."""
 
     new: list[Addition]
     there: list[Addition]
     disputed: list[str]
     refused: list[str]
     lost: list[str]
+    withdrawn: list[str]
     has_masks: bool
 
 
-def plan_of(base: sqlite3.Connection, category: str, folder: Path) -> Plan:
-    """Raises BadData where there is no such folder."""
+def plan_of(base: sqlite3.Connection, category: str, folder: Path, entries: list[dict[str, Any]]) -> Plan:
+    """`entries`: of review.json. Raises BadData where there is no such folder."""
     places = contents(folder)
-    plan = Plan([], [], [], [], [], (folder / "ground_truth").is_dir())
+    plan = Plan([], [], [], [], [], withdrawn(base, entries, places), (folder / "ground_truth").is_dir())
     for one in base.execute(DECIDED).fetchall():
         sha256, decision = one["sha256"], "defect" if one["defect"] else "good"
         row = base.execute(PICTURE, (sha256,)).fetchone()
@@ -72,6 +74,16 @@ def plan_of(base: sqlite3.Connection, category: str, folder: Path) -> Plan:
             plan.refused.append(f"{found}: decided to be {what}, but it lies there; remove it there first")
     plan.disputed.extend(dispute(base, sha256) for sha256 in disagreements(base))
     return plan
+
+
+def withdrawn(base: sqlite3.Connection, entries: list[dict[str, Any]], places: dict[str, str]) -> list[str]:
+    """Pictures that lie where an earlier decision put them, on which nobody has a standing one any more."""
+    found = []
+    for one in entries:
+        known = base.execute("SELECT 1 FROM decisions WHERE sha256 = ?", (one["sha256"],)).fetchone()
+        if known and places.get(one["sha256"]) == one["file"] and not said_of(base, one["sha256"]):
+            found.append(f"{one['file']}: remove it there, and its mask, unless it is right")
+    return found
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -101,6 +113,7 @@ def summary(plan: Plan, folder: Path) -> str:
         ("inspectors disagree, so left out", plan.disputed),
         ("content is in the folder with another meaning, so refused", plan.refused),
         ("cannot be applied any more", plan.lost),
+        ("applied earlier, and the decision was taken back", plan.withdrawn),
     ):
         if listed:
             more = f"\n  and {len(listed) - NAMED} more" * (len(listed) > NAMED)

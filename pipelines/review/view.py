@@ -22,6 +22,7 @@ from pipelines.review.store import heat_file, picture_file
 
 MAX_SIDE_PIXELS = 2400  # that a page gets: an edge of a defect of one pixel in 5,000 is seen in the heat map
 QUALITY = 92
+MAX_COMPARED = 1000  # training pictures: more take minutes to read, and add little
 KEPT = 24  # pictures in memory, about 1 MB each
 
 
@@ -114,5 +115,6 @@ class Nearest:
             log.warning("no good pictures to compare with: %s", error)
             return []
         paths = [self.folder / name for name in index.loc[index["split"] == "train", "image_path"]]
+        paths = paths[:: -(-len(paths) // MAX_COMPARED) or 1]
         seen = [(path, thumbnail(path, rule)) for path in paths]
         return [(path, found) for path, found in seen if found is not None]

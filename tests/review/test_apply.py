@@ -189,6 +189,20 @@ def test_a_changed_mind_after_applying_is_refused_not_doubled(capsys: pytest.Cap
     assert sum(index["image_path"].str.contains(sha256[:16])) == 1
 
 
+def test_a_decision_that_is_taken_back_after_applying_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = keep(judged(101, score=0.9), judged(102, score=0.9))
+    decided(other, "good", by="Ben")
+    decided(one, "good")
+    applied(capsys)
+    assert "taken back" not in applied(capsys)
+    with opened("plates") as base:
+        undo(base, "Ana", NOW)
+    said = applied(capsys)
+    assert f"the decision was taken back: 1\n  train/good/line-{one[:16]}.png: remove it there" in said
+    (PLATES / f"train/good/line-{one[:16]}.png").unlink()
+    assert "taken back" not in applied(capsys)
+
+
 def test_a_damaged_copy_is_not_applied(capsys: pytest.CaptureFixture[str]) -> None:
     before = files()
     one, other = keep(judged(101, score=0.9), judged(102, score=0.9))

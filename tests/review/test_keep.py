@@ -123,6 +123,16 @@ def test_a_fault_of_the_store_is_said_once_and_costs_no_verdict(caplog: pytest.L
     assert "not all pictures are kept for review" in caplog.messages[0]
 
 
+def test_a_map_that_cannot_be_drawn_costs_no_verdict(caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> bytes:
+        raise ValueError("heat scale: low nan")
+
+    keep(judged(1, score=0.9)._replace(heat=fails))
+    assert "not all pictures are kept for review (heat scale: low nan)" in caplog.text
+    with opened("plates") as base:
+        assert not base.execute("SELECT 1 FROM pictures").fetchall()
+
+
 def test_a_failure_halfway_leaves_no_entry_and_the_next_start_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, content: bytes) -> None:
         path.write_bytes(content[:10])
