@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import MAX_PIXELS, resize_mask
+from fastflow.decode import MAX_PIXELS
+from fastflow.mask_size import resize_mask
 
 Size = tuple[int, int]
 Mask = NDArray[np.bool_]
@@ -42,8 +43,8 @@ def roi_of(mask: Mask) -> Roi:
 
 @lru_cache(maxsize=16)
 def roi_mask(roi: Roi, size: Size | None = None) -> Mask:
-    """(H, W), true inside; at `size` (height, width), by default of its own pictures, by `fastflow.decode.resize_mask`,
-    which loses no thin part. It is shared, and cannot be written to."""
+    """(H, W), true inside; at `size` (height, width), by default of its own pictures, by `resize_mask`, which loses no
+    thin part. It is shared, and cannot be written to."""
     if size is not None and size != roi.shape:
         mask = resize_mask(roi_mask(roi), size)
     else:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from fastflow.data import read_masks
-from fastflow.decode import AS_MEANT, read_image, resize_mask
+from fastflow.decode import AS_MEANT, read_image
 from fastflow.evaluation import Scored, mask_paths
 from fastflow.files import write_bytes, write_text
+from fastflow.mask_size import resize_mask
 from fastflow.pixels.meaning import PixelRule
 from fastflow.regions import filled, find_regions
 from pipelines.core.paths import report_folder

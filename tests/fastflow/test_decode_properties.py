@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from fastflow.decode import _coverage, _reads, open_image, read_image, read_mask, resize_mask
+from fastflow.decode import open_image, read_image, read_mask
 from fastflow.errors import BadImage
 from fastflow.evaluation import score_images
 from fastflow.maps import resize_map
+from fastflow.mask_size import _reads, coverage, resize_mask
 from fastflow.model import FastFlow
 from tests.conftest import detector_of, draw_square
 
@@ -163,10 +164,10 @@ def test_no_mask_ever_vanishes_and_resizing_follows_area(seed: int, size: tuple[
 
 def by_definition(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """`resize_mask` as it is said: a look at the whole image for each region."""
-    resized = _coverage(mask, size) >= 0.5
+    resized = coverage(mask, size) >= 0.5
     regions, count = ndimage.label(mask, structure=np.ones((3, 3)))
     for number in range(1, count + 1):
-        touched = _coverage(regions == number, size) > 0
+        touched = coverage(regions == number, size) > 0
         if not (touched & resized).any():
             resized |= touched
     return resized

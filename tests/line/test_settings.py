@@ -48,7 +48,7 @@ def test_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("statoin: a", "line.yaml: unknown key 'statoin'; allowed here: json_lines, mqtt, opcua, review, station, webhook"),
+        ("statoin: a", "unknown key 'statoin'; allowed here: json_lines, mqtt, opcua, review, station, webhook"),
         ("station: a/b", "line.yaml: station is 'a/b' (str)"),
         ("station: 7", "line.yaml: station is 7 (int); it should be a valid string, or null"),
         ("webhook: {}", "line.yaml: missing key 'webhook.url'"),
