@@ -18,9 +18,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fastflow.errors import BadImage
 from fastflow.files import walk
-from fastflow.mask_size import coverage, resize_mask
 from fastflow.pixels.jpeg import MAX_SCANS, has_too_many_scans, jpeg_fault
 from fastflow.pixels.luminance import draft_luminance
+from fastflow.pixels.mask_size import coverage, resize_mask
 from fastflow.pixels.meaning import NUMBERS, PLAIN, PixelRule, to_rgb
 from fastflow.pixels.pages import turn_to
 from fastflow.pixels.samples import load_lower_bytes, samples_of, unsupported_tiff

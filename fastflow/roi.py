@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastflow.decode import MAX_PIXELS
-from fastflow.mask_size import resize_mask
+from fastflow.pixels.mask_size import resize_mask
 
 Size = tuple[int, int]
 Mask = NDArray[np.bool_]

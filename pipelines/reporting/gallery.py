@@ -12,7 +12,7 @@ from fastflow.data import read_masks
 from fastflow.decode import AS_MEANT, read_image
 from fastflow.evaluation import Scored, mask_paths
 from fastflow.files import write_bytes, write_text
-from fastflow.mask_size import resize_mask
+from fastflow.pixels.mask_size import resize_mask
 from fastflow.pixels.meaning import PixelRule
 from fastflow.regions import filled, find_regions
 from pipelines.core.paths import report_folder

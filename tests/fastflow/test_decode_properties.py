@@ -16,8 +16,8 @@ from fastflow.decode import open_image, read_image, read_mask
 from fastflow.errors import BadImage
 from fastflow.evaluation import score_images
 from fastflow.maps import resize_map
-from fastflow.mask_size import _reads, coverage, resize_mask
 from fastflow.model import FastFlow
+from fastflow.pixels.mask_size import _reads, coverage, resize_mask
 from tests.conftest import detector_of, draw_square
 
 SIZES = [(1, 1), (1, 7), (3, 5000), (5000, 3), (2, 2), (37, 61)]
