@@ -5,6 +5,7 @@ from typing import Any
 
 from fastflow.roi import Roi, as_roi, share_of
 from fastflow.sealed import read_config
+from pipelines.core.names import counted
 from pipelines.core.paths import model_folder, model_name
 
 FRACTIONS = ("image_auroc", "pixel_auroc", "aupro", "false_reject_rate", "miss_rate")
@@ -62,8 +63,8 @@ def reviewed(found: Mapping[str, Any] | None) -> str:
         return ""
     defects = sum(found["defects"].values())
     return (
-        f" From the review of the line, until {found['last'][:10]}: {found['good']} good training images and {defects} "
-        "defective test images, which the model of the time helped to find."
+        f" From the review of the line, until {found['last'][:10]}: {counted(found['good'], 'good training image')} "
+        f"and {counted(defects, 'defective test image')}, which the model of the time helped to find."
     )
 
 

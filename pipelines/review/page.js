@@ -2,6 +2,7 @@
 const at = (id) => document.getElementById(id);
 const NAMES = { reject: "Rejects", borderline: "Near the threshold", pass: "Passes by chance" };
 let item = null, kinds = [], lastKind = "", busy = false;
+let seen = false; // the picture of `item` is on the screen: only then can it be good or a defect
 
 const made = (tag, text, ...children) => {
   const found = document.createElement(tag);
@@ -55,6 +56,7 @@ async function next(sha256 = "") {
 
 function say(text) {
   item = null;
+  look(false);
   at("message").textContent = text;
   at("message").hidden = false;
   at("frame").hidden = at("verdict").hidden = at("like").hidden = at("said").hidden = true;
@@ -69,7 +71,8 @@ function show(found) {
   at("message").hidden = true;
   choose(false);
   press("zoom", false);
-  for (const id of ["good", "defect", "skip", "undo"]) at(id).disabled = false;
+  look(false);
+  at("skip").disabled = at("undo").disabled = false;
   at("frame").hidden = at("verdict").hidden = at("like").hidden = false;
   at("picture").src = `picture/${found.sha256}`;
   at("heat").src = `heat/${found.sha256}`;
@@ -84,6 +87,12 @@ function show(found) {
   at("said").hidden = !found.said.length;
   outline(found);
   fit();
+}
+
+function look(isSeen) {
+  seen = isSeen;
+  at("frame").classList.toggle("loading", !seen); // else the picture before would stand under this one's verdict
+  at("good").disabled = at("defect").disabled = !seen;
 }
 
 function outline(found) {
@@ -151,7 +160,7 @@ function choose(open) {
 }
 
 function decide(action, kind = "") {
-  if (!item) return;
+  if (!item || (action !== "skip" && !seen)) return;
   alone(async () => {
     try {
       await ask("decide", { inspector: inspector(), sha256: item.sha256, action, kind });
@@ -207,6 +216,7 @@ at("inspector").addEventListener("change", () => {
   at("inspector").blur();
   alone(() => next());
 });
+at("picture").addEventListener("load", () => item && look(true));
 at("picture").addEventListener("error", () => item && complain("This picture cannot be shown; skip it (S)."));
 at("nearest").addEventListener("error", () => { at("like").hidden = true; });
 addEventListener("resize", fit);
@@ -218,7 +228,7 @@ addEventListener("keydown", (event) => {
   const open = !at("kinds").hidden, number = Number(event.key);
   if (open && number >= 1 && number <= kinds.length) { event.preventDefault(); return decide("defect", kinds[number - 1]); }
   const work = {
-    g: () => decide("good"), s: () => decide("skip"), u: undo, d: () => item && choose(!open),
+    g: () => decide("good"), s: () => decide("skip"), u: undo, d: () => seen && choose(!open),
     m: () => turn("map"), o: () => turn("lines"), z: () => item && turn("zoom"),
   }[event.key.toLowerCase()];
   if (work) { event.preventDefault(); work(); }

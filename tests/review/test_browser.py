@@ -22,7 +22,7 @@ addEventListener("unhandledrejection", (event) => faults.push(`rejected ${event.
 addEventListener("securitypolicyviolation", (event) => faults.push(`policy ${event.violatedDirective}`));
 window.alert = (text) => faults.push(`alert ${text}`);
 """
-READY = "typeof item !== 'undefined' && item && !busy && document.getElementById('picture').naturalWidth"
+READY = "typeof item !== 'undefined' && item && !busy && seen"
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,25 @@ def test_nothing_fails_and_hostile_names_are_text(page: Page, server: Server) ->
     fetched = page.value("performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert {one for one in fetched if not one.startswith((server.address, "data:"))} == set()
     assert page.value("faults") == []
+
+
+def test_what_is_not_on_the_screen_can_only_be_skipped(page: Page, project: Path) -> None:
+    before = said(project)
+    page.value("show({...item, sha256: 'f'.repeat(64)})")
+    assert page.value("getComputedStyle(at('frame')).visibility") == "hidden"
+    for name in ("g", "d"):
+        key(page, name)
+    assert page.value("at('kinds').hidden && at('good').disabled && at('defect').disabled") is True
+    page.wait("at('problem').innerText.startsWith('This picture cannot be shown; skip it')")
+    key(page, "g")
+    page.value("at('good').click(); decide('defect', 'dent')")
+    page.wait("!busy")
+    assert said(project) == before
+    key(page, "s")  # of a picture that is gone: the next one comes
+    page.wait(f"{READY} && item.sha256 !== 'f'.repeat(64)")
+    assert page.value("getComputedStyle(at('frame')).visibility") == "visible"
+    assert "no longer kept" in page.value("at('problem').innerText")
+    assert said(project) == before
 
 
 def test_a_tablet_has_buttons_for_fingers_and_no_sideways_scrolling(page: Page, server: Server) -> None:

@@ -50,7 +50,7 @@ def test_the_next_training_has_them_and_says_so(project: Path, monkeypatch: pyte
     assert card["inspectors"] == ["Ana", "Ben"]
     assert card["last"] == "2027-01-15T08:01:40.000+00:00"
     assert f"test/dent/line-{dent[:16]}.png" in card["files"]
-    text = "From the review of the line, until 2027-01-15: 1 good training images and 2 defective test images"
+    text = "From the review of the line, until 2027-01-15: 1 good training image and 2 defective test images"
     assert text in Path("reports/plates/model_card.md").read_text()
     sync()
     (finished,) = mlflow.search_runs(experiment_names=["fastflow"], output_format="list")
