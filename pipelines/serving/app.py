@@ -13,7 +13,7 @@ from pipelines.serving.batching import Batcher
 from pipelines.serving.decoding import Decoders
 from pipelines.serving.due import not_checked
 from pipelines.serving.explaining import Explainer
-from pipelines.serving.guard import LIVENESS, token_guard
+from pipelines.serving.guard import LIVENESS, own_pages_alone, token_guard
 from pipelines.serving.instruments import Instruments
 from pipelines.serving.models import Models
 from pipelines.serving.project_pages import project_pages
@@ -43,6 +43,7 @@ def build_app(
     instruments = Instruments()
     verdicts = Verdicts(models, batcher, decoders, limits, instruments, recorder, rules)
     app.middleware("http")(token_guard(token))
+    app.middleware("http")(own_pages_alone)
     app.middleware("http")(secure)
     app.post("/score", openapi_extra=BODY, responses=RESPONSES)(verdicts.score)
     app.post("/why", openapi_extra=BODY, responses=RESPONSES | WHY_RESPONSES)(Explainer(models, decoders, verdicts).why)
@@ -134,6 +135,7 @@ BODY = {
 RESPONSES: dict[int | str, dict[str, object]] = {
     400: {"description": "No image in the body, or a damaged one"},
     401: {"description": "A token is needed"},
+    403: {"description": "Sent by a page of another site"},
     404: {"description": "The category is not served"},
     413: {"description": "Too many bytes or pixels, or too long or large to decode"},
     415: {"description": "Not an image"},

@@ -1,4 +1,4 @@
-"""Which requests are answered: those with the token, and for a host name of this service."""
+"""Which requests are answered: those with the token, for a host name of this service, and of no other site's page."""
 
 import base64
 import binascii
@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 LIVENESS = "/healthz"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # that change nothing
 MIN_TOKEN_CHARACTERS = 16
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # an address to listen at, and one to open
@@ -53,6 +54,26 @@ def token_guard(token: str) -> Guard:
         return JSONResponse({"detail": "a token is needed"}, 401, headers=asked)
 
     return guard
+
+
+async def own_pages_alone(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Refuses what a page of another site has a browser send. Such a page sees no answer, but its pictures would count
+    as the line's; its browser would even add a password that it knows. Programs send none of these headers."""
+    if request.method in SAFE_METHODS or _is_own(request):
+        return await follow(request)
+    return JSONResponse({"detail": "refused: sent by a page of another site"}, 403)
+
+
+def _is_own(request: Request) -> bool:
+    """Sec-Fetch-Site is the browser's own word, but over plain HTTP to another machine it sends Origin alone. A proxy
+    may change Host, and names in X-Forwarded-Host what it was asked for, which no page of another site can send."""
+    headers = request.headers
+    if site := headers.get("sec-fetch-site"):
+        return site in ("same-origin", "none")
+    if "origin" not in headers:
+        return True
+    hosts = {headers.get(name, "").lower() for name in ("host", "x-forwarded-host")}
+    return headers["origin"].lower().partition("://")[2] in hosts - {""}
 
 
 def token_of(request: Request) -> bytes:

@@ -48,6 +48,42 @@ def test_nothing_but_liveness_answers_without_the_token(client: TestClient) -> N
     assert client.get("/").headers["X-Content-Type-Options"] == "nosniff"
 
 
+OWN = [
+    {},  # of curl and of programs
+    {"Sec-Fetch-Site": "same-origin", "Origin": "http://testserver"},
+    {"Sec-Fetch-Site": "none"},
+    {"Origin": "http://testserver"},
+    {"Origin": "https://TestServer"},
+    {"Host": "127.0.0.1:8000", "X-Forwarded-Host": "scores.example:8443", "Origin": "https://scores.example:8443"},
+]
+FOREIGN = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},  # another port of this machine is another site's page, too
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://testserver"},
+    {"Sec-Fetch-Site": "anything new"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://testserver.evil.example"},
+    {"Origin": "http://evil.example/http://testserver"},
+    {"Origin": "http://testserver:8000"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "http://["},
+]
+
+
+@pytest.mark.parametrize("headers", OWN, ids=str)
+def test_own_pages_and_programs_may_send_pictures(client: TestClient, headers: dict[str, str]) -> None:
+    assert client.post("/score", content=b"no image", auth=("x", TOKEN), headers=headers).status_code == 415
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_a_page_of_another_site_may_not(client: TestClient, headers: dict[str, str]) -> None:
+    """A browser sends what its page asks for, and a password that it knows; the page only cannot read the answer."""
+    found = client.post("/score", content=b"no image", auth=("x", TOKEN), headers=headers)
+    assert (found.status_code, found.json()) == (403, {"detail": "refused: sent by a page of another site"})
+    assert client.get("/readyz", auth=("x", TOKEN), headers=headers).status_code == 200, "a link to a page opens"
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_the_token_opens_all(client: TestClient, scheme: str) -> None:
     for path in paths(client):
