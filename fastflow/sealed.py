@@ -130,8 +130,10 @@ def read_config(folder: Path, *, sha256: str = "") -> dict[str, Any]:
 
 
 def weights_id(config: Mapping[str, Any]) -> str:
-    """The beginning of the flow's hash, from config.json: a threshold does not change it."""
-    return str(config["sha256"][FLOW])[:12]
+    """What names a model in score files, 12 digits of a hash of all that makes a score: flow, backbone, and the model's
+    description, in which are size, region of interest and the meaning of pixels. A threshold does not change it."""
+    weights = [config["sha256"].get(name) for name in (FLOW, BACKBONE)]
+    return hashlib.sha256(json.dumps([config["model"], *weights], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write_threshold(folder: Path, threshold: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from fastflow.files import write_text
 from fastflow.frame import read_framed
 from fastflow.index import read_index, verify_images
 from fastflow.roi import as_roi, share_of
-from fastflow.sealed import FLOW, read_config
+from fastflow.sealed import FLOW, read_config, weights_id
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.experiment import REGISTER, experiment
@@ -37,6 +37,7 @@ from pipelines.data.dataset_card import FILE as DATASET
 from pipelines.data.dataset_card import dataset_card
 from pipelines.data.reviewed import as_tags
 from pipelines.registry.model_card import model_card
+from pipelines.registry.registered import ID
 from pipelines.registry.served_model import load_served
 from pipelines.reporting.decision import FILE as DECISION
 from pipelines.reporting.gallery import log_page, write_cases
@@ -183,7 +184,7 @@ def model_tags(folder: Path) -> dict[str, str]:
     """Tags of a registered version about its weights and its threshold: what commands need, without the run, whose
     tags and metrics are many."""
     config = read_config(folder)
-    weights = {f"sha256.{FLOW}": config["sha256"][FLOW]}
+    weights = {f"sha256.{FLOW}": config["sha256"][FLOW], ID: weights_id(config)}
     threshold = config["threshold"]
     rate = threshold.get("max_miss", threshold["false_reject_rate"])
     aim = {"threshold_method": threshold["method"], "threshold_rate": f"{rate:.6g}"}

@@ -12,7 +12,7 @@ from pipelines.core.paths import CERTIFICATE, model_name
 from pipelines.promotion.rules import Outcome, Rule, passes_if
 from pipelines.qualification.certificate import Certificate, DetectionCurve, certificate_in, read_certificate
 from pipelines.registry import aliases
-from pipelines.registry.registered import WEIGHTS_TAG
+from pipelines.registry.registered import ID
 from pipelines.registry.registry import number_of
 from pipelines.registry.store import Client
 
@@ -31,7 +31,7 @@ def certified_rules(
 ) -> list[Rule]:
     """A rule for each kind in `limits`: its a90/95 at the strongest contrast that was drawn, in pixels, at most.
 
-    `weights`: the hash of the challenger's, as a certificate names its model; `threshold`: of its image scores.
+    `weights`: the challenger's `weights_id`, as a certificate names its model; `threshold`: of its image scores.
     `champion`: its certificate, for limits that are no number, or why there is none.
     """
     try:
@@ -65,7 +65,7 @@ def champion_certificate(client: Client, category: str, version: str | None) -> 
         threshold = number_of(made.tags, "threshold", of=name)
     except BadData as error:
         return str(error)
-    same_weights = made.tags.get(WEIGHTS_TAG, "unknown")[:12] == found.weights
+    same_weights = made.tags.get(ID) == found.weights
     if not same_weights or threshold is None or not math.isclose(found.threshold, threshold, rel_tol=TAG_ROUNDING):
         return f"the certificate in the run of {name}, is of another model or threshold ({found.model})"
     return found

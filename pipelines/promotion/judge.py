@@ -77,7 +77,7 @@ def judge(client: Client, category: str, params: Params, challenger: str, champi
             others = {v: n for v, n in best.versions(above=of_champion[champion]).items() if v not in figures}
             found += _beside_best(client, images, measured, others, params.gate.of(category), category)
     if limits := params.gate.of(category).certified:
-        weights, threshold = opened.tags.get(registered.WEIGHTS_TAG, "")[:12], opened.detector.threshold["image"]
+        weights, threshold = opened.detector.version, opened.detector.threshold["image"]
         compared = OF_CHAMPION in limits.values()
         other = champion_certificate(client, category, champion) if compared else NO_VERSION
         found += certified_rules(category, limits, weights=weights, threshold=threshold, champion=other)

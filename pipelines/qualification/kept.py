@@ -14,7 +14,7 @@ class Kept(BaseModel, strict=True, frozen=True, extra="forbid"):
 
 
 class OfModel(Kept, frozen=True):
-    """A record of one model: `weights`, the beginning of their hash, names it; `threshold`: of the image score."""
+    """A record of one model: `weights`, its `fastflow.sealed.weights_id`, names it; `threshold`: of the image score."""
 
     format: Literal[1] = 1
     category: str

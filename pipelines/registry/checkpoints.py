@@ -15,7 +15,7 @@ from pipelines.core.paths import model_name
 from pipelines.registry import aliases, store
 from pipelines.registry.aliases import files_of, get_version
 from pipelines.registry.folders import folder_of
-from pipelines.registry.registered import CONTENT, SIGNED, WEIGHTS_TAG, Untrusted, verified_checkpoint
+from pipelines.registry.registered import CONTENT, ID, SIGNED, Untrusted, verified_checkpoint
 
 if TYPE_CHECKING:
     from fastflow.trained import TrainedDetector
@@ -99,8 +99,8 @@ def download(client: mlflow.MlflowClient, version: ModelVersion, folder: Path) -
 
 
 def version_for_scores(category: str, signed: str) -> str:
-    """The registered version that a score file's model name means, by its own name or its weights' hash; empty where
-    there is none.
+    """The registered version that a score file's model name means, by its own name or its `weights_id`; empty
+    where there is none.
 
     Raises:
         ServerAway: the store does not answer.
@@ -109,5 +109,5 @@ def version_for_scores(category: str, signed: str) -> str:
     client = store.connect()
     with store.answering():
         known = aliases.versions(client, model_name(category))
-    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(WEIGHTS_TAG, "")[:12]))
+    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(ID)))
     return next((f"models:/{version.name}/{version.version}" for version in found), "")

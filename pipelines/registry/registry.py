@@ -27,7 +27,7 @@ RELATIVE_TOLERANCE = 1e-4
 
 class Opened(NamedTuple):
     """A version that was downloaded, verified and loaded. `trained_on`: the sha256 of its training images; empty where
-    it is too old to say."""
+    it is too old to say. The detector's version is its `weights_id`, of the verified files, whatever a tag says."""
 
     detector: TrainedDetector
     tags: dict[str, str]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,20 @@ def test_what_was_sealed_is_read_without_its_seal(folder: Path) -> None:
     config = read_config(folder)
     assert list(config) == ["model", "sha256", "threshold", "category"]
     assert read_config(folder, sha256=digest((folder / CONFIG).read_bytes())) == config
-    assert weights_id(config) == digest(FLOW.encode())[:12]
+
+
+def test_a_name_is_of_all_that_makes_a_score(folder: Path) -> None:
+    """The flow alone says nothing of the region that it looks at, nor of the backbone that feeds it."""
+    config = read_config(folder)
+    name, roi = weights_id(config), {"shape": [8, 8], "runs": "9 4 51"}
+    assert re.fullmatch("[0-9a-f]{12}", name)
+    others = [
+        config | {"model": config["model"] | {"roi": roi}},
+        config | {"model": config["model"] | {"value_range": [0, 4095]}},
+        *(config | {"sha256": config["sha256"] | {file: "0" * 64}} for file in (FLOW, BACKBONE)),
+    ]
+    assert len({name, *map(weights_id, others)}) == 5
+    assert weights_id(config | {"threshold": THRESHOLD | {"image": 9.0}, "category": "gears"}) == name
 
 
 def test_every_edit_breaks_the_seal(folder: Path) -> None:

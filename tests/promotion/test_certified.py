@@ -18,7 +18,7 @@ from pipelines.qualification.certificate import (
     write_certificate,
 )
 from pipelines.registry import aliases
-from pipelines.registry.registered import WEIGHTS_TAG
+from pipelines.registry.registered import ID
 
 WEIGHTS, THRESHOLD = "0123456789ab", 0.5
 SIZES = (4.0, 8.0, 16.0, 32.0)
@@ -152,13 +152,13 @@ def test_a_missing_and_a_damaged_certificate_say_what_to_run(folder: Path) -> No
 @pytest.mark.parametrize(
     ("tags", "is_its_own"),
     [
-        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "0.5"}, True),
-        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "0.500001"}, True),  # a tag has six digits
-        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "0.51"}, False),  # another version of the same training
-        ({WEIGHTS_TAG: "f" * 64, "threshold": "0.5"}, False),
-        ({WEIGHTS_TAG: WEIGHTS + "f" * 52, "threshold": "nan"}, False),
+        ({ID: WEIGHTS, "threshold": "0.5"}, True),
+        ({ID: WEIGHTS, "threshold": "0.500001"}, True),  # a tag has six digits
+        ({ID: WEIGHTS, "threshold": "0.51"}, False),  # another version of the same training
+        ({ID: "f" * 12, "threshold": "0.5"}, False),
+        ({ID: WEIGHTS, "threshold": "nan"}, False),
         ({"threshold": "0.5"}, False),
-        ({WEIGHTS_TAG: WEIGHTS + "f" * 52}, False),
+        ({ID: WEIGHTS}, False),
     ],
 )
 def test_a_run_holds_the_certificate_of_its_last_threshold(

@@ -2,7 +2,8 @@
 memory: which rules, in which case, and what is kept of them."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -51,9 +52,7 @@ class Images:
 
 
 class AtThreshold(Measured):
-    """Figures of a model that is asked for its threshold, too."""
-
-    threshold: ClassVar = {"image": 0.5}
+    threshold, version = MappingProxyType({"image": 0.5}), "0123456789ab"
 
 
 @pytest.fixture
@@ -179,7 +178,7 @@ def test_the_champions_certificate_is_looked_for_where_a_limit_is_the_champions(
 
     monkeypatch.setattr(judging, "certified_rules", rules)
     monkeypatch.setattr(judging, "champion_certificate", lambda client, category, version: f"of {category} {version}")
-    registry.models[NAME].versions["2"].tags["sha256.flow.safetensors"] = "0123456789abcdef"
+    registry.models[NAME].versions["2"].tags["model_id"] = "of another"  # a tag can be edited, the files not
     for limit, champion in (("champion", "1"), ("champion", None), (12.0, "1")):
         asked(registry, "2", champion, certified={"scratch": limit})
     assert looked == [
