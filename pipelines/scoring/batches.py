@@ -67,6 +67,11 @@ def judged(
         regions: list[Region] = []
         if rule is not None:
             regions = find_regions(own, seen.framed.shape, threshold=pixel, min_area=rule.min_area)
-            row = row._replace(regions=len(regions), largest_area=largest_area(regions), min_area=rule.min_area)
+            row = row._replace(
+                regions=len(regions),
+                largest_area=largest_area(regions),
+                min_area=rule.min_area,
+                pixel_threshold=pixel,
+            )
         made.append(Judged(row, seen, own, regions))
     return made

@@ -38,6 +38,12 @@ def of_json(value: Any, kind: type[Any]) -> Any:
     return _finite(float(value)) if kind is float else value
 
 
+def contradicts(score: float, threshold: float, label: int) -> bool:
+    """Whether a verdict is not that of its score; one at the threshold, but for rounding, may have either."""
+    at_it = math.isclose(score, threshold, rel_tol=1e-6, abs_tol=1e-9)
+    return not at_it and label != int(not score <= threshold)
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("not finite")

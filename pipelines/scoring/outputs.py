@@ -59,9 +59,8 @@ def open_outputs(
         raise ValueError("--to, --regions and --coco name one file; give each a file of its own")
     pixel, version = float(detector.threshold["pixel"]), detector.version
     with ExitStack() as stack:
-        scores = ResultsFile(
-            to, version=detector.version, threshold=detector.threshold["image"], min_area=rule.min_area
-        )
+        image = float(detector.threshold["image"])
+        scores = ResultsFile(to, version=version, threshold=image, min_area=rule.min_area, pixel_threshold=pixel)
         file = RegionsFile(regions, version=version, threshold=pixel, rule=rule) if regions else None
         json = CocoFile(coco, category=detector.category, version=version, threshold=pixel, rule=rule) if coco else None
         stack.enter_context(scores)

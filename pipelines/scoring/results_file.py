@@ -77,7 +77,7 @@ class TableFile(Generic[R]):
             return 0
         found = read_table(path, self.kind)
         for column, expected in self.same.items():
-            unknown = {None} if column in self.kind.added else set()  # older rows do not say it
+            unknown = {None} if column in self.kind.later else set()  # older rows do not say it
             self._compare(path, column, {getattr(row, column) for row in found.rows} - unknown, expected)
         self.dialect, self.fields = found.dialect, found.fields
         for row in found.rows:
@@ -94,16 +94,25 @@ class TableFile(Generic[R]):
 
 
 class ResultsFile(TableFile[Row]):
-    """Scores of one model at one threshold, and with regions of one least area; None: these do not matter.
+    """Scores of one model at one threshold, and with regions of one least area above one
+    threshold of pixels; None: these do not matter.
 
     `done`: the names in it, each with the hashes of the content that was scored; `regions`: how many each has, by name
     and hash; `num_rejected`: how many rows are above the threshold.
     """
 
     def __init__(
-        self, path: Path | None, *, version: str, threshold: float | None = None, min_area: int | None = None
+        self,
+        path: Path | None,
+        *,
+        version: str,
+        threshold: float | None = None,
+        min_area: int | None = None,
+        pixel_threshold: float | None = None,
     ) -> None:
-        same = {"model": version, "threshold": threshold, "min_area": min_area}
+        same = {
+            "model": version, "threshold": threshold, "min_area": min_area, "pixel_threshold": pixel_threshold,
+        }  # fmt: skip
         super().__init__(path, SCORES, same={name: value for name, value in same.items() if value is not None})
         self.done: dict[str, set[str]] = {}
         self.regions: dict[tuple[str, str], int | None] = {}

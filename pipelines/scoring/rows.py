@@ -7,14 +7,14 @@ lines hold the text as it is.
 import csv
 import io
 import json
-import math
 from collections.abc import Iterator
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 from fastflow.errors import BadData
 from pipelines.core.spreadsheet import marked
-from pipelines.scoring.cells import BOUNDS, cells_of, of_json, of_text
+from pipelines.scoring.cells import BOUNDS, cells_of, contradicts, of_json, of_text
 
 VERDICT = {"pred_score", "threshold", "pred_label"}
 DELIMITERS = ",;\t"
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     """One image's result; `milliseconds` is its share of its batch, without reading the file. Then its appearance
     (`pipelines.data.appearance.Appearance`), and the hash of the file's bytes, which identifies the image, as a name
     may be used again. Then how many regions lie above the pixel threshold, and the area in pixels of the largest,
-    without those of fewer pixels than `min_area`; None where nobody looked for regions."""
+    without those of fewer pixels than `min_area`; None where nobody looked for regions. `pixel_threshold`: of those."""
 
     path: str
     pred_score: float
@@ -42,17 +42,19 @@ class Row(NamedTuple):
     regions: int | None = None
     largest_area: int | None = None
     min_area: int | None = None
+    pixel_threshold: float | None = None
 
 
 R = TypeVar("R", bound=tuple[Any, ...])
 
 
 class Kind(NamedTuple, Generic[R]):
-    """A kind of file: what its rows are, which columns older files do not have, and which cells tell rows apart."""
+    """A kind of file: what its rows are, which columns older files do not have, in the order and groups in which they
+    were added, and which cells tell rows apart."""
 
     name: str
     row: type[R]
-    added: tuple[str, ...] = ()
+    added: tuple[tuple[str, ...], ...] = ()
     key: tuple[str, ...] = ("path", "sha256")
 
     @property
@@ -60,11 +62,18 @@ class Kind(NamedTuple, Generic[R]):
         return tuple(get_type_hints(self.row))
 
     @property
-    def older(self) -> tuple[str, ...]:
-        return self.fields[: len(self.fields) - len(self.added)]
+    def later(self) -> tuple[str, ...]:
+        """All columns that were added."""
+        return tuple(chain.from_iterable(self.added))
+
+    @property
+    def forms(self) -> list[tuple[str, ...]]:
+        """The columns that a file may have, the oldest first."""
+        counts = accumulate(map(len, self.added), initial=len(self.fields) - len(self.later))
+        return [self.fields[:count] for count in counts]
 
 
-SCORES = Kind("scores", Row, added=("regions", "largest_area", "min_area"))
+SCORES = Kind("scores", Row, added=(("regions", "largest_area", "min_area"), ("pixel_threshold",)))
 
 
 class Dialect(NamedTuple):
@@ -169,7 +178,7 @@ def _records(path: Path, text: str, delimiter: str, kind: Kind[R]) -> Iterator[t
 
 def _torn(tail: str, delimiter: str, kind: Kind[R]) -> bool:
     """Whether an unclosed quotation mark was left by a kill, not by an edit: no complete row follows."""
-    lines, whole = tail.split("\n")[1:], (len(kind.older), len(kind.fields))
+    lines, whole = tail.split("\n")[1:], set(map(len, kind.forms))
     return not any(len(cells) in whole for cells in csv.reader(lines, delimiter=delimiter))
 
 
@@ -196,8 +205,7 @@ def _json_lines(path: Path, text: str, kind: Kind[R], more: bool) -> Content[R]:
 
 
 def _check_names(path: Path, names: list[str], kind: Kind[R], more: bool) -> None:
-    whole = (list(kind.older), list(kind.fields))
-    if names not in whole and not (more and set(kind.older) <= set(names)):
+    if tuple(names) not in kind.forms and not (more and set(kind.forms[0]) <= set(names)):
         columns = ", ".join(map(repr, names))[:200]
         raise _another_file(path, kind, f"its columns are {columns}, not {', '.join(kind.fields)}")
 
@@ -207,7 +215,7 @@ def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
         raise _unreadable_line(path, line, "it has more or fewer cells than columns")
     read, found = of_json if path.suffix == ".jsonl" else of_text, dict[str, Any]()
     for name, cell in cells_of(what.row).items():
-        value: Any = values.get(name) if name in what.added else values[name]
+        value: Any = values.get(name) if name in what.later else values[name]
         try:
             found[name] = None if cell.optional and value in ("", None) else read(value, cell.kind)
         except (ValueError, TypeError, OverflowError) as error:
@@ -218,12 +226,6 @@ def _row(path: Path, line: int, values: dict[str, Any], what: Kind[R]) -> R:
         why = "pred_label is {pred_label}, and pred_score {pred_score:g} at the threshold {threshold:g} says the other"
         raise _unreadable_line(path, line, why.format(**found))
     return what.row(**found)
-
-
-def contradicts(score: float, threshold: float, label: int) -> bool:
-    """Whether a verdict is not that of its score; one at the threshold, but for rounding, may have either."""
-    at_it = math.isclose(score, threshold, rel_tol=1e-6, abs_tol=1e-9)
-    return not at_it and label != int(not score <= threshold)
 
 
 def _refuse_duplicates(path: Path, rows: list[R], kind: Kind[R]) -> None:
