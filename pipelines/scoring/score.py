@@ -17,6 +17,7 @@ from fastflow.decode import SUFFIXES, image_files
 from fastflow.detector import Detector, not_finite
 from fastflow.errors import BadData
 from fastflow.files import printable, write_text
+from fastflow.frame import Frame, Size, alike
 from pipelines.core.progress import progress
 from pipelines.core.region_rule import region_rule
 from pipelines.core.stage import log
@@ -93,9 +94,7 @@ def score_paths(
     results = outputs.results
     todo = [path for path in paths if not outputs.holds(path)]
     log_known(paths, todo, results)
-    refused: list[str] = []
-    undrawn: list[str] = []
-    rejected = 0
+    refused, undrawn, unlike, rejected = list[str](), list[str](), list[str](), 0
     with progress(f"score with {detector.version}", len(todo), unit="image") as advance:
         for batch in decoded(todo, detector.frame, batch_size, refused):
             start = time.perf_counter()
@@ -103,6 +102,7 @@ def score_paths(
             found = detector.predict(images, np.array([seen.framed.size for _, seen in batch]))
             milliseconds = 1000 * (time.perf_counter() - start) / len(batch)
             usable = np.isfinite(found.pred_score)
+            unlike += [path for path, seen in batch if not fits(seen.framed.shape, detector.frame)]
             refused += [
                 str(not_finite(path, float(score)))
                 for (path, _), score, good in zip(batch, found.pred_score, usable, strict=True)
@@ -119,12 +119,29 @@ def score_paths(
     if todo:
         count = len(todo) - len(refused)
         log.info("%s: %d images scored with %s, %d of them rejected", results.name, count, detector.version, rejected)
+    log_unlike(unlike, detector.frame, results)
     if undrawn:
         failures = listed(undrawn, results.path, ".overlays.txt")
         log.warning("%d overlays could not be written, their images are scored:\n  %s", len(undrawn), failures)
     if refused:
         summary = f"{len(refused)} of {len(todo)} images could not be scored, all others are"
         raise UnreadableImages(f"{summary}:\n  {listed(refused, results.path, '.unread.txt')}")
+
+
+def fits(shape: Size, frame: Frame) -> bool:
+    """Whether a picture of that (height, width) is neither padded or stretched much, nor enlarged."""
+    placed = frame.place(shape)
+    return alike(shape, (frame.height, frame.width)) and shape[0] >= placed[0] and shape[1] >= placed[1]
+
+
+def log_unlike(paths: Sequence[str], frame: Frame, results: ResultsFile) -> None:
+    """Names the pictures that a model is hardly trained for."""
+    if paths:
+        log.warning(
+            "%d images have another shape than this model's %d x %d, or are smaller, so that a part may look like none "
+            "that it was trained on:\n  %s",
+            len(paths), frame.width, frame.height, listed(paths, results.path, ".unlike.txt"),
+        )  # fmt: skip
 
 
 def log_known(paths: Sequence[str], todo: Sequence[str], results: ResultsFile) -> None:

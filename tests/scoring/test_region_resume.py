@@ -98,6 +98,18 @@ def test_rows_by_different_rules_are_not_mixed(run: Run, capfd: pytest.CaptureFi
     assert [Path(name).read_bytes() for name in ("s.csv", "r.csv", "c.json")] == before
 
 
+def test_pictures_of_another_shape_are_named(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """A camera that was turned by 90 degrees: its pictures are padded, and a defect in them may look like none."""
+    for name, size in (("same", (64, 64)), ("larger", (128, 130)), ("turned", (40, 64)), ("tiny", (32, 32))):
+        Image.new("RGB", size).save(f"{name}.png")
+    assert run("--to", "s.csv", images=["same.png", "larger.png"]) == 0
+    assert "another shape" not in caplog.text
+    assert run("--to", "s.csv", images=["same.png", "larger.png", "turned.png", "tiny.png"]) == 0
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.startswith("2 images have another shape than this model's 64 x 64, or are smaller, ")
+    assert said.endswith(":\n  turned.png\n  tiny.png")
+
+
 @pytest.mark.parametrize("option", ["--regions", "--coco"])
 def test_one_process_writes_at_a_time(run: Run, option: str, capfd: pytest.CaptureFixture[str]) -> None:
     with Path("out.json").open("ab") as other:
