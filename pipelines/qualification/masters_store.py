@@ -29,11 +29,12 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Master(Kept, frozen=True):
-    """A photograph of a master part. `file`: in the category's folder of masters."""
+    """A photograph of a master part. `file`: in the category's folder of masters, and nowhere else: it is read, and
+    deleted with its part."""
 
     part: str
     expect: Expect
-    file: str
+    file: Annotated[str, Field(pattern=r"^(good|defect)/[^/\\]+$")]
     sha256: Sha256
 
 
