@@ -4,6 +4,8 @@ import json
 import os
 import socket
 import urllib.request
+from http.client import HTTPException
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from pipelines.core.stage import log
@@ -26,6 +28,18 @@ def notify(what: str, text: str) -> bool:
             raise ValueError("it is not an http address")
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return True
-    except (OSError, ValueError) as error:
-        log.warning("the message to %s was not sent: %s", urlsplit(address).hostname or "FASTFLOW_WEBHOOK", error)
+    except (OSError, ValueError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it is the answer, too
+        # an error of the address says it, or a part of it
+        why = error if isinstance(error, OSError) and "@" not in address else type(error).__name__
+        log.warning("the message to %s was not sent: %s", _host_of(address), why)
         return False
+
+
+def _host_of(address: str) -> str:
+    """Without what may be secret: user, password, path."""
+    try:
+        return urlsplit(address).hostname or WEBHOOK
+    except ValueError:
+        return WEBHOOK

@@ -36,3 +36,23 @@ def test_a_message_goes_to_the_webhook_and_its_secret_to_no_log(
     assert "secret" not in caplog.text
     monkeypatch.setenv("FASTFLOW_WEBHOOK", "file:///etc/passwd")
     assert not notify("failed", "x")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:secret@127.0.0.1/hook",
+        "http://user:secret@127.0.0.1:9/hook",
+        "http://127.0.0.1/hooks/secret of ours",
+        "http://127.0.0.1:secret/hook",
+        "http://[secret/hook",
+        "secret",
+    ],
+)
+def test_a_wrong_address_ends_nothing_and_is_in_no_log(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FASTFLOW_WEBHOOK", address)
+    assert not notify("failed", "x")
+    assert "was not sent" in caplog.text
+    assert "secret" not in caplog.text
