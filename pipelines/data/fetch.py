@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError, NameResolutionError
 from fastflow.errors import BadData
 from fastflow.files import file_sha256
 from pipelines.core.progress import progress
-from pipelines.core.stage import ServerAway, log
+from pipelines.core.stage import ServerAway, log, without_secrets
 
 CHUNK_BYTES = 1 << 18
 MAX_BYTES = 50 * 10**9
@@ -68,11 +68,11 @@ def fetch(
         except MirrorFailed as failure:
             failures.append((url, failure))
             if len(failures) < len(mirrors):
-                log.info("%s: %s; now the next mirror", url, failure)
+                log.info("%s: %s; now the next mirror", without_secrets(url), failure)
         else:
             part.replace(target)
             return
-    reasons = "".join(f"\n  {url}: {failure}" for url, failure in failures) or " no mirror is given"
+    reasons = "".join(f"\n  {without_secrets(url)}: {failure}" for url, failure in failures) or " no mirror is given"
     kind = BadData if failures and all(failure.wrong for _, failure in failures) else ServerAway
     raise kind(f"cannot download {what}; give another mirror or a local archive (params.yaml, download):{reasons}")
 

@@ -143,3 +143,11 @@ def test_a_name_without_an_address_is_tried_twice_and_told_once(
 def test_the_server_of_these_tests_serves(server: str) -> None:
     with urllib.request.urlopen(f"{server}/good") as response:
         assert response.read() == CONTENT
+
+
+def test_a_password_of_a_mirror_is_said_to_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mirrors = [f"http://user:secret@127.0.0.1:9/{number}" for number in range(2)]  # nothing listens there
+    with pytest.raises(ServerAway, match=r"http://127\.0\.0\.1:9/1") as error:
+        fetch(mirrors, tmp_path / "a", sha256="0" * 64, what="it", attempts=1)
+    assert "http://127.0.0.1:9/0: " in caplog.text
+    assert "secret" not in f"{error.value} {caplog.text}"
