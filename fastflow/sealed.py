@@ -44,6 +44,10 @@ class Kind(NamedTuple):
                 not signed where the environment asks for it.
             ValueError: `sha256` is none. BadKey: the key that it is to be signed by cannot be read.
         """
+        return self.read_bytes(folder, sha256=sha256)[0]
+
+    def read_bytes(self, folder: Path, *, sha256: str = "") -> tuple[dict[str, Any], bytes]:
+        """As `read`, with the file's content, as it was read."""
         path = folder / self.file
         if sha256:
             check(str(folder), "the sha256 that it is held to", sha256, SHA256)
@@ -71,7 +75,7 @@ class Kind(NamedTuple):
         if not hashes:
             raise self.error(f"{path} is damaged: it lists the sha256 of no file; {self.cure}")
         assert isinstance(about, dict)
-        return about
+        return about, content
 
     def verify(self, path: Path, expected: str | None) -> None:
         """Raises an error of this kind if a file is absent, unlisted (None), or has another sha256 than expected."""
@@ -147,6 +151,8 @@ def write_threshold(folder: Path, threshold: dict[str, Any]) -> None:
     write_text(folder / CONFIG, sealed(read_config(folder) | {"threshold": threshold}))
 
 
-def read_sealed(folder: Path, name: str) -> bytes:
-    """A file beside the weights, as it was written. Raises BadCheckpoint if it is absent, unlisted or another."""
-    return CHECKPOINT.verified(folder / name, read_config(folder)["sha256"].get(name))
+def read_sealed(folder: Path, name: str, *, about: Mapping[str, Any] | None = None) -> bytes:
+    """A file beside the weights, as it was written; `about`: config.json, where that was read before. Raises
+    BadCheckpoint if it is absent, unlisted or another."""
+    about = read_config(folder) if about is None else about
+    return CHECKPOINT.verified(folder / name, about["sha256"].get(name))

@@ -55,7 +55,7 @@ class TrainedDetector:
 
     @classmethod
     def load(cls, folder: Path, *, category: str = "", version: str = "", sha256: str = "") -> Self:
-        """A checkpoint, on the CPU. `category`, `version`: by default what the checkpoint says, and its weights' hash.
+        """A checkpoint, on the CPU. `category`, `version`: by default what the checkpoint says, and its `weights_id`.
         `sha256`: of its config.json, where that is known.
 
         Raises:

@@ -1,5 +1,6 @@
 """The files that a training writes beside the weights, read back: the key of its run, and its good images' scores."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -8,6 +9,8 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_valid
 from fastflow.sealed import CHECKPOINT, BadCheckpoint, read_sealed
 from pipelines.core.paths import NORMAL_SCORES, RUN
 from pipelines.core.stored import sentence
+
+About = Mapping[str, Any] | None
 
 
 class _Run(BaseModel, strict=True):
@@ -32,9 +35,16 @@ class _Scores(BaseModel, strict=True, extra="allow"):
         return self
 
 
-def run_key_of(folder: Path) -> str:
-    """The key of the run that made a model. Raises BadCheckpoint."""
-    return str(_read(folder, RUN, _Run)["run_key"])
+def run_key_of(folder: Path, about: About = None) -> str:
+    """The key of the run that made a model. `about`: its config.json, where that was read before: a folder that was
+    replaced since is refused. Raises BadCheckpoint."""
+    return str(_read(folder, RUN, _Run, about)["run_key"])
+
+
+def run_key_in(folder: Path, about: About = None) -> str:
+    """As `run_key_of`; empty where the folder has no such file, as that of a registered version. Raises
+    BadCheckpoint."""
+    return run_key_of(folder, about) if (folder / RUN).is_file() else ""
 
 
 def experiment_of(folder: Path) -> str:
@@ -42,13 +52,14 @@ def experiment_of(folder: Path) -> str:
     return _Run.model_validate(_read(folder, RUN, _Run)).dvc_experiment
 
 
-def normal_table(folder: Path) -> dict[str, list[Any]]:
-    """Columns of the good images that a model's threshold comes from, all numbers finite. Raises BadCheckpoint."""
-    return _read(folder, NORMAL_SCORES, _Scores)
+def normal_table(folder: Path, about: About = None) -> dict[str, list[Any]]:
+    """Columns of the good images that a model's threshold comes from, all numbers finite. `about`: as in `run_key_of`.
+    Raises BadCheckpoint."""
+    return _read(folder, NORMAL_SCORES, _Scores, about)
 
 
-def _read(folder: Path, name: str, kind: type[BaseModel]) -> dict[str, Any]:
+def _read(folder: Path, name: str, kind: type[BaseModel], about: About = None) -> dict[str, Any]:
     try:
-        return kind.model_validate_json(read_sealed(folder, name)).model_dump(exclude_none=True)
+        return kind.model_validate_json(read_sealed(folder, name, about=about)).model_dump(exclude_none=True)
     except ValidationError as error:
         raise BadCheckpoint(f"{folder / name} is damaged: {sentence(error)}; {CHECKPOINT.cure}") from error

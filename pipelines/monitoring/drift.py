@@ -20,7 +20,6 @@ import pandas as pd
 from fastflow.decode import image_files
 from fastflow.errors import BadData
 from fastflow.files import write_text
-from fastflow.sealed import read_config
 from pipelines.core.params import Params
 from pipelines.core.paths import DRIFT
 from pipelines.core.revision import project_version
@@ -29,7 +28,7 @@ from pipelines.core.training_files import normal_table
 from pipelines.data.appearance import Appearance
 from pipelines.monitoring.drift_page import render
 from pipelines.monitoring.drift_rules import Verdict, judge
-from pipelines.registry.checkpoints import checkpoint_of, version_for_scores
+from pipelines.registry.checkpoints import checkpoint_of, require_own, version_for_scores
 from pipelines.registry.detectors import open_detector
 from pipelines.scoring.outputs import Outputs
 from pipelines.scoring.results_file import ResultsFile
@@ -54,6 +53,7 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
     """The verdict, after its page is written; None where there are no recent images.
 
     Raises:
+        ValueError: a model of another category.
         BadData: not a score file, or one of another model; a model without these figures, trained by an older version.
         Alarm: something changed; the message says what.
     """
@@ -65,6 +65,7 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
         return None
     source, model = expected, model or category
     reference = reference_of(model)
+    require_own(reference.category, category, params.data.categories, model=model)
     recent = recent_scores(source, model, reference, last=params.drift.last)
     verdict = judge(
         recent,
@@ -83,8 +84,8 @@ def drift(category: str, params: Params, *, source: str | None = None, model: st
 def reference_of(model: str) -> Reference:
     """The calibration images of a version. Raises BadData where their figures were not stored."""
     with checkpoint_of(model) as found:
-        table = pd.DataFrame(normal_table(found.folder))
-        threshold = read_config(found.folder)["threshold"]["image"]
+        table = pd.DataFrame(normal_table(found.folder, found.about))
+        threshold = found.about["threshold"]["image"]
         of = (found.category, found.version, found.weights)
     if not set(REQUIRED_COLUMNS) <= set(table.columns):
         raise BadData(

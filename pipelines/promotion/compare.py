@@ -31,7 +31,7 @@ from pipelines.core.revision import project_version
 from pipelines.core.stage import log
 from pipelines.promotion.comparison_page import COMPARED, MILLISECONDS, SAME, Compared, Flipped, Side, render
 from pipelines.promotion.evaluation_set import ROUNDS
-from pipelines.registry.checkpoints import checkpoint_of
+from pipelines.registry.checkpoints import checkpoint_of, require_own
 from pipelines.reporting.pictures import Triplet, triplet
 from pipelines.reporting.tables import Evaluated, defect_table, score_table
 
@@ -83,8 +83,8 @@ def write_comparison(
 
 
 def compare(category: str, params: Params, first: str, second: str) -> Compared:
-    """Raises what `pipelines.registry.checkpoints.checkpoint_of` does, before an image is scored."""
-    models = [opened(name.format(category=category), params) for name in (first, second)]
+    """Raises what `checkpoint_of` and `require_own` of pipelines.registry.checkpoints do, before an image is scored."""
+    models = [opened(name.format(category=category), category, params) for name in (first, second)]
     index, root = read_index(index_file(category), split="test"), Path(params.data.root) / category
     rules = params.gate.of(category)
     both = [judged(index, root, params, model) for model in models]
@@ -112,8 +112,9 @@ def compare(category: str, params: Params, first: str, second: str) -> Compared:
     )
 
 
-def opened(name: str, params: Params) -> Opened:
+def opened(name: str, category: str, params: Params) -> Opened:
     with checkpoint_of(name) as found:
+        require_own(found.category, category, params.data.categories, model=name)
         detector = found.open().to(choose_device(params.device))
         version = found.version if name.startswith("models:") else f"{found.folder} ({found.version})"
     return Opened(name, version, detector)

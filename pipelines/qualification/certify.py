@@ -33,7 +33,7 @@ from pipelines.qualification.material import Options, good_labels, images_sha256
 from pipelines.qualification.model_run import run_of_model
 from pipelines.qualification.sentences import false_calls, sentence
 from pipelines.qualification.trial import CURVES, Drawing, Example, Trial, Verdict, planned
-from pipelines.registry.checkpoints import Named, checkpoint_of
+from pipelines.registry.checkpoints import Named, checkpoint_of, require_own
 
 
 class Tried(NamedTuple):
@@ -60,7 +60,8 @@ def certify(category: str, params: Params, *, model: str | None = None, options:
     root = Path(params.data.root) / category
     paths = [root / path for path in images["image_path"]]
     with checkpoint_of(model or category) as named:
-        detector = named.open().to(choose_device(params.device))
+        require_own(named.category, category, params.data.categories, model=model or category)
+        run_key, detector = named.run_key, named.open().to(choose_device(params.device))
         sizes = sizes_for(paths, detector.frame.rule, chosen)
         labels = good_labels(category, detector, paths, batch_size=params.evaluate.batch_size)
         accepted = [path for path, label in zip(paths, labels, strict=True) if not label]
@@ -71,7 +72,7 @@ def certify(category: str, params: Params, *, model: str | None = None, options:
         tried = Tried(images, labels, sizes, verdicts, float(np.mean(list(trial.part_shares.values()))))
         certificate = certificate_of(category, named, tried, detector=detector, params=params, chosen=chosen)
         write(certificate, examples, detector)
-        log_to_run(named, certificate)
+        log_to_run(run_key, certificate)
     return certificate
 
 
@@ -130,7 +131,7 @@ def write(certificate: Certificate, examples: Mapping[Drawing, Example], detecto
     log.info("see %s", figures.with_suffix(".html"))
 
 
-def log_to_run(named: Named, certificate: Certificate) -> None:
+def log_to_run(run_key: str, certificate: Certificate) -> None:
     """Figures and page."""
     reached = {
         f"a90_95_{curve.kind}_{round(100 * curve.contrast)}": curve.a90_95
@@ -138,7 +139,7 @@ def log_to_run(named: Named, certificate: Certificate) -> None:
         if curve.a90_95 is not None
     }
     calls, name = certificate.false_calls, f"{certificate.category} certified"
-    with run_of_model(named.folder, name, category=certificate.category, version=certificate.model) as run:
+    with run_of_model(run_key, name, category=certificate.category, version=certificate.model) as run:
         run.log_metrics(reached | {"certificate_false_call_rate": calls.count / calls.total})
         for path in (
             certificate_file(certificate.category),

@@ -25,7 +25,7 @@ from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
 from pipelines.qualification.explain_page import render
-from pipelines.registry.checkpoints import checkpoint_of
+from pipelines.registry.checkpoints import checkpoint_of, require_own
 from pipelines.reporting.explain_words import sentences
 from pipelines.reporting.pictures import webp_of
 from pipelines.reporting.why import Compared, why
@@ -43,6 +43,7 @@ def explain(
         raise BadData(f"{image} is no file; name a photograph, such as one that was rejected")
     compared = compared_with(category, image, params)
     with checkpoint_of(model or category) as named:
+        require_own(named.category, category, params.data.categories, model=model or category)
         detector = named.open().to(choose_device(params.device))
         with progress("good pictures compared", len(compared.good) + len(compared.normal), unit="image") as advance:
             found = explain_image(detector, image, good=compared.good, normal=compared.normal, on_images=advance)
@@ -63,6 +64,7 @@ def answer(category: str, image: Path, params: Params, *, model: str) -> dict[st
     """What the server says of a photograph, JSON-able. Raises as `explain`."""
     compared = compared_with(category, image, params)
     with checkpoint_of(model) as named:
+        require_own(named.category, category, params.data.categories, model=model)
         detector = named.open().to(choose_device(params.device))
         (found,) = why(detector, [image], compared)
     pictures = {name: base64.b64encode(webp_of(getattr(found, name))).decode() for name in ("place", "similar")}

@@ -32,6 +32,7 @@ from pipelines.core.pixel_rule import read_roi, read_rule
 from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
+from pipelines.core.training_files import run_key_in
 from pipelines.qualification.certify import steps_of
 from pipelines.qualification.curves import curve_of
 from pipelines.qualification.learning_file import (
@@ -190,8 +191,8 @@ def write(result: Learning, seen: Outlook) -> None:
     write_text(figures, result.model_dump_json(indent=2) + "\n")
     write_text(figures.with_name(LEARNING[1]), page)
     log.info("see %s", figures.with_name(LEARNING[1]))
-    name, folder = f"{result.category} learning curve", model_folder(result.category)
-    with run_of_model(folder, name, category=result.category) as run:
+    name, run_key = f"{result.category} learning curve", run_key_in(model_folder(result.category))
+    with run_of_model(run_key, name, category=result.category) as run:
         run.log_metrics({"learning_now": result.now.value, "learning_then": result.then.value})
         for file in LEARNING:
             run.log_files(report_folder(result.category) / file, under="learning")

@@ -12,30 +12,32 @@ from pipelines.core.params import Params
 from pipelines.core.paths import CHAMPION_MODEL, model_name
 from pipelines.core.tracking_uri import tracking_uri
 from pipelines.registry import aliases, store
-from pipelines.registry.checkpoints import checkpoint_of
+from pipelines.registry.checkpoints import checkpoint_of, require_own
 from pipelines.registry.detectors import open_detector
 from pipelines.registry.place import DATABASE
 
 
 class Opened(NamedTuple):
-    """`weights`: empty for an export; `folder`: of the checkpoint, None for an export."""
+    """`weights`, `run_key`: empty for an export; the latter also for a registered version."""
 
     detector: Detector
     version: str
     weights: str
-    folder: Path | None
+    run_key: str
 
 
 @contextmanager
-def opened(source: str, params: Params) -> Iterator[Opened]:
-    """Raises as `open_detector` does."""
+def opened(source: str, category: str, params: Params) -> Iterator[Opened]:
+    """The model that `source` names for a category. Raises as `open_detector` and `require_own` do."""
     if (Path(source) / ABOUT).is_file():
         detector = open_detector(source)
-        yield Opened(detector, detector.version, "", None)
+        require_own(detector.category, category, params.data.categories, model=source)
+        yield Opened(detector, detector.version, "", "")
         return
     with checkpoint_of(source) as named:
-        trained = named.open().to(choose_device(params.device))
-        yield Opened(trained, named.version, named.weights, named.folder)
+        require_own(named.category, category, params.data.categories, model=source)
+        run_key, trained = named.run_key, named.open().to(choose_device(params.device))
+        yield Opened(trained, named.version, named.weights, run_key)
 
 
 def model_of_the_line(category: str) -> str:

@@ -53,7 +53,7 @@ def check(
         check_new(category, shots, masters)
     now = datetime.now(UTC).replace(microsecond=0)
     since = first_use(category, shots, now, hours=rule.hours) if folder else now
-    with opened(model or model_of_the_line(category), params) as found:
+    with opened(model or model_of_the_line(category), category, params) as found:
         log.info("%s: %d photographs of master parts, by model %s", category, len(shots), found.version)
         scored = score_images(found.detector, [shot.path for shot in shots], batch_size=params.evaluate.batch_size)
         made = MastersCheck(
@@ -132,7 +132,7 @@ def write(made: MastersCheck, shots: Sequence[Shot], scored: Scored, found: Open
         "masters_margin": made.margin,
     }
     name = f"{made.category} master parts"
-    with run_of_model(found.folder, name, category=made.category, version=made.model) as run:
+    with run_of_model(found.run_key, name, category=made.category, version=made.model) as run:
         run.log_metrics(figures, step=len(before))
         for path in (record_file(made.category), history_file(made.category), page):
             run.log_files(path, under="masters")

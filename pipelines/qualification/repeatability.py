@@ -25,7 +25,7 @@ from pipelines.qualification.repeatability_page import Seen, render
 from pipelines.qualification.repeatability_record import Repeatability, repeatability_file, write_record
 from pipelines.qualification.repeatability_words import sentences
 from pipelines.qualification.shots import shots_of_study
-from pipelines.registry.checkpoints import Named, checkpoint_of
+from pipelines.registry.checkpoints import checkpoint_of, require_own
 
 SHOWN = 4  # parts whose shots are shown
 
@@ -42,13 +42,14 @@ def repeatability(
     design = design_of(shots_of_study(folder))
     paths = [shot.path for cell in design.cells for shot in cell]
     with checkpoint_of(model or category) as named:
-        detector = named.open().to(choose_device(params.device))
+        require_own(named.category, category, params.data.categories, model=model or category)
+        run_key, detector = named.run_key, named.open().to(choose_device(params.device))
         log.info("%s: %d shots of %d parts", category, len(paths), len(design.parts))
         scored = score_images(detector, paths, batch_size=params.evaluate.batch_size)
         threshold = float(detector.threshold["image"])
         record = record_of(category, named, design, scored.pred_score, threshold=threshold, seed=params.seed)
         page = write(record, design, scored, detector)
-        log_to_run(named, record)
+        log_to_run(run_key, record)
     print(record.model_dump_json(indent=2) if as_json else "\n".join(sentences(record)))
     log.info("see %s", page)
     return record
@@ -75,7 +76,7 @@ def nearest_part(record: Repeatability) -> str:
     return min(record.parts, key=lambda part: abs(mean_of(record.cells, part) - record.threshold))
 
 
-def log_to_run(named: Named, record: Repeatability) -> None:
+def log_to_run(run_key: str, record: Repeatability) -> None:
     """Figures and page."""
     figures = {
         "repeatability_share": record.share.value,
@@ -86,7 +87,7 @@ def log_to_run(named: Named, record: Repeatability) -> None:
     if record.distinct_categories is not None:
         figures["repeatability_distinct_categories"] = record.distinct_categories
     name = f"{record.category} repeatability"
-    with run_of_model(named.folder, name, category=record.category, version=record.model) as run:
+    with run_of_model(run_key, name, category=record.category, version=record.model) as run:
         run.log_metrics(figures)
         for suffix in (".json", ".html"):
             run.log_files(repeatability_file(record.category).with_suffix(suffix), under="repeatability")

@@ -24,7 +24,7 @@ from pipelines.qualification.tolerance_page import render
 from pipelines.qualification.tolerance_trial import Trial
 from pipelines.qualification.tolerance_words import TITLES, by_kind, row
 from pipelines.qualification.tolerance_words import limit as limit_words
-from pipelines.registry.checkpoints import Named, checkpoint_of
+from pipelines.registry.checkpoints import checkpoint_of, require_own
 
 MOST_IMAGES = 60  # more are drawn from by chance
 
@@ -41,7 +41,8 @@ def tolerance(category: str, params: Params, *, limit: float | None = None, mode
         found = found.sample(MOST_IMAGES, random_state=params.seed).sort_index().reset_index(drop=True)
     paths = [Path(params.data.root) / category / path for path in found["image_path"]]
     with checkpoint_of(model or category) as named:
-        detector = named.open().to(choose_device(params.device))
+        require_own(named.category, category, params.data.categories, model=model or category)
+        run_key, detector = named.run_key, named.open().to(choose_device(params.device))
         most = float(detector.threshold.get("false_reject_rate") or params.threshold.false_reject_rate)
         trial = Trial(detector, paths, seed=params.seed, limit=limit or most)
         result = Tolerance(
@@ -59,7 +60,7 @@ def tolerance(category: str, params: Params, *, limit: float | None = None, mode
             changes=trial.run(),
         )
         write(result, trial)
-        log_to_run(named, result)
+        log_to_run(run_key, result)
     return result
 
 
@@ -83,7 +84,7 @@ def show(result: Tolerance, *, as_json: bool) -> None:
     print(f"{limit_words(result)}.")
 
 
-def log_to_run(named: Named, result: Tolerance) -> None:
+def log_to_run(run_key: str, result: Tolerance) -> None:
     """Figures and page."""
     allowed = {
         f"tolerates_{one.name.replace(' ', '_').lower()}": one.allowed
@@ -91,7 +92,7 @@ def log_to_run(named: Named, result: Tolerance) -> None:
         if one.allowed is not None
     }
     name = f"{result.category} tolerance"
-    with run_of_model(named.folder, name, category=result.category, version=result.model) as run:
+    with run_of_model(run_key, name, category=result.category, version=result.model) as run:
         run.log_metrics(allowed)
         for file in TOLERANCE:
             run.log_files(report_folder(result.category) / file, under="tolerance")

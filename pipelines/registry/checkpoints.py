@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from fastflow.sealed import read_config, weights_id
 from pipelines.core.paths import model_name
+from pipelines.core.training_files import run_key_in
 from pipelines.registry import aliases, store
 from pipelines.registry.aliases import files_of, get_version
 from pipelines.registry.folders import folder_of
@@ -32,6 +33,12 @@ class Named(NamedTuple):
     version: str
     weights: str
     about: Mapping[str, Any]
+
+    @property
+    def run_key(self) -> str:
+        """Of the run that trained it; empty for a version. To be read before work that takes long: a folder that was
+        replaced since is refused. Raises BadCheckpoint."""
+        return run_key_in(self.folder, self.about)
 
     def open(self) -> "TrainedDetector":
         """Raises BadCheckpoint."""
@@ -76,6 +83,13 @@ def require_category(own: str, registered: str, version: str) -> None:
     """Raises Untrusted where a version holds the model of another category than that of its name."""
     if own and own != registered:
         raise Untrusted(f"{version} holds a model of {own}, not of {registered}: refused; train and register again")
+
+
+def require_own(found: str, category: str, categories: Collection[str], *, model: str) -> None:
+    """Raises ValueError where a `model` that was named for a category is of another one of the project's: `found`. A
+    model of a name that is no category's may be of any."""
+    if found != category and found in categories:
+        raise ValueError(f"{model} is a model of {found}, not of {category}; name a model of {category}, or {found}")
 
 
 def registered_version(category: str, *, alias: str | None, version: str | None = None) -> str:

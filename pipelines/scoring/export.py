@@ -30,12 +30,11 @@ from fastflow.metrics.image import image_auroc
 from fastflow.trained import TrainedDetector
 from pipelines.core.names import unknown
 from pipelines.core.params import Params
-from pipelines.core.paths import RUN, index_file
+from pipelines.core.paths import index_file
 from pipelines.core.progress import Advance, progress
 from pipelines.core.spreadsheet import marked_texts
 from pipelines.core.stage import log
-from pipelines.core.training_files import run_key_of
-from pipelines.registry.checkpoints import Named, checkpoint_of
+from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.tracking import runs
 
 CALIBRATION_IMAGES = 64  # good training images that int8's ranges come from
@@ -67,7 +66,7 @@ def export(
         if named.category != category and named.category in params.data.categories:
             own = f"fastflow export {named.category} --model {model}"
             raise ValueError(f"{model} is a model of {named.category}, not of {category}; run: {own}")
-        detector = named.open()
+        run_key, detector = named.run_key, named.open()
         rows, pictures = comparison_images(category, params, detector.frame)
         calibration = training_images(category, params, detector.frame) if precision == "int8" else None
         for runtime in formats:
@@ -85,7 +84,7 @@ def export(
                     threshold=detector.threshold,
                     parity=parity,
                 )
-            log_to_run(named, to / f"{runtime}-{precision}")
+            log_to_run(run_key, named.category, to / f"{runtime}-{precision}")
             log.info("wrote %s; to pin this content: --sha256 %s", to / f"{runtime}-{precision}", digest)
 
 
@@ -205,10 +204,9 @@ def pictures_of(category: str, params: Params, paths: "pd.Series[str]", frame: F
     return found._replace(images=found.images.contiguous())
 
 
-def log_to_run(named: Named, folder: Path) -> None:
+def log_to_run(run_key: str, category: str, folder: Path) -> None:
     """Logs a copy to the training's run in MLflow, where the checkpoint names that."""
-    if not (named.folder / RUN).is_file():
+    if not run_key:
         return
-    key = run_key_of(named.folder)
-    with runs.continued_run(key, f"{named.category} exported", tags={"category": named.category}) as run:
+    with runs.continued_run(run_key, f"{category} exported", tags={"category": category}) as run:
         run.log_files(folder, under=f"exports/{folder.name}")
