@@ -45,8 +45,9 @@ def backup(to: Path) -> None:
         raise ValueError(f"there is no {DATABASE} to keep: nothing was trained here yet")
     part = to.with_name(f".{to.name}.part")
     try:
-        with part.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # images and models are their owner's
+        part.unlink(missing_ok=True)  # a killed process's, or a link
+        # images and models are their owner's, from the first byte on
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
                 count = _write(tar)
             file.flush()

@@ -38,10 +38,11 @@ def sign_model(model: str, key: Path) -> None:
             f"{model} is DVC's, which would find it changed; sign its version, "
             f"models:/fastflow-{folder.name}@champion, or its export"
         )
-    for name, digest in kind.read(folder)["sha256"].items():
+    about, content = kind.read_bytes(folder)
+    for name, digest in about["sha256"].items():
         kind.verify(folder / name, digest)
     file = folder / kind.file
-    write_bytes(signature_file(file), sign(file.read_bytes(), key))
+    write_bytes(signature_file(file), sign(content, key))  # of what was looked at: the file may be another by now
     log.info("signed %s: %s", folder, signature_file(file).name)
 
 

@@ -144,3 +144,14 @@ def test_what_is_not_a_whole_backup_changes_nothing(
     assert not Path(".mlflow").exists()
     assert not (tmp_path / "escaped").exists()
     assert list(Path(".state").iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_unfinished_file_is_not_followed(places: tuple[Path, Path], tmp_path: Path) -> None:
+    """Its name can be foreseen: whoever may write to that folder would have the user empty a file of theirs."""
+    small_store()
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / ".monday.tar.part").symlink_to(tmp_path / "precious")
+    backup.backup(tmp_path / "monday.tar")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (tmp_path / "monday.tar").is_symlink()
+    assert (tmp_path / "monday.tar").stat().st_mode & 0o777 == 0o600

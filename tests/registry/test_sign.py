@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fastflow.sealed import CONFIG
-from fastflow.signature import SIGNED_BY
+from fastflow.sealed import CONFIG, Kind
+from fastflow.signature import SIGNED_BY, signature_fault
 from pipelines.registry import store
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.registry.registered import Untrusted
@@ -89,3 +89,23 @@ def test_a_signed_model_is_no_other_categorys(folder: Path, keys: tuple[Path, Pa
         raise AssertionError("it opened")
     with pytest.raises(Untrusted, match="holds a model of plates, not of cable"):
         open_version(client, "cable", "1")
+
+
+def test_what_is_signed_is_what_was_looked_at(
+    folder: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model that takes the folder meanwhile would have a signature for nothing."""
+    private, public = keys
+    checkpoint(folder / "first", 1)
+    whole = (folder / "first" / CONFIG).read_bytes()
+
+    def verify_then_replace(kind: Kind, path: Path, expected: str) -> None:
+        (folder / "first" / CONFIG).write_bytes(b"of another model")
+
+    monkeypatch.setattr(Kind, "verify", verify_then_replace)
+    sign_model(str(folder / "first"), private)
+    (folder / "second").mkdir()
+    (folder / "first" / f"{CONFIG}.sig").rename(folder / "second" / f"{CONFIG}.sig")
+    monkeypatch.setenv(SIGNED_BY, str(public))
+    assert signature_fault(folder / "second" / CONFIG, whole) == ""
+    assert "is not signed by the key" in signature_fault(folder / "second" / CONFIG, b"of another model")
