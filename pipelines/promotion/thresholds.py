@@ -13,12 +13,20 @@ def different_aims(client: Client, category: str, challenger: str, champion: str
     if champion is None:
         return ""
     both = [aliases.get_version(client, category, version).tags for version in (challenger, champion)]
-    if not all("threshold_rate" in tags for tags in both) or _aim(both[0]) == _aim(both[1]):
+    if not all(map(_is_stated, both)) or _aim(both[0]) == _aim(both[1]):
         return ""
     return (
         f"version {challenger}'s threshold was chosen for {_aim(both[0])}, the champion's for {_aim(both[1])}; "
         f"to have that, without training: {choosing(category, both[1])}"
     )
+
+
+def _is_stated(tags: Mapping[str, str]) -> bool:
+    """Whether there are both tags, and a rate that can be read: it is advice, and ends no promotion."""
+    try:
+        return "threshold_method" in tags and 0 <= float(tags["threshold_rate"]) <= 1
+    except (KeyError, ValueError):
+        return False
 
 
 def _aim(tags: Mapping[str, str]) -> str:

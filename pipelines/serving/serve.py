@@ -139,4 +139,7 @@ def category_of(name: str, sha256: str) -> str:
         return name.removeprefix(REGISTERED).partition("@")[0].partition("/")[0]
     if (Path(name) / ABOUT).is_file():
         return str(read_about(Path(name), sha256=sha256)["category"])
-    return str(read_config(folder_of(name), sha256=sha256)["category"])
+    category = read_config(folder_of(name), sha256=sha256).get("category")
+    if not category:
+        raise ValueError(f"{name} does not say which category it is of; save it by fastflow.api, or train it")
+    return str(category)

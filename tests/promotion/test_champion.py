@@ -150,6 +150,8 @@ def test_what_cannot_be_compared_is_said(caplog: pytest.LogCaptureFixture) -> No
          "champion's for the misses of labelled defects; to have that, without training: fastflow threshold plates "
          "--max-miss 5%"),
         (("misses", "0.01"), ("misses", "0.05"), ""),
+        (("rank", "0.01"), ("rank", "1 %"), ""),  # a tag that somebody edited
+        (("rank", "nan"), ("rank", "0.01"), ""),
     ],
 )  # fmt: skip
 def test_a_threshold_that_was_chosen_for_another_rate_is_said(

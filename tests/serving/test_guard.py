@@ -3,6 +3,7 @@
 import socket
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
@@ -12,8 +13,9 @@ from pipelines.serving.app import build_app
 from pipelines.serving.batching import Batcher
 from pipelines.serving.guard import check_token, is_local, own_names, url_of
 from pipelines.serving.models import Models
-from pipelines.serving.serve import bind
+from pipelines.serving.serve import bind, category_of
 from pipelines.serving.verdicts import Limits
+from tests.registry.kit import checkpoint
 from tests.serving.kit import DecodersHere
 from tests.serving.test_batching import HeldDetector
 
@@ -166,3 +168,9 @@ def test_the_names_of_a_service_are_those_that_it_was_started_with() -> None:
     local = ["127.0.0.1", "[::1]", "localhost", "localhost."]
     assert own_names("192.0.2.7", "Line-3.example") == sorted([*local, "192.0.2.7", "line-3.example"])
     assert own_names("2001:db8::7", "2001:DB8::7") == sorted([*local, "[2001:db8::7]"])
+
+
+def test_a_model_that_names_no_category_is_refused(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "mine", 1)
+    with pytest.raises(ValueError, match="mine does not say which category it is of"):
+        category_of(str(tmp_path / "mine"), "")
