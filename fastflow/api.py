@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
+from fastflow.allowed import check, or_null, whole
 from fastflow.detector import Detector
 from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
@@ -52,6 +53,7 @@ from fastflow.weights import IMAGENET
 
 Globs = str | Sequence[str]
 BATCH_SIZE = 16  # of inference: it changes no result
+MOST_EPOCHS = 1_000_000
 TRAINING_DEFAULTS: dict[str, Any] = {  # as params.yaml has it
     "batch_size": 8,
     "learning_rate": 0.004,
@@ -134,10 +136,11 @@ def fit(
     `device`: for a GPU, call `fastflow.precision.exact_float32()` first; its scores are then those of a CPU.
 
     Raises:
-        ValueError: fewer than 2 images, or than 2 that differ; settings that do not fit.
+        ValueError: fewer than 2 images, or than 2 that differ; settings that do not fit, epochs below 1 among them.
         BadData: no image; or a folder that holds tests, defects or masks, too.
         BadImage: a file that cannot be decoded.
     """
+    check("fit", "epochs", epochs, or_null(whole(1, MOST_EPOCHS)))
     paths = good_paths_of(images)
     if len(paths) < 2:
         raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
@@ -152,8 +155,8 @@ def fit(
         contents=[file_sha256(path) for path in paths],
         mirrored=mirrored_features(model, paths, batch_size=BATCH_SIZE),
         hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
-        epochs=epochs or epochs_for(len(paths), batch_size=TRAINING_DEFAULTS["batch_size"]),
-        min_steps=0 if epochs else MIN_STEPS,
+        epochs=epochs_for(len(paths), batch_size=TRAINING_DEFAULTS["batch_size"]) if epochs is None else epochs,
+        min_steps=MIN_STEPS if epochs is None else 0,
         **TRAINING_DEFAULTS,
     )
     point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)
@@ -182,7 +185,7 @@ def predict(detector: Detector, images: Images, *, min_area: int = 0, mm_per_pix
     """
     rule, paths = check_rule(RegionRule(min_area, mm_per_pixel)), paths_of(images)
     found = score_images(detector, paths, batch_size=BATCH_SIZE)
-    label = (found.pred_score > detector.threshold["image"]).astype(int)  # both are finite
+    label = (~(found.pred_score <= detector.threshold["image"])).astype(int)  # a threshold may have become NaN since
     table = pd.DataFrame({"image_path": list(map(str, paths)), "pred_score": found.pred_score, "pred_label": label})
     pixel = float(detector.threshold["pixel"])
     regions = [
@@ -234,4 +237,4 @@ def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:
     paths = [root / path for path in index["image_path"]]
     scored = score_images(detector, paths, batch_size=BATCH_SIZE)
     metrics = {name: value.value for name, value in measure(index, scored, root).items()}
-    return metrics | error_rates(index["gt_label"], scored.pred_score > detector.threshold["image"])
+    return metrics | error_rates(index["gt_label"], ~(scored.pred_score <= detector.threshold["image"]))

@@ -1,7 +1,9 @@
 """The library in a few lines: held to the pipeline's own result on the same images, and to scikit-learn's metrics."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,6 +104,20 @@ def test_what_cannot_be_learnt_from_is_refused(plates: Path, tmp_path: Path) -> 
     (tmp_path / "bare/train/good").mkdir(parents=True)
     with pytest.raises(BadData, match="holds no test image"):
         evaluate(small(plates, folds=None), tmp_path / "bare")
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, True])
+def test_epochs_that_train_nothing_are_refused(plates: Path, epochs: Any) -> None:
+    with pytest.raises(ValueError, match=f"epochs is {epochs}; allowed: a whole number from 1"):
+        fit(plates / "train/good", weights="random", **TINY | {"epochs": epochs})
+
+
+def test_nothing_is_good_once_a_threshold_has_become_nan(plates: Path) -> None:
+    detector = small(plates, folds=None)
+    scores = predict(detector, plates / "test").table["pred_score"]
+    for value, expected in ((float(scores.max()), 0), (math.nan, 1)):
+        dict.update(detector.threshold, image=value)  # type: ignore[arg-type]
+        assert set(predict(detector, plates / "test").table["pred_label"]) == {expected}
 
 
 def test_a_folder_that_holds_more_than_good_parts_is_not_trained_on(plates: Path, tmp_path: Path) -> None:
