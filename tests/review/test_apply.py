@@ -2,11 +2,7 @@
 
 import hashlib
 import json
-import os
-import pty
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +19,7 @@ from pipelines.review import apply as module
 from pipelines.review.decisions import decide, undo
 from pipelines.review.plan import Addition
 from pipelines.review.store import folder_of, opened, picture_file
-from tests.conftest import ROOT, draw_square, fastflow, read_until, write_plates
+from tests.conftest import draw_square, fastflow, write_plates
 from tests.review.kit import judged, keep, plate
 from tests.stages import write_tiny_params
 
@@ -220,32 +216,6 @@ def test_a_folder_that_a_stage_makes_is_refused(capsys: pytest.CaptureFixture[st
     Path("params.yaml").write_text(text)
     write_plates(Path("data/demo/plates"))
     assert "make it your own first: fastflow init data/demo/plates --name plates" in applied(capsys, code=2)
-
-
-def test_nobody_is_at_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    before = files()
-    decided(keep(judged(101, score=0.9))[0], "good")
-    assert fastflow("review", "plates", "--apply") == 2
-    assert "nothing was changed, as nobody is at a terminal to be asked" in capsys.readouterr().err
-    assert files() == before
-
-
-@pytest.mark.parametrize(("answer", "code", "more"), [("y", 0, 2), ("n", 1, 0), ("", 1, 0)])
-def test_at_a_terminal_it_asks_first(answer: str, code: int, more: int) -> None:
-    before = files()
-    decided(keep(judged(101, score=0.9))[0], "good")
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "pipelines.cli.app", "review", "plates", "--apply"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    said = read_until(ours, b"apply this? [y/N] ")
-    assert b"train/good: 1 more" in said
-    assert files() == before
-    os.write(ours, f"{answer}\n".encode())
-    assert process.wait(60) == code
-    os.close(ours)
-    assert len(files()) == len(before) + more
 
 
 def test_a_record_that_is_damaged_is_bad_data(capsys: pytest.CaptureFixture[str]) -> None:
