@@ -116,7 +116,7 @@ def test_nothing_is_good_once_a_threshold_has_become_nan(plates: Path) -> None:
     detector = small(plates, folds=None)
     scores = predict(detector, plates / "test").table["pred_score"]
     for value, expected in ((float(scores.max()), 0), (math.nan, 1)):
-        dict.update(detector.threshold, image=value)  # type: ignore[arg-type]
+        dict.update(detector.threshold, image=value)
         assert set(predict(detector, plates / "test").table["pred_label"]) == {expected}
 
 
