@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
+from fastflow.decode import read_mask
 from fastflow.files import write_text
+from fastflow.index import mask_path
 from pipelines.core.stored import Stored, read_stored
 
 FILE = "review.json"
@@ -59,12 +62,20 @@ def summary(folder: Path, index: pd.DataFrame) -> dict[str, Any] | None:
     return {
         "good": sum(one["decision"] == "good" for one in entries),
         "defects": dict(sorted(Counter(one["kind"] for one in entries if one["decision"] == "defect").items())),
-        "proposed_masks": sum(one["mask"] == "proposal" for one in entries),
+        "proposed_masks": sum(is_proposed(folder, one) for one in entries),
         "inspectors": sorted({one["inspector"] for one in said}),
         "first": min(one["time"] for one in said),
         "last": max(one["time"] for one in said),
         "files": [one["file"] for one in entries],
     }
+
+
+def is_proposed(folder: Path, entry: dict[str, Any]) -> bool:
+    """Whether nobody has drawn the mask of a defect yet: it leaves out every pixel still."""
+    path = folder / mask_path(entry["kind"], Path(entry["file"]))
+    if entry["mask"] != "proposal" or not path.is_file():
+        return False
+    return bool(np.ma.getmaskarray(read_mask(path)).all())
 
 
 def as_tags(found: dict[str, Any] | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The review's page and what it asks: the next picture, a decision, an undo; docs/review.md."""
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -117,7 +118,7 @@ class Review:
             with self._base() as base:
                 _, rule, path = read_kept(base, self.category, sha256)
             own = await self.decoders.done(thumbnail, path, rule)
-            found = await _aside(self.nearest.find, own, rule) if own is not None else None
+            found = await asyncio.to_thread(self.nearest.find, own, rule) if own is not None else None
             if found is None:
                 raise HTTPException(404, "there is no good training picture to compare with")
             content = await self._encoded(found.read_bytes(), rule)
@@ -153,12 +154,6 @@ class Review:
             "disputed": len(disputed),
             "kinds": self._kinds(base),
         }  # fmt: skip
-
-
-async def _aside(work: Callable[..., Any], *arguments: Any) -> Any:
-    import asyncio
-
-    return await asyncio.to_thread(work, *arguments)
 
 
 def build_app(review: Review, *, token: str = "") -> FastAPI:

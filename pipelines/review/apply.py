@@ -49,14 +49,15 @@ def apply_decisions(category: str, params: Params, *, yes: bool) -> None:
         known = read_reviewed(folder)  # first: where it is damaged, nothing is changed
         plan = plan_of(base, category, folder, known)
         print(summary(plan, folder))
-        if not plan.new:
-            finish(base, plan, folder, known)  # of one that was killed
-            return
-        confirm(yes=yes)
+        if plan.new:
+            confirm(yes=yes)
         for one in plan.new:
             add(one, category, folder, with_mask=plan.has_masks)
-        finish(base, plan, folder, known)
-    tell(plan, category, folder)
+        finish(base, plan, folder, known)  # also where there is nothing new: of one that was killed
+    if plan.new:
+        tell(plan, category, folder)
+    if plan.new or plan.there:
+        track(plan, category, folder)
 
 
 def require_own(folder: Path, category: str) -> None:
@@ -128,20 +129,33 @@ def entry(one: Addition, plan: Plan) -> dict[str, object]:
 
 
 def tell(plan: Plan, category: str, folder: Path) -> None:
-    """Has DVC track the change; says what is left to do. Raises StageFailed."""
-    good = sum(one.decision == "good" for one in plan.new)
-    parts = [counted(good, "good picture")] * bool(good)
-    parts += [counted(len(plan.new) - good, "defective picture")] * (len(plan.new) > good)
-    print(f"added {' and '.join(parts)}, named in {(folder / FILE).as_posix()}")
-    proposals = folder_of(category) / "proposals"
+    """Says what was added, and where proposals of masks are."""
+    print(f"added {counts(plan.new)}, named in {(folder / FILE).as_posix()}")
     if any(proposal_file(category, one).is_file() for one in plan.new if one.decision == "defect"):
-        print(f"proposals of masks, to be corrected and put into ground_truth: {proposals.as_posix()}")
+        proposals = (folder_of(category) / "proposals").as_posix()
+        print(f"proposals of masks, to be corrected and put into ground_truth: {proposals}")
+
+
+def counts(some: list[Addition]) -> str:
+    good = sum(one.decision == "good" for one in some)
+    parts = [counted(good, "good picture")] * bool(good)
+    parts += [counted(len(some) - good, "defective picture")] * (len(some) > good)
+    return " and ".join(parts)
+
+
+def track(plan: Plan, category: str, folder: Path) -> None:
+    """Has DVC track the folder, and proposes a commit where that changed something; a call that failed here is made up
+    for by the next. Raises StageFailed."""
     if not Path(".dvc").is_dir():
-        print("this folder is not under DVC, so the change is not tracked")
+        print("this folder is not under DVC, so no change is tracked")
         return
-    log.info("dvc add %s", folder)
+    file = Path(f"{folder.as_posix()}.dvc")
+    before = file.read_bytes() if file.is_file() else b""
+    log.info("dvc add %s", folder.as_posix())
     run_command("dvc add", [*DVC, "add", folder.as_posix()], on_line=log.info)
-    tracked = [f"{folder.as_posix()}.dvc", (folder.parent / ".gitignore").as_posix()]
-    message = f"{category}: {' and '.join(parts)} that inspectors decided on"
-    print(f"to keep it:\n  git add {shlex.join(tracked)}\n  git commit -m {shlex.quote(message)}")
+    if file.read_bytes() == before:
+        return
+    message = f"{category}: {counts(plan.new or plan.there)} that inspectors decided on"
+    tracked = shlex.join([file.as_posix(), (folder.parent / ".gitignore").as_posix()])
+    print(f"to keep it:\n  git add {tracked}\n  git commit -m {shlex.quote(message)}")
     print("next: fastflow report, which trains on it where pictures were added to train/good")

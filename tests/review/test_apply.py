@@ -5,21 +5,16 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from fastflow.decode import read_mask
 from fastflow.files import file_sha256
 from fastflow.index import list_category
-from pipelines.core.params import read_params
-from pipelines.data.checks.policy import check_and_decide
 from pipelines.data.reviewed import read_reviewed
 from pipelines.review import apply as module
 from pipelines.review.decisions import decide, undo
 from pipelines.review.plan import Addition
-from pipelines.review.store import folder_of, opened, picture_file
-from tests.conftest import draw_square, fastflow, write_plates
+from pipelines.review.store import opened, picture_file
+from tests.conftest import fastflow, write_plates
 from tests.review.kit import judged, keep, plate
 from tests.stages import write_tiny_params
 
@@ -76,21 +71,6 @@ def test_good_ones_are_trained_on_and_defects_tested_with(capsys: pytest.Capture
     assert entries[good]["by"][0]["time"].startswith("2027-01-15T08:00:00.000")
     assert (entries[dent]["mask"], entries[good]["mask"]) == ("proposal", "none")
     assert (entries[missed]["pred_score"], entries[missed]["model"]) == (0.2, "models:/fastflow-plates/3")
-
-
-def test_a_proposed_mask_counts_no_pixel_and_its_regions_lie_beside(capsys: pytest.CaptureFixture[str]) -> None:
-    (dent,) = keep(judged(102, score=0.9, defect=True))
-    decided(dent, "defect", "dent")
-    applied(capsys)
-    name = f"dent/line-{dent[:16]}_mask.png"
-    mask = read_mask(PLATES / "ground_truth" / name)
-    assert np.ma.getmaskarray(mask).all()
-    proposal = np.asarray(Image.open(folder_of("plates") / "proposals" / name))
-    assert np.array_equal(proposal > 0, draw_square(seed=102, defect=True)[1])
-    _, findings, _ = check_and_decide(PLATES, read_params().findings)
-    assert [finding for finding in findings["refuse"] if "line-" in finding.path] == []
-    shutil.copy(folder_of("plates") / "proposals" / name, PLATES / "ground_truth" / name)
-    assert read_mask(PLATES / "ground_truth" / name).sum() == 196
 
 
 def test_where_there_are_no_masks_none_are_made(capsys: pytest.CaptureFixture[str]) -> None:
