@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 OWN_HEADER, OWN_VALUE = "FastFlow-Review", "1"
+MAX_BYTES = 16_384  # of a decision
 READING = ("GET", "HEAD")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -38,10 +39,22 @@ def is_foreign(request: Request) -> str:
     return ""
 
 
+def is_long(request: Request) -> str:
+    """Why a request's body is not read; empty where it may be."""
+    length = request.headers.get("Content-Length", "")
+    if request.method in READING or (length.isdigit() and int(length) <= MAX_BYTES):
+        return ""
+    return f"its body must say its length, and have {MAX_BYTES:,} bytes at most"
+
+
 async def own_page_guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
     """Refuses what would change something and is not asked by this service's page; tells browsers what may be shown."""
-    why = is_foreign(request)
-    response = JSONResponse({"detail": f"refused: {why}"}, 403) if why else await follow(request)
+    if why := is_foreign(request):
+        response: Response = JSONResponse({"detail": f"refused: {why}"}, 403)
+    elif why := is_long(request):
+        response = JSONResponse({"detail": f"refused: {why}"}, 413)
+    else:
+        response = await follow(request)
     for name, value in HEADERS.items():
         response.headers[name] = value
     return response

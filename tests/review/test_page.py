@@ -242,9 +242,8 @@ def test_other_addresses_need_a_token(
     assert not folder_of("plates").exists()
 
 
-def test_the_record_is_readable_without_this_program(server: Server) -> None:
-    server.page("Ida").decide(judged(2, score=0.9, defect=True).sha256, "defect", "dent")
-    with opened("plates") as base:
-        row = dict(base.execute("SELECT * FROM decisions WHERE inspector = 'Ida'").fetchone())
-    assert row["model"] == "models:/fastflow-plates/3"
-    assert {"time", "inspector", "sha256", "pred_score", "threshold", "pred_label", "kind"} <= row.keys()
+def test_a_body_without_bound_is_not_read(server: Server) -> None:
+    long = b'{"inspector": "' + b"x" * 20_000 + b'"}'
+    for content in (long, iter([long[:10_000], long[10_000:]])):  # the latter without a length
+        answer = httpx.post(f"{server.address}/undo", content=content, headers=OWN, timeout=60)
+        assert (answer.status_code, answer.json()["detail"][:8]) == (413, "refused:")
