@@ -6,9 +6,10 @@
 Without `--category`, every category of the folders. `--mvtec`: the fifteen of MVTec AD, the paper's figures beside ours
 (`make bench-mvtec DATA=DIR`).
 
-`--backbone` is a preset's name. `--set` changes single fields of the model or of the training, for ablations:
-`--set score=paper --set train.epochs=20`. The last epoch counts; with `--every 2` the test images are also measured
-every two epochs, to show how far the last epoch is from the best. That is a measurement, never a choice.
+`--backbone` is a preset's name. `--set` changes single fields of the model, of the training or of tiles, for ablations:
+`--set score=paper --set train.epochs=20 --set tiles.size=256`. The last epoch counts; with `--every 2` the test images
+are also measured every two epochs, to show how far the last epoch is from the best. That is a measurement, never a
+choice.
 """
 
 import argparse
@@ -26,7 +27,6 @@ import yaml
 from benchmarks.accuracy_table import METRICS, table
 from benchmarks.published import MVTEC
 from fastflow.evaluation import Scored, measure, score_images
-from fastflow.features import extract_features
 from fastflow.files import write_text
 from fastflow.fit import FINAL, Hooks, Progress, fit
 from fastflow.index import list_category
@@ -35,6 +35,8 @@ from fastflow.model import FastFlow, build_model
 from fastflow.noise import AUTO
 from fastflow.presets import DEFAULT
 from fastflow.sizes import config_for
+from fastflow.tiled import training_samples
+from fastflow.tiles import TileSettings
 from fastflow.train import calibrate
 from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
@@ -87,7 +89,8 @@ def run_seed(
     model = build_model(config_for(paths, args.backbone, **overrides), weights=args.weights, seed=seed).to(device)
     batch_size = params.evaluate.batch_size
     measured = partial(measure_now, category=category, batch_size=batch_size, original_size=args.original_size)
-    features = extract_features(model, paths, batch_size=batch_size, device=device)
+    samples = training_samples(model, paths, seed=seed, batch_size=batch_size)
+    features = samples.features
     curve = []
     spent = 0.0
 
@@ -100,9 +103,10 @@ def run_seed(
             curve.append({"epoch": number} | measured(model))
             spent += time.perf_counter() - pause
 
-    settings = fit_settings(params, len(paths)) | {"seed": seed}
-    mirrored = mirrored_features(model, paths, batch_size=batch_size) if params.train.augment == AUTO else None
-    fitted = fit(model, features, mirrored=mirrored, hooks=Hooks(on_epoch=on_epoch), **settings)
+    settings = fit_settings(params, len(features[0])) | {"seed": seed}
+    tries = params.train.augment == AUTO and samples.tiled is None
+    mirrored = mirrored_features(model, paths, batch_size=batch_size) if tries else None
+    fitted = fit(model, features, tiled=samples.tiled, mirrored=mirrored, hooks=Hooks(on_epoch=on_epoch), **settings)
     seconds = time.perf_counter() - start - spent
     metrics = measured(model)
     curve.append({"epoch": settings["epochs"]} | metrics)
@@ -150,10 +154,11 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def overrides_of(pairs: list[str], params: Params) -> tuple[dict[str, Any], Params]:
     """`--set` pairs to model overrides and changed parameters."""
     model = dict(params.model.overrides)
-    train = params.train.model_dump()
+    train, tiles = params.train.model_dump(), dict[str, Any]()
     for key, value in _split(pairs):
-        section, name = (train, key.removeprefix("train.")) if key.startswith("train.") else (model, key)
-        section[name] = value
+        first, _, name = key.rpartition(".")
+        {"train": train, "tiles": tiles}.get(first, model)[name if first else key] = value
+    model |= {"tiles": TileSettings(**tiles)} if tiles else {}
     return model, Params.model_validate(params.model_dump() | {"train": train})
 
 

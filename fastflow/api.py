@@ -29,7 +29,6 @@ from fastflow.explain import Explanation
 from fastflow.explain import explain as explain_image
 from fastflow.export.about import ABOUT
 from fastflow.export.runner import open_export
-from fastflow.features import extract_features
 from fastflow.files import file_sha256
 from fastflow.fit import Hooks
 from fastflow.fit import fit as fit_features
@@ -47,6 +46,7 @@ from fastflow.presets import DEFAULT
 from fastflow.regions import MILLIMETRES, Region, RegionRule, as_record, check_rule, find_regions
 from fastflow.sizes import config_for
 from fastflow.sources import Sources
+from fastflow.tiled import training_samples
 from fastflow.train import MIN_STEPS, Epoch, epochs_for
 from fastflow.trained import TrainedDetector
 from fastflow.weights import IMAGENET
@@ -127,9 +127,9 @@ def fit(
     """Learns the appearance of good parts (FastFlow, section 3).
 
     `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`); `config`: image_size and
-    image_area (`fastflow.sizes.config_for`; by default the images' own shape), value_range (black and white of files
-    deeper than 8 bits; by default what the images need), page, any field of `fastflow.config.FastFlowConfig`.
-    `weights`: imagenet, random, or a .safetensors file (`fastflow.weights`).
+    image_area (`fastflow.sizes.config_for`; by default the images' own shape), tiles (`fastflow.tiles.TileSettings`,
+    for small defects), value_range (black and white of files deeper than 8 bits; by default what the images need),
+    page, any field of `fastflow.config.FastFlowConfig`. `weights`: imagenet, random, or a .safetensors file.
     `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen, for a
     threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
     `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for those of the folds, before it.
@@ -145,17 +145,20 @@ def fit(
     if len(paths) < 2:
         raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
     model = build_model(config_for(paths, backbone, **config), weights=weights, seed=seed).to(device)
-    features = extract_features(model, paths, batch_size=BATCH_SIZE, device=torch.device(device))
+    samples = training_samples(model, paths, seed=seed, batch_size=BATCH_SIZE)
     fitted = fit_features(
         model,
-        features,
+        samples.features,
+        tiled=samples.tiled,
         folds=folds,
         seed=seed,
         inference_batch=BATCH_SIZE,
         contents=[file_sha256(path) for path in paths],
-        mirrored=mirrored_features(model, paths, batch_size=BATCH_SIZE),
+        mirrored=None if samples.tiled else mirrored_features(model, paths, batch_size=BATCH_SIZE),
         hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
-        epochs=epochs_for(len(paths), batch_size=TRAINING_DEFAULTS["batch_size"]) if epochs is None else epochs,
+        epochs=epochs_for(len(samples.features[0]), batch_size=TRAINING_DEFAULTS["batch_size"])
+        if epochs is None
+        else epochs,
         min_steps=MIN_STEPS if epochs is None else 0,
         **TRAINING_DEFAULTS,
     )

@@ -23,6 +23,7 @@ from fastflow.allowed import (
 from fastflow.pixels.meaning import PixelRule
 from fastflow.roi import ROI_TEXT, Roi, as_roi, is_roi
 from fastflow.score import SCORES
+from fastflow.tiles import TILES_TEXT, Tiles, as_tiles, check_tiles, is_tiles
 
 FeatureNorm = Literal["layer", "layer_affine", "channel", "none"]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -41,7 +42,7 @@ class FastFlowConfig:
     layers: tuple[int, ...] = field(series(whole(0, 200), 1, 16))
     """Stages (CNN) or blocks (transformer), counted from 0; one flow each."""
     image_size: tuple[int, int] = field(series(whole(1, MAX_SIDE_PIXELS), 2, 2))
-    """(height, width) in pixels that the backbone sees."""
+    """(height, width) in pixels that the backbone sees: of a picture, or of a tile."""
     letterbox: bool = field(TRUTH, False)
     """True: a picture of another shape is padded to image_size; False: it is stretched, as older models do."""
     decoding: int = field(one_of((1, 2)), 1)
@@ -52,6 +53,8 @@ class FastFlowConfig:
     """The page that is read of files that hold several, from 1; None: such files are refused."""
     roi: Roi | None = field(or_null(Allowed(ROI_TEXT, is_roi)), None)
     """The region of interest, where there is one; checkpoints without one do not have the key, as older ones."""
+    tiles: Tiles | None = field(or_null(Allowed(TILES_TEXT, is_tiles)), None)
+    """How pictures are cut into tiles; None, and no key in a checkpoint: they are looked at in one piece."""
     mean: tuple[float, float, float] = field(series(number(-10, 10), 3, 3), IMAGENET_MEAN)
     """Of the pixels in 0..1, per channel, as the backbone was trained."""
     std: tuple[float, float, float] = field(series(above(0, 10), 3, 3), IMAGENET_STD)
@@ -79,6 +82,11 @@ class FastFlowConfig:
         for name in ("layers", "image_size", "mean", "std"):  # JSON and YAML give lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "roi", as_roi(self.roi))
+        object.__setattr__(self, "tiles", as_tiles(self.tiles))
+        if self.tiles is not None:
+            check_tiles(self.tiles, self.image_size)
+            if self.roi is not None:
+                raise ValueError("model: tiles and a region of interest do not go together yet; leave one of them out")
         if self.value_range is not None:
             object.__setattr__(self, "value_range", tuple(self.value_range))
 
@@ -89,7 +97,10 @@ class FastFlowConfig:
 
     def to_dict(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
-        return values | {"roi": self.roi._asdict()} if self.roi else {k: v for k, v in values.items() if k != "roi"}
+        for name in ("roi", "tiles"):  # older versions know neither
+            found = values.pop(name)
+            values |= {} if found is None else {name: found._asdict()}
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FastFlowConfig":

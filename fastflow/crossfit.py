@@ -9,7 +9,8 @@ one of them has seen all.
 import copy
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -31,6 +32,25 @@ class NormalScores(NamedTuple):
     pixels: Tensor
     fold: Tensor
     folds: int
+
+
+class ScoreImages(Protocol):
+    """The scores, by one model, of the images of the numbers `rows`; on the CPU."""
+
+    def __call__(self, model: FastFlow, *, rows: Tensor) -> NormalScores: ...
+
+
+class TiledImages(NamedTuple):
+    """Images whose tiles are the rows of the features: the number of the image (T,) of each, and what scores whole
+    images."""
+
+    image: Tensor
+    score: ScoreImages
+
+    @property
+    def num_images(self) -> int:
+        """Each has a tile, at least."""
+        return int(self.image.max()) + 1
 
 
 def assign_folds(contents: Sequence[Hashable], *, folds: int, seed: int) -> Tensor:
@@ -55,12 +75,13 @@ def held_out_scores(
     seed: int,
     batch_size: int,
     fit: Fit,
+    tiled: TiledImages | None = None,
 ) -> NormalScores:
     """Each image's score by a model that `fit(model, rows, number)` has trained and calibrated on the other folds'
-    rows; folds are numbered from 1.
+    rows; folds are numbered from 1. `tiled`: of images whose rows are tiles; None: an image is a row.
 
     `fresh` is the untrained model; it is copied, and stays as it is. `contents`: equal for copies of one image, such as
-    each file's hash. There are at most as many folds as contents.
+    each file's hash, one an image. There are at most as many folds as contents.
 
     Raises:
         ValueError: fewer than 2 folds, or than 2 images that differ.
@@ -73,15 +94,22 @@ def held_out_scores(
         )
     folds = min(folds, different)
     fold = assign_folds(contents, folds=folds, seed=seed)
+    fold_of_row = fold if tiled is None else fold[tiled.image]
+    score = scorer(features, tiled, batch_size=batch_size)
     held_out = [torch.nonzero(fold == k)[:, 0] for k in range(folds)]
     scored = []
     for k, rows in enumerate(held_out):
         model = copy.deepcopy(fresh, {id(fresh.backbone): fresh.backbone})  # the backbone is frozen: shared
-        fit(model, torch.nonzero(fold != k)[:, 0], k + 1)
-        scored.append(score_normal(model, features, batch_size=batch_size, rows=rows))
+        fit(model, torch.nonzero(fold_of_row != k)[:, 0], k + 1)
+        scored.append(score(model, rows=rows))
     order = torch.cat(held_out).argsort()
     pred_score, pixels = (torch.cat(parts)[order] for parts in zip(*(s[:2] for s in scored), strict=True))
     return NormalScores(pred_score, pixels, fold, folds)
+
+
+def scorer(features: list[Tensor], tiled: TiledImages | None, *, batch_size: int) -> ScoreImages:
+    """What scores images by their numbers: those of the features, or whole ones of which these are tiles."""
+    return partial(score_normal, features=features, batch_size=batch_size) if tiled is None else tiled.score
 
 
 @torch.no_grad()

@@ -47,6 +47,22 @@ def read_pictures(
     return Pictures(torch.from_numpy(images).permute(0, 3, 1, 2), sizes, [shape for _, shape in found])
 
 
+def read_parts(paths: Sequence[Path], frame: Frame, size: Size) -> Pictures:
+    """As `read_pictures`, of each a part of `size` (height, width) at most, cut from a place that its number draws: of
+    many large pictures all fit into memory. Raises BadImage."""
+    height, width = size
+    images, sizes, shapes = torch.zeros(len(paths), 3, height, width, dtype=torch.uint8), list[Size](), list[Size]()
+    for number, path in enumerate(paths):
+        found, rng = read_framed(path, frame), np.random.default_rng(number)
+        here = (min(height, found.size[0]), min(width, found.size[1]))
+        row, column = (int(rng.integers(whole - one + 1)) for whole, one in zip(found.size, here, strict=True))
+        part = found.pixels[row : row + here[0], column : column + here[1]]
+        images[number, :, : here[0], : here[1]] = torch.from_numpy(part.copy()).permute(2, 0, 1)
+        sizes.append(here)
+        shapes.append(found.shape)
+    return Pictures(images, torch.tensor(sizes, dtype=torch.int64).reshape(len(paths), 2), shapes)
+
+
 def read_masks(paths: Sequence[Path | None], *, sizes: Sequence[Size]) -> list[NDArray[np.bool_]]:
     """Masks, each at its size (height, width); None stands for a good image and gives an empty mask."""
     return [

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from fastflow.by_region import judge_picture
 from fastflow.data import read_masks, read_pictures
 from fastflow.decode import read_mask
 from fastflow.detector import Detector, require_finite_scores
-from fastflow.features import batches
-from fastflow.frame import Size
+from fastflow.features import FeatureStorage, allocate, batches
+from fastflow.frame import Size, at_once
 from fastflow.maps import picture_map, resize_map
 from fastflow.metrics.aupimo import aupimo
 from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval, pixel_intervals
@@ -24,6 +25,7 @@ from fastflow.metrics.value import Value, undefined
 from fastflow.regions import find_regions
 from fastflow.roi import Roi, hidden_outside
 
+STORAGE = FeatureStorage(memory_bytes=2**31)  # of an evaluation's maps: more lie in a file
 PIXEL_METRICS = ("pixel_auroc", "pixel_ap", "pixel_f1_max_oracle", "aupro", "aupro_005", "aupimo")
 
 
@@ -45,21 +47,24 @@ def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) 
     Raises:
         BadImage: a file that cannot be decoded.
         NotFinite: a score that is no number.
+        OSError: neither memory nor the disk hold the maps.
     """
     start = time.perf_counter()
     scores: list[NDArray[np.float32]] = []
     maps: list[NDArray[np.float32]] = []
+    frame = detector.frame
+    kept = allocate([(len(paths), frame.height, frame.width)], STORAGE, torch.device("cpu"))[0].numpy()
     shapes: list[Size] = []
     roi, low = detector.frame.roi, float(detector.threshold["low"])
-    for part in batches(len(paths), batch_size):
+    for part in batches(len(paths), at_once(detector.frame, batch_size)):
         pictures = read_pictures(paths[part], detector.frame)
         found = detector.predict(pictures.images.numpy(), pictures.sizes.numpy())
         require_finite_scores(paths[part], found.pred_score)
         scores.append(found.pred_score)
-        maps += [
-            picture_map(one[0], (size[0], size[1]), roi, low=low).copy()
-            for one, size in zip(found.anomaly_map, pictures.sizes.tolist(), strict=True)
-        ]
+        for place, one, size in zip(kept[part], found.anomaly_map, pictures.sizes.tolist(), strict=True):
+            height, width = size
+            place[:height, :width] = picture_map(one[0], (height, width), roi, low=low)
+            maps.append(place[:height, :width])
         shapes += pictures.shapes
     milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(paths))
     return Scored(np.concatenate(scores or [np.empty(0, np.float32)]), maps, shapes, milliseconds, roi)

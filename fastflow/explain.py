@@ -91,7 +91,8 @@ def explain(
     number of pictures of each batch that is done.
 
     Raises:
-        ValueError: no good picture. BadImage: a file that cannot be decoded. NotFinite: a score that is no number.
+        ValueError: no good picture, or a model that looks at tiles. BadImage: a file that cannot be decoded. NotFinite:
+            a score that is no number.
     """
     return explain_all(detector, [image], good=good, normal=normal, on_images=on_images)[0]
 
@@ -114,6 +115,8 @@ def explain_all(
         return []
     if not all(set(compared) - {image} for compared in (good, usual) for image in images):
         raise ValueError("no good picture to compare with; name at least one")
+    if model.config.tiles is not None:
+        raise ValueError("a model that looks at tiles has no explanation yet; its maps and regions say where")
     features = _features(model, images)
     terms = torch.cat([_terms(model, usual[part], on_images) for part in batches(len(usual), BATCH_SIZE)])
     distances = distances_to(model, features, good, on_images=on_images)

@@ -56,7 +56,7 @@ def extract_features(
         inside = model.inside(pictures.sizes)
         features = model.extract(pictures.images.to(device), inside if inside is None else inside.to(device))
         if not store:
-            store = _allocate([(len(paths), *f.shape[1:]) for f in features], storage or FeatureStorage(), device)
+            store = allocate([(len(paths), *f.shape[1:]) for f in features], storage or FeatureStorage(), device)
         for whole, piece in zip(store, features, strict=True):
             whole[part] = piece
     return store
@@ -68,7 +68,8 @@ def features_of(features: list[Tensor], rows: Tensor | slice, *, device: torch.d
     return [f[rows].to(device, torch.float32) for f in features]
 
 
-def _allocate(shapes: list[tuple[int, ...]], storage: FeatureStorage, device: torch.device) -> list[Tensor]:
+def allocate(shapes: list[tuple[int, ...]], storage: FeatureStorage, device: torch.device) -> list[Tensor]:
+    """Empty tensors where the storage says. Raises OSError where neither memory nor the disk hold them."""
     needed = sum(map(math.prod, shapes)) * storage.dtype.itemsize
     if device.type == "cuda" and needed <= torch.cuda.mem_get_info(device)[0] / 2:
         return [torch.empty(shape, dtype=storage.dtype, device=device) for shape in shapes]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fastflow.augment import Augmented, drawn_variants
-from fastflow.crossfit import NormalScores, held_out_scores, score_normal
+from fastflow.crossfit import NormalScores, TiledImages, held_out_scores, scorer
 from fastflow.mirror import CROWDED_FRACTION, Mirrored
 from fastflow.model import FastFlow
 from fastflow.noise import AUTO, bits, exceedance, noise_levels
@@ -78,6 +78,7 @@ def fit(
     seed: int,
     inference_batch: int,
     contents: Sequence[Hashable] | None = None,
+    tiled: TiledImages | None = None,
     min_steps: int = 0,
     noise: float | str = 0.0,
     augmented: Augmented | None = None,
@@ -85,7 +86,7 @@ def fit(
     hooks: Hooks | None = None,
     **settings: Any,
 ) -> Fitted:
-    """Trains and calibrates `model` in place on features [(N, C_s, h_s, w_s)] of good images.
+    """Trains and calibrates `model` in place on features [(N, C_s, h_s, w_s)] of good images; `tiled`: of their tiles.
 
     Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: its own,
     which promise nothing. `contents`: equal for copies of one image, which share a fold; None: all differ. `settings`:
@@ -102,15 +103,16 @@ def fit(
     """
     count, scales = len(features[0]), len(features)
     lowest = noise_levels([0.0] * scales) if noise == AUTO else (float(noise),) * scales
-    contents = range(count) if contents is None else contents
+    contents = range(tiled.num_images if tiled else count) if contents is None else contents
     trainings, settings = min(folds or 1, len(set(contents))), settings | {"seed": seed, "noise": lowest}
     fitting = _Fitting(features, augmented, hooks or Hooks(), settings, min_steps, model.mean.device)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
         trained = fitting.train(model, torch.arange(count), FINAL)
-        return Fitted(trained, score_normal(model, features, batch_size=inference_batch), lowest)
+        own = scorer(features, tiled, batch_size=inference_batch)(model, rows=torch.arange(len(contents)))
+        return Fitted(trained, own, lowest)
     settled: dict[str, Any] = {"contents": contents, "folds": folds, "seed": seed, "batch_size": inference_batch}
-    held_out = partial(held_out_scores, fresh, features, **settled)
+    held_out = partial(held_out_scores, fresh, features, tiled=tiled, **settled)
 
     def hold_out() -> NormalScores:
         first = fitting.begin(count, trainings)

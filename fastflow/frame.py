@@ -27,6 +27,7 @@ ASPECT_TOLERANCE_FRACTION = 0.035
 """Aspect ratios that differ by less than this fraction count as equal: a picture is stretched by it, not padded."""
 _AREA_WEIGHT = 0.25  # of a deviation from the area, against one from the aspect ratio
 _MAX_ASPECT_RATIO = 16.0  # aspect ratio of a frame; slimmer pictures are padded
+PIXELS_AT_ONCE = 2**24  # of all pictures that are in memory together: one of 4096 x 4096
 
 Size = tuple[int, int]
 
@@ -68,6 +69,11 @@ class Framed(NamedTuple):
     pixels: NDArray[np.uint8]
     size: Size
     shape: Size
+
+
+def at_once(frame: Frame, batch_size: int) -> int:
+    """How many pictures to score together where `batch_size` of them may be: of large ones, fewer."""
+    return max(1, min(batch_size, PIXELS_AT_ONCE // (frame.height * frame.width)))
 
 
 def alike(shape: Size, other: Size) -> bool:

@@ -101,8 +101,8 @@ class FastFlow(nn.Module):
     @property
     def frame(self) -> Frame:
         """What pictures are laid into; `fastflow.data.read_pictures` does it."""
-        height, width = self.config.image_size
-        grid = min(height // rows for rows, _ in self.backbone.feature_sizes)
+        height, width = self.config.tiles.picture if self.config.tiles else self.config.image_size
+        grid = min(self.config.image_size[0] // rows for rows, _ in self.backbone.feature_sizes)
         return Frame(height, width, grid if self.config.letterbox else None, self.config.rule, self.config.roi)
 
     def inside(self, sizes: Tensor | None) -> Tensor | None:
@@ -153,11 +153,15 @@ class FastFlow(nn.Module):
 
     def score(self, features: list[Tensor]) -> Prediction:
         """Features of images to their anomaly maps, at the input size, and image scores."""
-        maps = self.maps(self.position_scores(self.latents(features)), features)
+        maps = self.maps_of(features)
         pred_score = image_score(maps.judged, top_fraction=self.rule.top_fraction, inside=maps.inside)
         if maps.inside is None:
             return Prediction(maps.anomaly_map, pred_score)
         return Prediction(maps.anomaly_map.masked_fill(~maps.inside, torch.nan), pred_score)
+
+    def maps_of(self, features: list[Tensor]) -> Maps:
+        """Features of images to their maps."""
+        return self.maps(self.position_scores(self.latents(features)), features)
 
     def position_scores(self, latents: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
         """(z, log_det_jacobian) per scale to the scores (B, h_s, w_s) of positions."""
@@ -197,7 +201,8 @@ class FastFlow(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, sizes: Tensor | None = None) -> Prediction:
-        """uint8 images (B, 3, H, W), 0..255, of the configured size, to anomaly_map and pred_score.
+        """uint8 images (B, 3, H, W), 0..255, of the configured size, that of a tile where there are tiles, to
+        anomaly_map and pred_score.
 
         `sizes` (B, 2), whole: height and width of each picture in its image, the rest is padding; None: all of it.
         """

@@ -14,6 +14,7 @@ from fastflow.detector import Images, Scores, Sizes
 from fastflow.frame import Frame
 from fastflow.model import FastFlow
 from fastflow.sealed import CHECKPOINT, read_config, weights_id
+from fastflow.tiled import tile_run, tiling_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +38,8 @@ class TrainedDetector:
         return self.model.frame
 
     def predict(self, images: Images, sizes: Sizes | None = None) -> Scores:
+        if tiling := tiling_of(self.model.config, self.threshold["image"]):
+            return tiling.over(tile_run(self.model))(images, sizes)
         own = torch.from_numpy(images.copy(order="K"))  # in their memory layout: the kernels that it takes round alike
         device = self.model.mean.device
         found = self.model(own.to(device), None if sizes is None else torch.from_numpy(sizes).to(device))

@@ -36,7 +36,7 @@ from pipelines.core.training_files import experiment_of, run_key_of
 from pipelines.data.dataset_card import FILE as DATASET
 from pipelines.data.dataset_card import dataset_card
 from pipelines.data.reviewed import as_tags
-from pipelines.registry.model_card import model_card
+from pipelines.registry.model_card import looked_at_size, model_card
 from pipelines.registry.registered import ID
 from pipelines.registry.served_model import load_served
 from pipelines.reporting.decision import FILE as DECISION
@@ -47,6 +47,8 @@ from pipelines.reporting.why import Compared, why
 from pipelines.tracking import runs
 from pipelines.tracking.runs import TrackedRun
 from pipelines.training.normal_scores import normal_scores
+
+EXAMPLE_SIDE_PIXELS = 1024
 
 
 def evaluate(category: str, params: Params) -> None:
@@ -197,7 +199,9 @@ def example_of(category: str, params: Params) -> tuple[str, float]:
     first = read_index(index_file(category), split="train")["image_path"].iloc[0]
     found = read_framed(Path(params.data.root) / category / first, served.detector.frame)
     file = io.BytesIO()
-    Image.fromarray(found.pixels[: found.size[0], : found.size[1]]).save(file, "PNG")
+    image = Image.fromarray(found.pixels[: found.size[0], : found.size[1]])
+    image.thumbnail((EXAMPLE_SIDE_PIXELS, EXAMPLE_SIDE_PIXELS))  # of a large one: it is kept with each version
+    image.save(file, "PNG")
     score = served.predict(pd.DataFrame({"image": [file.getvalue()]}))["pred_score"].iloc[0]
     return base64.b64encode(file.getvalue()).decode(), float(score)
 
@@ -209,7 +213,7 @@ def write_about(category: str, params: Params, *, run_key: str, registered: str,
     about = {
         "backbone": model["backbone"],
         "weights": config["weights"],
-        "image size": "x".join(map(str, model["image_size"])),
+        "image size": looked_at_size(model),
         "score": model["score"],
         "threshold": f"{threshold['image']:.6g}, for {threshold['false_reject_rate']:.1%} of good images",
         "threshold method": threshold["method"],

@@ -2,7 +2,7 @@
 
 Later stages find images by the index alone. Where a finding is refused (section findings of the parameters),
 nothing is written and every one is named; quarantined images are left out. All findings go to <category>.findings.json,
-the value range of its files, and its region of interest, to <category>.pixels.json.
+the value range of its files, its region of interest and its tiles to <category>.pixels.json.
 Run by DVC as: python -m pipelines.prepare --category bottle
 """
 
@@ -33,7 +33,7 @@ def prepare(category: str, params: Params) -> None:
         listed = listing(decided["quarantine"], all_in=f"fastflow validate {category} --json")
         raise BadData(f"{folder}: fewer than 2 training images are left after quarantine:\n  {listed}")
     write_index(index, index_file(category))
-    write_rule(category, rule, roi)
+    write_rule(category, rule, roi, params.tiles.get(category))
     write_text(findings_file(category), to_json(decided))
     for policy, word in (("quarantine", "left out"), ("report", "noted")):
         if decided[policy]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fastflow.checkpoint import save_checkpoint
 from fastflow.config import FastFlowConfig
-from fastflow.crossfit import NormalScores
+from fastflow.crossfit import NormalScores, TiledImages
 from fastflow.errors import BadData, NonFiniteLoss
 from fastflow.files import file_sha256, require_space
 from fastflow.fit import FINAL, Progress, fit
@@ -27,14 +27,16 @@ from fastflow.pixels.meaning import PixelRule
 from fastflow.resume import training_key
 from fastflow.roi import Roi, share_of
 from fastflow.sizes import config_for
+from fastflow.tiled import num_samples
+from fastflow.tiles import TileSettings
 from fastflow.train import Epoch
 from fastflow.weights import IMAGENET, PRETRAINED
 from pipelines.core import experiment
 from pipelines.core.device import choose_device, peak_memory
 from pipelines.core.epoch_lines import EpochLine, write_epoch
-from pipelines.core.params import PARAMS_FILE, Params
+from pipelines.core.params import PARAMS_FILE, Params, Tiles
 from pipelines.core.paths import NORMAL_SCORES, RUN, STATE, index_file, model_folder, report_folder
-from pipelines.core.pixel_rule import read_roi, read_rule
+from pipelines.core.pixel_rule import read_roi, read_rule, read_tiles
 from pipelines.core.provenance import DVC_LOCK, data_hash, provenance
 from pipelines.core.run import run_category_stage
 from pipelines.core.signals import deferred_signals
@@ -51,13 +53,14 @@ def train(category: str, params: Params) -> None:
     index = read_index(index_file(category), split="train")
     root = Path(params.data.root) / category
     paths = [root / path for path in index["image_path"]]
-    model = build(params, paths, read_rule(category), read_roi(category)).to(device)
+    model = build(params, paths, read_rule(category), read_roi(category), read_tiles(category)).to(device)
+    count = num_samples(model, paths, seed=params.seed)
     name = f"{category} {params.model.preset} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     weights = weights_tag(params.model.weights)
     tags = provenance(category) | {"category": category, "seed": str(params.seed)} | weights
-    with runs.new_run(name, tags=tags) as run, log_system_metrics(run, device), naming_images(index):
+    with runs.new_run(name, tags=tags) as run, log_system_metrics(run, device):
         log_source(run, category, params, rows=len(index))
-        settings = {"train": train_settings(params, len(index)), "config": model.config.to_dict()}
+        settings = {"train": train_settings(params, count), "config": model.config.to_dict()}
         chosen = params.model_dump(  # the config has overrides
             include={"seed": True, "model": {"preset", "weights"}, "train": {"augment", "changes"}}, exclude_none=True
         )
@@ -68,9 +71,11 @@ def train(category: str, params: Params) -> None:
         require_space(STATE, resumable.space(model, params.threshold.folds), f"the state and the model of {category}")
         embedded = embed(model, paths, params, folder=STATE)
         log.info("%s: %d images, features %s", category, len(index), [tuple(f.shape[1:]) for f in embedded.features])
-        with deferred_signals() as check:
+        if model.config.tiles:
+            log.info("%s: trained on %d tiles of these images, counted as images below", category, count)
+        with deferred_signals() as check, naming_images(index, embedded.tiled):
             hooks = resumable.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
-            fitting = fit_settings(params, len(index))
+            fitting = fit_settings(params, count)
             contents = list(index["sha256"])
             fitted = fit(model, **embedded._asdict(), contents=contents, hooks=hooks, **fitting)
         log.info("%s: noise by scale while training: %s", category, ", ".join(f"{sd:g}" for sd in fitted.noise))
@@ -96,8 +101,9 @@ def train(category: str, params: Params) -> None:
         resumable.forget()
 
 
-def build(params: Params, paths: list[Path], rule: PixelRule, roi: Roi | None) -> FastFlow:
-    """The model for the pictures in `paths`, read by `rule`, and looked at in `roi`, with its backbone's weights.
+def build(params: Params, paths: list[Path], rule: PixelRule, roi: Roi | None, tiles: Tiles | None) -> FastFlow:
+    """The model for the pictures in `paths`, read by `rule`, looked at in `roi`, and cut into `tiles`, with its
+    backbone's weights.
 
     Raises:
         ValueError: names the section of the parameters at fault.
@@ -105,10 +111,13 @@ def build(params: Params, paths: list[Path], rule: PixelRule, roi: Roi | None) -
     if params.model.weights in (IMAGENET, PRETRAINED):
         log.info("ImageNet weights for %s: installed, in this machine's cache, or else downloaded", params.model.preset)
     try:
+        if "tiles" in params.model.overrides:
+            raise ValueError("tiles are not among overrides; they have a section of their own, by category")
         config = config_for(
             paths,
             params.model.preset,
             image_area=params.model.image_area,
+            tiles=TileSettings(**tiles.model_dump()) if tiles else None,
             **{"image_size": params.model.image_size, "value_range": rule.value_range, "page": rule.page}
             | ({"roi": roi} if roi else {})
             | params.model.overrides,
@@ -133,12 +142,13 @@ def logged(config: FastFlowConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def naming_images(index: pd.DataFrame) -> Iterator[None]:
+def naming_images(index: pd.DataFrame, tiled: TiledImages | None) -> Iterator[None]:
     """Adds the images to the error of a loss that is not finite."""
     try:
         yield
     except NonFiniteLoss as error:
-        names = ", ".join(index["image_path"].iloc[error.rows])
+        rows = error.rows if tiled is None else sorted({int(tiled.image[row]) for row in error.rows})
+        names = ", ".join(index["image_path"].iloc[rows])
         raise NonFiniteLoss(f"{error}; it came with {names}", rows=error.rows) from error
 
 

@@ -1,6 +1,6 @@
 """export.json, the description of an export folder: its format, the model it was made from, its files' sha256."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastflow.allowed import (
     check,
     check_keys,
     check_threshold,
+    number,
     one_of,
     or_null,
     series,
@@ -23,6 +24,8 @@ from fastflow.frame import Frame
 from fastflow.roi import ROI_TEXT, is_roi
 from fastflow.sealed import Kind, sealed
 from fastflow.signature import signature_file
+from fastflow.tiles import Tiles, check_tiles
+from fastflow.tiling import Tiling
 
 ABOUT = "export.json"
 FILES = {"onnx": ("model.onnx",), "openvino": ("model.xml", "model.bin")}  # of each format, the one to open first
@@ -37,6 +40,7 @@ _FIELDS = {
 }
 _GRID = {"grid": or_null(whole(1, MAX_SIDE_PIXELS))}
 _ROI = {"roi": or_null(Allowed(ROI_TEXT, is_roi))}
+_TILES = {"size": series(whole(1, MAX_SIDE_PIXELS), 2, 2), "overlap": number(0, 1), "top_fraction": number(0, 1)}
 _PIXELS = {"value_range": or_null(RANGE), "page": or_null(whole(1, 1_000_000)), "version": one_of((1, 2))}
 
 
@@ -58,10 +62,11 @@ def write_about(
     model: str,
     frame: Frame,
     threshold: Mapping[str, Any],
+    tiling: Tiling | None = None,
     **more: Any,
 ) -> str:
     """Seals the files in `folder`, and returns the sha256 of export.json, which identifies the folder. `model`: the
-    version it was made from; `frame`: that of its images.
+    version it was made from; `frame`: that of its images; `tiling`: where its graph is that of a tile.
 
     Raises:
         ValueError: a threshold that is not finite.
@@ -75,12 +80,24 @@ def write_about(
         "grid": frame.grid,
         "pixels": frame.rule._asdict(),
         **({"roi": frame.roi._asdict()} if frame.roi else {}),
+        **({"tiles": _tiles(tiling)} if tiling else {}),
         "threshold": check_threshold("export", threshold),
         **more,
         "sha256": {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != ABOUT},
     }
     write_text(folder / ABOUT, sealed(about))
     return file_sha256(folder / ABOUT)
+
+
+def _tiles(tiling: Tiling) -> dict[str, Any]:
+    return {"size": list(tiling.tile), "overlap": tiling.overlap, "top_fraction": tiling.top_fraction}
+
+
+def _check_tiles(tiles: Mapping[str, Any], picture: Sequence[int]) -> None:
+    """Raises ValueError where they do not fit into the picture."""
+    if not tiles["overlap"] < 1:
+        raise ValueError(f"{ABOUT}: tiles: overlap is {tiles['overlap']}; allowed: below 1")
+    check_tiles(Tiles((picture[0], picture[1]), tiles["overlap"]), (tiles["size"][0], tiles["size"][1]))
 
 
 def read_about(folder: Path, *, sha256: str = "") -> dict[str, Any]:
@@ -98,6 +115,8 @@ def read_about(folder: Path, *, sha256: str = "") -> dict[str, Any]:
         check_keys(ABOUT, {"grid": None, "roi": None} | about, _FIELDS | _GRID | _ROI)
         if "pixels" in about:
             check_keys(f"{ABOUT}: pixels", about["pixels"], _PIXELS)
+        if "tiles" in about:
+            _check_tiles(check_keys(f"{ABOUT}: tiles", about["tiles"], _TILES), about["image_size"])
         check(ABOUT, "precision", about["precision"], one_of(PRECISIONS[about["format"]]))
         check_threshold(ABOUT, about.get("threshold"))
     except ValueError as error:

@@ -25,7 +25,8 @@ class ScoringGraph(nn.Module):
     """uint8 images (B, 3, H, W), 0..255, of the configured size, to pred_score (B,), pred_label (B,) int64, 1 above the
     threshold, and anomaly_map (B, 1, H, W); the batch may have any size. A model with `letterbox` also takes `sizes`
     (B, 2), int64: the height and width that each picture has in its image; beyond it, a map is NaN. So it is outside of
-    a region of interest: that is in the graph, which then takes no `sizes`.
+    a region of interest: that is in the graph, which then takes no `sizes`. Of a model with tiles, the graph is that of
+    a tile, and gives (T, 2, h, w), its two maps (`fastflow.tiling.TileMaps`).
 
     `threshold`: of pred_score; above it an image is anomalous.
     """
@@ -49,6 +50,7 @@ class ScoringGraph(nn.Module):
         smoothing = model.smoothing
         self.image_size, self.roi = config.image_size, copy.deepcopy(model.roi)
         self.takes_sizes = config.letterbox and self.roi is None
+        self.of_tiles = config.tiles is not None
         self.finest = max(range(len(self.flows)), key=lambda scale: model.backbone.feature_sizes[scale][0])
         for scale, size in enumerate(model.backbone.feature_sizes):
             rows, columns = (enlargement(a, b, sigma=smoothing) for a, b in zip(size, config.image_size, strict=True))
@@ -63,7 +65,7 @@ class ScoringGraph(nn.Module):
     center: Tensor
     spread: Tensor
 
-    def forward(self, images: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
         pixels = images.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_offset
         seen: Tensor | None = None
         if self.roi is not None:
@@ -81,6 +83,8 @@ class ScoringGraph(nn.Module):
             scores = [continued(s, m) for s, m in zip(scores, inside, strict=True)]
             seen = as_pixels(inside[self.finest], self.image_size)
         anomaly_map, judged = self._merged(scores)
+        if self.of_tiles:
+            return (torch.cat([anomaly_map, judged], dim=1),)
         pred_score = image_score(judged, top_fraction=self.rule.top_fraction, inside=seen)
         anomaly_map = anomaly_map if seen is None else anomaly_map.masked_fill(~seen, torch.nan)
         return pred_score, (~(pred_score <= self.threshold)).long(), anomaly_map

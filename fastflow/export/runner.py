@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from fastflow.export.about import FILES, BadExport, read_about, verify
 from fastflow.frame import Frame
 from fastflow.pixels.meaning import PLAIN, PixelRule
 from fastflow.roi import as_roi
+from fastflow.tiling import TileMaps, Tiling
 
 INPUT, SIZES, OUTPUTS = "images", "sizes", ("pred_score", "pred_label", "anomaly_map")
+TILE_OUTPUTS = ("maps",)
+Outputs = Callable[[Images, Sizes | None], Sequence[NDArray[Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +63,14 @@ def open_export(folder: Path, *, threads: int | None = None, sha256: str = "") -
         BadExport: a file is absent or not what was written, or the folder is not the expected one.
     """
     about = read_about(folder, sha256=sha256)
-    settings = {"runtime": about["format"], "precision": about["precision"], "threads": threads}
-    run = open_file(folder, contents=verify(folder, about), **settings)
+    run = open_file(
+        folder,
+        runtime=about["format"],
+        precision=about["precision"],
+        threads=threads,
+        contents=verify(folder, about),
+        tiling=tiling_of(about),
+    )
     return ExportedDetector(run, about)
 
 
@@ -72,9 +81,11 @@ def open_file(
     precision: str,
     threads: int | None = None,
     contents: Sequence[bytes] | None = None,
+    tiling: Tiling | None = None,
 ) -> Run:
     """The model file of a folder, as a function; `runtime` is its format. `contents`: of its files, as they were
-    verified. A runtime gets bytes, not names: it would read further files, and map what may change later.
+    verified. A runtime gets bytes, not names: it would read further files, and map what may change later. `tiling`: of
+    a graph of tiles.
 
     Raises:
         BadExport: the runtime is not here, or cannot open the file.
@@ -85,11 +96,25 @@ def open_file(
     path, threads = folder / FILES[runtime][0], threads or os.cpu_count() or 1
     try:
         files = contents or [(folder / name).read_bytes() for name in FILES[runtime]]
+        names = OUTPUTS if tiling is None else TILE_OUTPUTS
         if runtime == "onnx":
-            return _open_onnx(files[0], threads)
-        return _open_openvino(files[0], files[1], precision, threads)
+            outputs = _open_onnx(files[0], threads, names)
+        else:
+            outputs = _open_openvino(files[0], files[1], precision, threads, names)
     except Exception as error:  # a runtime raises any exception for a file that is no model
         raise BadExport(f"{path} is no model that {package} opens ({error}); export the model again") from error
+    if tiling is not None:
+        return tiling.over(lambda images, sizes: TileMaps(*np.split(outputs(images, sizes)[0], 2, axis=1)))
+    return lambda images, sizes=None: Scores(*outputs(images, sizes))
+
+
+def tiling_of(about: Mapping[str, Any]) -> Tiling | None:
+    """How tiles become a picture's map and score, by an export.json; None: its model looks at pictures in one piece."""
+    tiles = about.get("tiles")
+    if tiles is None:
+        return None
+    height, width = tiles["size"]
+    return Tiling((height, width), tiles["overlap"], tiles["top_fraction"], about["threshold"]["image"])
 
 
 def inputs_of(images: Images, sizes: Sizes | None, names: Collection[str]) -> dict[str, NDArray[Any]]:
@@ -100,7 +125,7 @@ def inputs_of(images: Images, sizes: Sizes | None, names: Collection[str]) -> di
     return {name: found[name] for name in names}
 
 
-def _open_onnx(model: bytes, threads: int) -> Run:
+def _open_onnx(model: bytes, threads: int, outputs: Sequence[str]) -> Outputs:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -110,10 +135,10 @@ def _open_onnx(model: bytes, threads: int) -> Run:
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
-    return lambda images, sizes=None: Scores(*session.run(list(OUTPUTS), inputs_of(images, sizes, names)))
+    return lambda images, sizes: session.run(list(outputs), inputs_of(images, sizes, names))
 
 
-def _open_openvino(model: bytes, weights: bytes, precision: str, threads: int) -> Run:
+def _open_openvino(model: bytes, weights: bytes, precision: str, threads: int, outputs: Sequence[str]) -> Outputs:
     import openvino
 
     core = openvino.Core()
@@ -122,8 +147,8 @@ def _open_openvino(model: bytes, weights: bytes, precision: str, threads: int) -
     compiled = core.compile_model(core.read_model(model, weights), "CPU", settings)
     request, names = compiled.create_infer_request(), [one.any_name for one in compiled.inputs]
 
-    def run(images: Images, sizes: Sizes | None = None) -> Scores:
+    def run(images: Images, sizes: Sizes | None) -> list[NDArray[Any]]:
         found = request.infer(inputs_of(images, sizes, names))
-        return Scores(*(np.array(found[name]) for name in OUTPUTS))
+        return [np.array(found[name]) for name in outputs]
 
     return run

@@ -15,19 +15,19 @@ from torch import Tensor
 from fastflow.detector import Images
 from fastflow.export.about import FILES
 from fastflow.export.graph import ScoringGraph
-from fastflow.export.runner import INPUT, OUTPUTS, SIZES, inputs_of
+from fastflow.export.runner import INPUT, OUTPUTS, SIZES, TILE_OUTPUTS, inputs_of
 
 
 def write_onnx(graph: ScoringGraph, folder: Path) -> None:
     """`model.onnx`, for any batch size: inputs `images` and, where the graph takes them, `sizes`; outputs `pred_score`,
-    `pred_label`, `anomaly_map`."""
+    `pred_label`, `anomaly_map`; of tiles, `maps`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about PyTorch's next versions
         program = torch.onnx.export(
             graph,
             _example(graph),
             input_names=list(_any_batch(graph)),
-            output_names=list(OUTPUTS),
+            output_names=list(TILE_OUTPUTS if graph.of_tiles else OUTPUTS),
             dynamic_shapes=_any_batch(graph),
             dynamo=True,
             external_data=False,

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import checking, line, models, qualifying, review, roi, watching, work
+from pipelines.cli import checking, line, models, qualifying, review, roi, tiles, watching, work
 from pipelines.cli.runner import STATE
 from pipelines.core.terminal import set_up_log
 
@@ -61,6 +61,7 @@ def options(
 
 work.add_commands(app)
 roi.add_commands(app)
+tiles.add_commands(app)
 models.add_commands(app)
 qualifying.add_commands(app)
 checking.add_commands(app)

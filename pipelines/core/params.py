@@ -73,6 +73,14 @@ class Regions(Section):
     mm_per_pixel: Annotated[float, Field(gt=0)] | None = None
 
 
+class Tiles(Section):
+    """How a category's pictures are cut into tiles: `fastflow.tiles.TileSettings`; docs/small-defects.md."""
+
+    size: Count | Annotated[list[Count], Field(min_length=2, max_length=2)]
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
 class Masters(Section):
     """Whether, and how, a server asks for a check of master parts before it is ready: docs/masters.md."""
 
@@ -185,6 +193,7 @@ class Params(Section):
     download: Download
     sources: dict[Category, OwnFolder]
     pixels: dict[Category, Pixels] = Field(default_factory=dict)
+    tiles: dict[Category, Tiles] = Field(default_factory=dict)
     findings: Findings
     demo: Demo
     model: Model

@@ -1,4 +1,4 @@
-"""How a category's files become pixels: what params.yaml states, and what `prepare` has determined."""
+"""How a category's files become pixels, and these tiles: what params.yaml states, and what `prepare` has determined."""
 
 import json
 
@@ -6,7 +6,7 @@ from fastflow.errors import BadData
 from fastflow.files import write_text
 from fastflow.pixels.meaning import PixelRule
 from fastflow.roi import Roi, as_roi
-from pipelines.core.params import Params, Pixels
+from pipelines.core.params import Params, Pixels, Tiles
 from pipelines.core.paths import pixels_file
 
 
@@ -25,9 +25,10 @@ def as_pixels(rule: PixelRule) -> Pixels:
     return Pixels(value_range=list(rule.value_range) if rule.value_range else None, page=rule.page)
 
 
-def write_rule(category: str, rule: PixelRule, roi: Roi | None = None) -> None:
-    """For later stages: the rule, and the region of interest where there is one."""
+def write_rule(category: str, rule: PixelRule, roi: Roi | None = None, tiles: Tiles | None = None) -> None:
+    """For later stages: the rule, and the region of interest and the tiles where there are any."""
     content = as_pixels(rule).model_dump(exclude={"roi"}) | ({"roi": roi._asdict()} if roi else {})
+    content |= {"tiles": tiles.model_dump()} if tiles else {}
     write_text(pixels_file(category), json.dumps(content, indent=2) + "\n")
 
 
@@ -41,12 +42,19 @@ def read_roi(category: str) -> Roi | None:
     return _read(category)[1]
 
 
-def _read(category: str) -> tuple[PixelRule, Roi | None]:
+def read_tiles(category: str) -> Tiles | None:
+    """How pictures are cut; None: they are not. Raises BadData where `prepare` has not written it."""
+    return _read(category)[2]
+
+
+def _read(category: str) -> tuple[PixelRule, Roi | None, Tiles | None]:
     path = pixels_file(category)
     try:
         content = json.loads(path.read_text())
         roi = as_roi(content.pop("roi", None)) if isinstance(content, dict) else None
-        return rule_of(Pixels.model_validate(content)), roi
+        tiles = content.pop("tiles", None) if isinstance(content, dict) else None
+        cut = None if tiles is None else Tiles.model_validate(tiles)
+        return rule_of(Pixels.model_validate(content)), roi, cut
     except (OSError, ValueError, RecursionError) as error:
         raise BadData(
             f"{path} does not exist, or is damaged ({error}); run: dvc repro --force prepare@{category}"

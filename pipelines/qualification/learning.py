@@ -28,7 +28,7 @@ from fastflow.trained import TrainedDetector
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
 from pipelines.core.paths import LEARNING, STATE, index_file, model_folder, report_folder
-from pipelines.core.pixel_rule import read_roi, read_rule
+from pipelines.core.pixel_rule import read_roi, read_rule, read_tiles
 from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
@@ -118,7 +118,9 @@ def key_of(category: str, params: Params, *, num_seeds: int, certify: bool) -> s
     """Of all that determines the points."""
     kept = params.model_dump(include={"seed": True, "train": True, "threshold": True, "model": True})
     images = file_sha256(index_file(category))
-    return training_key(images=images, code=code_sha256(), params=kept, seeds=num_seeds, certify=certify)
+    tiles = read_tiles(category)
+    cut = tiles.model_dump() if tiles else None
+    return training_key(images=images, code=code_sha256(), params=kept, seeds=num_seeds, certify=certify, tiles=cut)
 
 
 def trained(
@@ -153,10 +155,11 @@ def train_one(category: str, params: Params, pictures: Photographs, *, size: int
     """One training, as the pipeline's, and its verdict on the unseen pictures."""
     own = params.model_copy(update={"seed": seed})
     rows = sorted(np.random.default_rng(seed).permutation(len(pictures.train))[:size].tolist())
-    model = build(own, pictures.train, read_rule(category), read_roi(category)).to(choose_device(params.device))
+    model = build(own, pictures.train, read_rule(category), read_roi(category), read_tiles(category))
+    model.to(choose_device(params.device))
     embedded = embed(model, [pictures.train[row] for row in rows], own, folder=STATE)
     contents = [pictures.contents[row] for row in rows]
-    fitted = fit(model, **embedded._asdict(), contents=contents, **fit_settings(own, size))
+    fitted = fit(model, **embedded._asdict(), contents=contents, **fit_settings(own, len(embedded.features[0])))
     rate = params.threshold.false_reject_rate
     point = operating_point(fitted.normal, false_reject_rate=rate, bounds=model.rule.bounds)
     detector = TrainedDetector(model=model, threshold=point)

@@ -16,7 +16,7 @@ from fastflow.decode import read_image
 from fastflow.detector import Detector, require_finite_scores
 from fastflow.errors import BadData
 from fastflow.features import batches
-from fastflow.frame import framed, picture_shape
+from fastflow.frame import at_once, framed, picture_shape
 from fastflow.metrics.rates import rate_interval
 from pipelines.core.progress import progress
 from pipelines.qualification.tolerance_file import Tolerated, Tried
@@ -94,7 +94,7 @@ class Trial:
             return Image.fromarray(alter(number, self.read(number)))
 
         with ThreadPoolExecutor() as pool:
-            for part in batches(len(self.paths), BATCH_SIZE):
+            for part in batches(len(self.paths), at_once(self.detector.frame, BATCH_SIZE)):
                 frames = [framed(one, self.detector.frame) for one in pool.map(made, range(part.start, part.stop))]
                 pixels = np.stack([one.pixels.transpose(2, 0, 1) for one in frames])
                 scores = self.detector.predict(pixels, np.array([one.size for one in frames]))

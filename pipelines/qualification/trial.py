@@ -15,7 +15,7 @@ from PIL import Image
 
 from fastflow.decode import read_image
 from fastflow.detector import Detector, require_finite_scores
-from fastflow.frame import Framed, Size, framed
+from fastflow.frame import Framed, Size, at_once, framed
 from fastflow.maps import picture_map, resize_map
 from pipelines.core.progress import progress
 from pipelines.qualification.defects import KINDS
@@ -120,7 +120,8 @@ class Trial:
         self, drawings: Sequence[Drawing], sizes: Sequence[float]
     ) -> Iterator[tuple[Sequence[Drawing], list[Rendered]]]:
         """Batches in order; one is drawn by threads while that before is judged."""
-        batches = [drawings[start : start + BATCH_SIZE] for start in range(0, len(drawings), BATCH_SIZE)]
+        size = at_once(self.detector.frame, BATCH_SIZE)
+        batches = [drawings[start : start + size] for start in range(0, len(drawings), size)]
         with ThreadPoolExecutor() as pool:
             waiting: list[Future[Rendered]] = []
             for number in range(len(batches) + 1):

@@ -24,9 +24,8 @@ def model_card(
     """From the checkpoint, the metrics of its evaluation and their 95 % limits, its dataset.json, its provenance."""
     config = read_config(model_folder(category))
     model, threshold = config["model"], config["threshold"]
-    size = "x".join(map(str, model["image_size"]))
     return (
-        f"# {category}: FastFlow on {model['backbone']}, {size} pixels\n\n"
+        f"# {category}: FastFlow on {model['backbone']}, {looked_at_size(model)} pixels\n\n"
         f"Finds defects in photographs of **{category}**, and where they are; learnt from good images alone.\n\n"
         "## Use\n"
         f"- For photographs like those it was trained on: the same product, view, camera and light. "
@@ -66,6 +65,12 @@ def reviewed(found: Mapping[str, Any] | None) -> str:
         f" From the review of the line, until {found['last'][:10]}: {counted(found['good'], 'good training image')} "
         f"and {counted(defects, 'defective test image')}, which the model of the time helped to find."
     )
+
+
+def looked_at_size(model: Mapping[str, Any]) -> str:
+    """Of a checkpoint's configuration, such as 256x256; with tiles: 1260x500 in tiles of 256x256."""
+    size, tiles = "x".join(map(str, model["image_size"])), model.get("tiles")
+    return f"{'x'.join(map(str, tiles['picture']))} in tiles of {size}" if tiles else size
 
 
 def looked_at(roi: Roi | None) -> str:

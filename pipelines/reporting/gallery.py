@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from scipy.ndimage import maximum_filter
 
 from fastflow.data import read_masks
 from fastflow.decode import AS_MEANT, read_image
 from fastflow.evaluation import Scored, mask_paths
 from fastflow.files import write_bytes, write_text
+from fastflow.frame import Size
+from fastflow.maps import Map, resize_map
 from fastflow.pixels.mask_size import resize_mask
 from fastflow.pixels.meaning import PixelRule
 from fastflow.regions import filled, find_regions
@@ -26,6 +29,7 @@ from pipelines.tracking.runs import TrackedRun
 
 EXPLAINED = ("misses", "false_rejects", "borderline")
 """Groups of `choose_cases` whose images a person wants to understand."""
+SHOWN_SIDE_PIXELS = 2048  # of a picture that is drawn; what is stored is smaller still
 
 
 def write_cases(
@@ -44,7 +48,7 @@ def write_cases(
     masks = mask_paths(index, root)
     groups = choose_cases(index.assign(pred_score=scored.pred_score), threshold=threshold["image"])
     rows = list(dict.fromkeys(row for chosen in groups.values() for row in chosen))
-    sizes = [(len(one), len(one[0])) for one in scored.anomaly_maps]
+    sizes = [shown_size((len(one), len(one[0]))) for one in scored.anomaly_maps]
     pixel = float(threshold["pixel"])
     found = {
         i: find_regions(scored.anomaly_maps[i], scored.shapes[i], threshold=pixel, min_area=min_area) for i in rows
@@ -58,7 +62,7 @@ def write_cases(
             gt_label=int(index["gt_label"][i]),
             pred_score=float(scored.pred_score[i]),
             image=read_image(root / index["image_path"][i], image_size=sizes[i], rule=rule),
-            anomaly_map=scored.anomaly_maps[i],
+            anomaly_map=shown_map(scored.anomaly_maps[i], sizes[i]),
             gt_mask=read_masks([masks[i]], sizes=[sizes[i]])[0],
             predicted=resize_mask(filled(found[i], scored.shapes[i]), sizes[i]),
             why=reasons.get(i),
@@ -73,6 +77,20 @@ def write_cases(
         low=threshold["low"],
         threshold=threshold["pixel"],
     )
+
+
+def shown_size(size: Size) -> Size:
+    """That of a picture in the report: a large one is drawn smaller."""
+    factor = max(1, -(-max(size) // SHOWN_SIDE_PIXELS))
+    return -(-size[0] // factor), -(-size[1] // factor)
+
+
+def shown_map(anomaly_map: Map, size: Size) -> Map:
+    """A map at that size: of the pixels that become one, the highest, so that no small place is lost."""
+    factor = -(-anomaly_map.shape[0] // size[0])
+    if factor > 1:
+        anomaly_map = maximum_filter(anomaly_map, size=factor)
+    return resize_map(anomaly_map, size)
 
 
 def log_page(category: str, run: TrackedRun) -> None:

@@ -35,11 +35,13 @@ class Compared(NamedTuple):
 
 
 def why(detector: TrainedDetector, images: Sequence[Path], compared: Compared) -> list[Why]:
-    """Of each image, all looked at together. None is compared with itself.
+    """Of each image, all looked at together; of a model that looks at tiles, nothing. None is compared with itself.
 
     Raises:
         BadImage, NotFinite: as `fastflow.explain.explain`.
     """
+    if detector.model.config.tiles is not None:
+        return []
     drawn = np.linspace(0, len(compared.good) - 1, min(MOST_COMPARED, len(compared.good))).round().astype(int)
     good = [compared.good[number] for number in drawn]
     return [in_words(found, detector) for found in explain_all(detector, images, good=good, normal=compared.normal)]

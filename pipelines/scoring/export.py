@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastflow.data import Pictures, read_pictures
+from fastflow.data import Pictures, read_parts, read_pictures
 from fastflow.detector import Images, Run, Scores, Sizes
 from fastflow.export.about import NO_TORCH, PRECISIONS, write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.parity import MIN_IMAGES, TOLERANCES, compare, require_parity
 from fastflow.export.runner import open_file
 from fastflow.export.write import write_int8, write_onnx, write_openvino
-from fastflow.frame import Frame
+from fastflow.frame import Frame, Size
 from fastflow.index import read_index
 from fastflow.metrics.image import image_auroc
+from fastflow.tiled import tiling_of
+from fastflow.tiling import Tiling, part_size
 from fastflow.trained import TrainedDetector
 from pipelines.core.names import unknown
 from pipelines.core.params import Params
@@ -67,8 +69,9 @@ def export(
             own = f"fastflow export {named.category} --model {model}"
             raise ValueError(f"{model} is a model of {named.category}, not of {category}; run: {own}")
         run_key, detector = named.run_key, named.open()
-        rows, pictures = comparison_images(category, params, detector.frame)
-        calibration = training_images(category, params, detector.frame) if precision == "int8" else None
+        tiling = tiling_of(detector.model.config, detector.threshold["image"])
+        rows, pictures = comparison_images(category, params, detector.frame, tiling)
+        calibration = training_images(category, params, detector.frame, tiling) if precision == "int8" else None
         for runtime in formats:
             log.info("writing %s %s, then comparing it with the checkpoint", runtime, precision)
             with atomic_folder(to / f"{runtime}-{precision}") as part:
@@ -82,6 +85,7 @@ def export(
                     model=detector.version,
                     frame=detector.frame,
                     threshold=detector.threshold,
+                    tiling=tiling,
                     parity=parity,
                 )
             log_to_run(run_key, named.category, to / f"{runtime}-{precision}")
@@ -146,7 +150,8 @@ def compare_with_checkpoint(
     Raises:
         ParityError: it scores differently.
     """
-    run = open_file(folder, runtime=runtime, precision=precision)
+    tiling = tiling_of(detector.model.config, detector.threshold["image"])
+    run = open_file(folder, runtime=runtime, precision=precision, tiling=tiling)
     images, sizes = pictures.images.numpy(), pictures.sizes.numpy()
     detector.model.fused = False  # the reference implementation
     with progress("comparing", 3 * len(images), unit="score") as advance:  # the export runs twice
@@ -155,8 +160,8 @@ def compare_with_checkpoint(
     table = pd.concat([rows.reset_index(drop=True), table], axis=1)
     marked_texts(table).to_csv(folder / "parity.csv", index=False)
     tested = table[table["split"] == "test"]
-    measured = {
-        name: image_auroc(tested[f"{name}_score"].to_numpy(), tested["gt_label"].to_numpy()).value
+    measured = {  # of parts of pictures it says nothing
+        name: None if tiling else image_auroc(tested[f"{name}_score"].to_numpy(), tested["gt_label"].to_numpy()).value
         for name in ("checkpoint", "export")
     }
     parity = {
@@ -184,23 +189,34 @@ def _with_progress(run: Run, advance: Advance) -> Run:
     return scored
 
 
-def comparison_images(category: str, params: Params, frame: Frame) -> tuple[pd.DataFrame, Pictures]:
-    """The category's test images, and training images where those are too few: rows of the index, and pictures."""
+def comparison_images(
+    category: str, params: Params, frame: Frame, tiling: Tiling | None = None
+) -> tuple[pd.DataFrame, Pictures]:
+    """The category's test images, and training images where those are too few: rows of the index, and pictures; of a
+    model with tiles, a part of each that has several."""
     tested = read_index(index_file(category), split="test").assign(split="test")
     more = read_index(index_file(category), split="train").assign(split="train")
     rows = pd.concat([tested, more.head(max(0, MIN_IMAGES - len(tested)))], ignore_index=True)
-    return rows[["image_path", "split", "gt_label"]], pictures_of(category, params, rows["image_path"], frame)
+    part = part_size(tiling, frame) if tiling else None
+    found = pictures_of(category, params, rows["image_path"], frame, part=part)
+    return rows[["image_path", "split", "gt_label"]], found
 
 
-def training_images(category: str, params: Params, frame: Frame) -> Images:
+def training_images(category: str, params: Params, frame: Frame, tiling: Tiling | None = None) -> Images:
+    """Good pictures; of a model with tiles, a tile of each."""
     paths = read_index(index_file(category), split="train")["image_path"]
     spread = np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_IMAGES)).astype(int)
-    return pictures_of(category, params, paths.iloc[spread], frame).images.numpy()
+    part = tiling.tile if tiling else None
+    return pictures_of(category, params, paths.iloc[spread], frame, part=part).images.numpy()
 
 
-def pictures_of(category: str, params: Params, paths: "pd.Series[str]", frame: Frame) -> Pictures:
+def pictures_of(
+    category: str, params: Params, paths: "pd.Series[str]", frame: Frame, *, part: Size | None = None
+) -> Pictures:
+    """Pictures in the frame, or of each a `part` (height, width) of it."""
     root = Path(params.data.root) / category
-    found = read_pictures([root / path for path in paths], frame)
+    files = [root / path for path in paths]
+    found = read_pictures(files, frame) if part is None else read_parts(files, frame, part)
     return found._replace(images=found.images.contiguous())
 
 

@@ -17,7 +17,7 @@ from fastflow.decode import SUFFIXES, image_files
 from fastflow.detector import Detector, not_finite
 from fastflow.errors import BadData
 from fastflow.files import printable, write_text
-from fastflow.frame import Frame, Size, alike
+from fastflow.frame import Frame, Size, alike, at_once
 from pipelines.core.progress import progress
 from pipelines.core.region_rule import region_rule
 from pipelines.core.stage import log
@@ -96,7 +96,7 @@ def score_paths(
     log_known(paths, todo, results)
     refused, undrawn, unlike, rejected = list[str](), list[str](), list[str](), 0
     with progress(f"score with {detector.version}", len(todo), unit="image") as advance:
-        for batch in decoded(todo, detector.frame, batch_size, refused):
+        for batch in decoded(todo, detector.frame, at_once(detector.frame, batch_size), refused):
             start = time.perf_counter()
             images = np.stack([seen.framed.pixels.transpose(2, 0, 1) for _, seen in batch])
             found = detector.predict(images, np.array([seen.framed.size for _, seen in batch]))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastflow.detector import Detector, not_finite
-from fastflow.frame import Framed
+from fastflow.frame import Framed, at_once
 from fastflow.maps import picture_map
 from pipelines.core.stage import log
 
@@ -84,7 +84,10 @@ class Batcher:
                 self._changed.wait()
             batch: list[_Waiting] = []
             while self._waiting and len(batch) < self.batch_size:
-                if batch and self._waiting[0].detector is not batch[0].detector:
+                first = batch[0] if batch else self._waiting[0]
+                if self._waiting[0].detector is not first.detector:
+                    break
+                if batch and len(batch) >= at_once(first.detector.frame, self.batch_size):
                     break
                 batch.append(self._waiting.popleft())
             return batch

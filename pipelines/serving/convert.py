@@ -19,6 +19,8 @@ from fastflow.export.parity import compare, require_parity
 from fastflow.export.runner import open_file
 from fastflow.export.write import write_onnx
 from fastflow.frame import Frame, read_framed
+from fastflow.tiled import tiling_of
+from fastflow.tiling import part_size
 from pipelines.registry.checkpoints import checkpoint_of
 from pipelines.registry.registry import EXAMPLE, example_file
 
@@ -33,10 +35,13 @@ def convert(name: str, to: Path, *, sha256: str) -> None:
         detector = named.open()
         to.mkdir(parents=True)
         write_onnx(ScoringGraph(detector.model, threshold=detector.threshold["image"]), to)
-        images = variants(example(named.folder, detector.frame))
-        sizes = variant_sizes(detector.frame)
+        tiling, frame = tiling_of(detector.model.config, detector.threshold["image"]), detector.frame
+        height, width = part_size(tiling, frame) if tiling else (frame.height, frame.width)
+        images = variants(example(named.folder, frame)[:height, :width])
+        sizes = variant_sizes(frame._replace(height=height, width=width))
         detector.model.fused = False  # the reference implementation
-        table = compare(detector.predict, open_file(to, runtime="onnx", precision="fp32"), images, sizes)
+        run = open_file(to, runtime="onnx", precision="fp32", tiling=tiling)
+        table = compare(detector.predict, run, images, sizes)
         require_parity(table, precision="fp32")
     write_about(
         to,
@@ -46,6 +51,7 @@ def convert(name: str, to: Path, *, sha256: str) -> None:
         model=detector.version,
         frame=detector.frame,
         threshold=detector.threshold,
+        tiling=tiling,
     )
 
 
@@ -72,5 +78,6 @@ def variant_sizes(frame: Frame) -> Sizes:
     rng = np.random.default_rng(0)
     sizes = np.tile((frame.height, frame.width), (NUM_VARIANTS, 1))
     for one in sizes[::3] if frame.grid else []:
-        one[rng.integers(2)] //= 2
+        axis = rng.integers(2)
+        one[axis] = max(1, one[axis] // 2 // frame.grid) * frame.grid
     return sizes

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import fastflow
 from fastflow.augment import Augmented, augmented_features, drawn_variants
+from fastflow.crossfit import TiledImages
 from fastflow.data import read_pictures
 from fastflow.features import FeatureStorage, extract_features
 from fastflow.files import file_sha256
@@ -22,6 +23,7 @@ from fastflow.mirror import Mirrored, mirrored_features
 from fastflow.model import FastFlow
 from fastflow.noise import AUTO
 from fastflow.resume import STATES_KEPT, SavedStates
+from fastflow.tiled import training_samples
 from fastflow.train import Training, epochs_for
 from pipelines.core.params import PARAMS_FILE, Params
 from pipelines.core.stage import log
@@ -55,10 +57,12 @@ def code_sha256() -> str:
 
 
 class Embedded(NamedTuple):
-    """Features of the images, computed once; what computes those of images augmented as the parameters say, None where
-    they say nothing; and what computes those of mirror images, should the training ask, where they leave it to that."""
+    """Features of the images, or of tiles of them, computed once, and of which images these are; what computes those of
+    images augmented as the parameters say, None where they say nothing; and what computes those of mirror images,
+    should the training ask, where they leave it to that."""
 
     features: list[Tensor]
+    tiled: TiledImages | None
     augmented: Augmented | None
     mirrored: Mirrored | None
 
@@ -72,15 +76,17 @@ def embed(model: FastFlow, images: list[Path], params: Params, *, folder: Path) 
     train, size = params.train, params.evaluate.batch_size
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[train.features]
     storage = FeatureStorage(dtype, memory_bytes=int(train.features_gib * 2**30), folder=folder)
+    if model.config.tiles and train.augment and train.augment != AUTO:
+        raise ValueError(f"train.augment is {train.augment}, and tiles are not augmented; allowed with them: auto, []")
     if limits := train.changes.model_dump(exclude_none=True):
         return embed_changed(model, images, params, limits, storage)
-    features = extract_features(model, images, batch_size=size, device=model.mean.device, storage=storage)
+    features, tiled = training_samples(model, images, seed=params.seed, batch_size=size, storage=storage)
+    if not train.augment or tiled:
+        return Embedded(features, tiled, None, None)
     if train.augment == AUTO:
-        return Embedded(features, None, mirrored_features(model, images, batch_size=size))
-    if not train.augment:
-        return Embedded(features, None, None)
+        return Embedded(features, None, None, mirrored_features(model, images, batch_size=size))
     pictures = read_pictures(images, model.frame)
-    return Embedded(features, augmented_features(model, pictures, train.augment, batch_size=size), None)
+    return Embedded(features, None, augmented_features(model, pictures, train.augment, batch_size=size), None)
 
 
 def embed_changed(
@@ -89,6 +95,8 @@ def embed_changed(
     """`embed` where changed copies of the images are trained on, too; all share the memory."""
     from pipelines.training.changed import COPIES, changed_features  # torchvision's transforms take a second to import
 
+    if model.config.tiles:
+        raise ValueError(f"{PARAMS_FILE}, section train: changes are not made of tiles; leave out one of them")
     if params.train.augment not in (AUTO, []):
         given = f"changes ({', '.join(limits)}) and augment ({', '.join(params.train.augment)})"
         raise ValueError(
@@ -100,7 +108,7 @@ def embed_changed(
     size, device = params.evaluate.batch_size, model.mean.device
     features = extract_features(model, images, batch_size=size, device=device, storage=storage)
     copies = changed_features(model, images, limits, seed=params.seed, batch_size=size, storage=storage)
-    return Embedded(features, drawn_variants(features, copies, device=device), None)
+    return Embedded(features, None, drawn_variants(features, copies, device=device), None)
 
 
 class ResumableFit:

@@ -18,7 +18,7 @@ from tests.stages import write_tiny_params
 COMMANDS = {
     "demo", "init", "validate", "train", "evaluate", "report", "reproduce", "sync", "gc", "backup", "restore", "doctor",
     "score", "export", "serve", "compare", "certify", "explain", "tolerance", "learning", "drift", "fleet", "promote",
-    "rollback", "threshold", "sign", "repeatability", "masters", "watch", "roi", "review",
+    "rollback", "threshold", "sign", "repeatability", "masters", "watch", "roi", "review", "tiles",
 }  # fmt: skip
 
 
