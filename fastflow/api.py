@@ -156,14 +156,18 @@ def fit(
         contents=[file_sha256(path) for path in paths],
         mirrored=None if samples.tiled else mirrored_features(model, paths, batch_size=BATCH_SIZE),
         hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
-        epochs=epochs_for(len(samples.features[0]), batch_size=TRAINING_DEFAULTS["batch_size"])
-        if epochs is None
-        else epochs,
-        min_steps=MIN_STEPS if epochs is None else 0,
+        **_length(len(samples.features[0]), epochs),
         **TRAINING_DEFAULTS,
     )
     point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)
     return TrainedDetector(model=model, threshold=point)
+
+
+def _length(count: int, epochs: int | None) -> dict[str, Any]:
+    """Of a training on so many samples: `epochs`, or as long as the pipeline's."""
+    if epochs is not None:
+        return {"epochs": epochs, "min_steps": 0}
+    return {"epochs": epochs_for(count, batch_size=TRAINING_DEFAULTS["batch_size"]), "min_steps": MIN_STEPS}
 
 
 def load(folder: str | Path, *, sha256: str = "") -> Detector:

@@ -95,7 +95,7 @@ def held_out_scores(
     folds = min(folds, different)
     fold = assign_folds(contents, folds=folds, seed=seed)
     fold_of_row = fold if tiled is None else fold[tiled.image]
-    score = scorer(features, tiled, batch_size=batch_size)
+    score = scorer(features, tiled, batch_size)
     held_out = [torch.nonzero(fold == k)[:, 0] for k in range(folds)]
     scored = []
     for k, rows in enumerate(held_out):
@@ -107,7 +107,7 @@ def held_out_scores(
     return NormalScores(pred_score, pixels, fold, folds)
 
 
-def scorer(features: list[Tensor], tiled: TiledImages | None, *, batch_size: int) -> ScoreImages:
+def scorer(features: list[Tensor], tiled: TiledImages | None, batch_size: int) -> ScoreImages:
     """What scores images by their numbers: those of the features, or whole ones of which these are tiles."""
     return partial(score_normal, features=features, batch_size=batch_size) if tiled is None else tiled.score
 

@@ -91,11 +91,10 @@ def fit(
     Scores of the training images come from the models of `folds` (at least 2), which have not seen them; None: its own,
     which promise nothing. `contents`: equal for copies of one image, which share a fold; None: all differ. `settings`:
     those of `fastflow.train.Training`. `inference_batch`: images scored at once; it changes no result. `min_steps`: no
-    training has fewer; one of few images, such as a fold's, then has more epochs. `augmented`: features of augmented
-    images, in the place of `features` while training. `noise`: the standard deviation added to features while training,
-    of all scales; or `fastflow.noise.AUTO`: the lowest level for the folds, again where a scale needs more for images
-    it has not seen, and for the model as for them. `mirrored`: gives flipped images' features to try, where noise is
-    AUTO and a scale needs much (`fastflow.mirror`).
+    training has fewer. `augmented`: features of augmented images, in the place of `features` while training. `noise`:
+    the standard deviation added to features while training, of all scales; or `fastflow.noise.AUTO`: as each scale of
+    the folds needs it for images that it has not seen. `mirrored`: flipped images' features to try, where noise is AUTO
+    and a scale needs much.
 
     Raises:
         ValueError: settings that do not fit, fewer than 2 folds, or than 2 images that differ.
@@ -108,9 +107,8 @@ def fit(
     fitting = _Fitting(features, augmented, hooks or Hooks(), settings, min_steps, model.mean.device)
     fresh = copy.deepcopy(model, {id(model.backbone): model.backbone})  # the backbone is frozen: shared
     if folds is None:
-        trained = fitting.train(model, torch.arange(count), FINAL)
-        own = scorer(features, tiled, batch_size=inference_batch)(model, rows=torch.arange(len(contents)))
-        return Fitted(trained, own, lowest)
+        trained, score = fitting.train(model, torch.arange(count), FINAL), scorer(features, tiled, inference_batch)
+        return Fitted(trained, score(model, rows=torch.arange(len(contents))), lowest)
     settled: dict[str, Any] = {"contents": contents, "folds": folds, "seed": seed, "batch_size": inference_batch}
     held_out = partial(held_out_scores, fresh, features, tiled=tiled, **settled)
 

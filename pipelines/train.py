@@ -75,17 +75,13 @@ def train(category: str, params: Params) -> None:
             log.info("%s: trained on %d tiles of these images, counted as images below", category, count)
         with deferred_signals() as check, naming_images(index, embedded.tiled):
             hooks = resumable.hooks(on_epoch=partial(log_epoch, run, params.threshold.folds), check=check)
-            fitting = fit_settings(params, count)
-            contents = list(index["sha256"])
-            fitted = fit(model, **embedded._asdict(), contents=contents, hooks=hooks, **fitting)
+            fitting = fit_settings(params, count) | {"contents": list(index["sha256"]), "hooks": hooks}
+            fitted = fit(model, **embedded._asdict(), **fitting)
         log.info("%s: noise by scale while training: %s", category, ", ".join(f"{sd:g}" for sd in fitted.noise))
         if fitted.mirrored:
             log.info("%s: mirror images were trained on at scales %s", category, list(fitted.mirrored))
         run.log_metrics(peak_memory(device))
-        rate = params.threshold.false_reject_rate
-        threshold = operating_point(fitted.normal, false_reject_rate=rate, bounds=model.rule.bounds)
-        log.info("%s: threshold %.6g, for %.3g %% of good parts rejected", category, threshold["image"], 100 * rate)
-        log.info("guarantee: %s", threshold["guarantee"])
+        threshold = threshold_of(fitted.normal, params, model, category)
         about = {
             "category": category,
             "seed": params.seed,
@@ -99,6 +95,15 @@ def train(category: str, params: Params) -> None:
         seen = appearances(paths, model.frame)
         write_outputs(model, category, run, fitted.epochs, about, normal_table(index, fitted.normal, seen))
         resumable.forget()
+
+
+def threshold_of(normal: NormalScores, params: Params, model: FastFlow, category: str) -> dict[str, Any]:
+    """For the rate of false rejects that the parameters name; says what it promises."""
+    rate = params.threshold.false_reject_rate
+    found = operating_point(normal, false_reject_rate=rate, bounds=model.rule.bounds)
+    log.info("%s: threshold %.6g, for %.3g %% of good parts rejected", category, found["image"], 100 * rate)
+    log.info("guarantee: %s", found["guarantee"])
+    return found
 
 
 def build(params: Params, paths: list[Path], rule: PixelRule, roi: Roi | None, tiles: Tiles | None) -> FastFlow:

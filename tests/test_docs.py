@@ -136,4 +136,4 @@ def test_pages_link_to_what_is_there() -> None:
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs/README.md").read_text()
     pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
-    assert pages == set(re.findall(r"\(([a-z]+\.md)\)", index))
+    assert pages == set(re.findall(r"\(([a-z-]+\.md)\)", index))

@@ -103,7 +103,7 @@ def test_wrong_tiles_in_params_are_named(project: Path, wrong: dict[str, object]
 def change(project: Path, tiles: dict[str, object]) -> None:
     values = yaml.safe_load((project / "params.yaml").read_text())
     values["tiles"] = {"plates": tiles}
-    del values["model"]["overrides"]["image_size"]
+    values["model"]["overrides"].pop("image_size", None)
     (project / "params.yaml").write_text(yaml.safe_dump(values))
     read_params()
 
