@@ -20,19 +20,19 @@ def notify(what: str, text: str) -> bool:
     if not address:
         return False
     message = {"text": f"FastFlow, {what}: {text}", "event": what, "host": socket.gethostname()}
-    request = urllib.request.Request(
-        address, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
-    )
     try:
         if not address.startswith(("http://", "https://")):
-            raise ValueError("it is not an http address")
+            raise ValueError
+        request = urllib.request.Request(
+            address, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
             return True
     except (OSError, ValueError, HTTPException) as error:
         if isinstance(error, HTTPError):
             error.close()  # it is the answer, too
         # an error of the address says it, or a part of it
-        why = error if isinstance(error, OSError) and "@" not in address else type(error).__name__
+        why = error if isinstance(error, OSError) and "@" not in address else "its address or its answer cannot be used"
         log.warning("the message to %s was not sent: %s", _host_of(address), why)
         return False
 

@@ -114,9 +114,10 @@ def test_epochs_that_train_nothing_are_refused(plates: Path, epochs: Any) -> Non
 
 def test_nothing_is_good_once_a_threshold_has_become_nan(plates: Path) -> None:
     detector = small(plates, folds=None)
+    threshold: Any = detector.threshold
     scores = predict(detector, plates / "test").table["pred_score"]
     for value, expected in ((float(scores.max()), 0), (math.nan, 1)):
-        dict.update(detector.threshold, image=value)
+        threshold["image"] = value
         assert set(predict(detector, plates / "test").table["pred_label"]) == {expected}
 
 

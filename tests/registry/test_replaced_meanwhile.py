@@ -3,6 +3,7 @@ never half of each, never another one."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,9 @@ def test_a_run_is_that_of_the_model_that_was_opened(folder: Path) -> None:
 
 
 def test_the_calibration_is_that_of_the_model_that_was_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def replaced(folder: Path, about: object = None) -> object:
+    def replaced(folder: Path, about: Any = None) -> object:
         checkpoint(folder, 2, category="plates", files={NORMAL_SCORES: b'{"pred_score": [2.0]}'})
-        return normal_table(folder, about)  # type: ignore[arg-type]
+        return normal_table(folder, about)
 
     checkpoint(folder / "models/plates", 1, category="plates", files={NORMAL_SCORES: b'{"pred_score": [1.0]}'})
     monkeypatch.setattr(drift, "normal_table", replaced)
