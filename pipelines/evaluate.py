@@ -27,7 +27,7 @@ from pipelines.core.device import choose_device
 from pipelines.core.experiment import REGISTER, experiment
 from pipelines.core.experiment import tags as experiment_tags
 from pipelines.core.params import Params
-from pipelines.core.paths import QUALIFICATION, index_file, model_folder, model_name, report_folder
+from pipelines.core.paths import MODEL_ID, QUALIFICATION, index_file, model_folder, model_name, report_folder
 from pipelines.core.provenance import data_hash, provenance
 from pipelines.core.region_rule import stated_regions
 from pipelines.core.run import run_category_stage
@@ -37,7 +37,6 @@ from pipelines.data.dataset_card import FILE as DATASET
 from pipelines.data.dataset_card import dataset_card
 from pipelines.data.reviewed import as_tags
 from pipelines.registry.model_card import looked_at_size, model_card
-from pipelines.registry.registered import ID
 from pipelines.registry.served_model import load_served
 from pipelines.reporting.decision import FILE as DECISION
 from pipelines.reporting.gallery import log_page, write_cases
@@ -186,7 +185,7 @@ def model_tags(folder: Path) -> dict[str, str]:
     """Tags of a registered version about its weights and its threshold: what commands need, without the run, whose
     tags and metrics are many."""
     config = read_config(folder)
-    weights = {f"sha256.{FLOW}": config["sha256"][FLOW], ID: weights_id(config)}
+    weights = {f"sha256.{FLOW}": config["sha256"][FLOW], MODEL_ID: weights_id(config)}
     threshold = config["threshold"]
     rate = threshold.get("max_miss", threshold["false_reject_rate"])
     aim = {"threshold_method": threshold["method"], "threshold_rate": f"{rate:.6g}"}

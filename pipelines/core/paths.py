@@ -15,6 +15,7 @@ REVIEW = Path("review")  # pictures that a person should look at, and what was s
 STORE = project_root() / ".mlflow"
 STATE = Path(".state")  # of work in progress: no stage's output, so DVC leaves it alone
 DVC_CACHE = Path(".dvc/cache")
+MODEL_ID = "model_id"  # the tag of a registered version with the name that score files and checks give it
 RUN = "run.json"  # in the model's folder: the key of the MLflow run that made it
 CHAMPION_MODEL = "models:/fastflow-{category}@champion"  # as checkpoint_of takes it
 # in the report's folder, of the model that they name: an older one's stay until they are made anew

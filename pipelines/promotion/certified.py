@@ -8,11 +8,10 @@ from collections.abc import Mapping
 
 from fastflow.errors import BadData
 from pipelines.core.gate_params import CertifiedLimit
-from pipelines.core.paths import CERTIFICATE, model_name
+from pipelines.core.paths import CERTIFICATE, MODEL_ID, model_name
 from pipelines.promotion.rules import Outcome, Rule, passes_if
 from pipelines.qualification.certificate import Certificate, DetectionCurve, certificate_in, read_certificate
 from pipelines.registry import aliases
-from pipelines.registry.registered import ID
 from pipelines.registry.registry import number_of
 from pipelines.registry.store import Client
 
@@ -65,7 +64,7 @@ def champion_certificate(client: Client, category: str, version: str | None) -> 
         threshold = number_of(made.tags, "threshold", of=name)
     except BadData as error:
         return str(error)
-    same_weights = made.tags.get(ID) == found.weights
+    same_weights = made.tags.get(MODEL_ID) == found.weights
     if not same_weights or threshold is None or not math.isclose(found.threshold, threshold, rel_tol=TAG_ROUNDING):
         return f"the certificate in the run of {name}, is of another model or threshold ({found.model})"
     return found

@@ -11,12 +11,12 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
 from fastflow.sealed import read_config, weights_id
-from pipelines.core.paths import model_name
+from pipelines.core.paths import MODEL_ID, model_name
 from pipelines.core.training_files import run_key_in
 from pipelines.registry import aliases, store
 from pipelines.registry.aliases import files_of, get_version
 from pipelines.registry.folders import folder_of
-from pipelines.registry.registered import CONTENT, ID, SIGNED, Untrusted, verified_checkpoint
+from pipelines.registry.registered import CONTENT, SIGNED, Untrusted, verified_checkpoint
 
 if TYPE_CHECKING:
     from fastflow.trained import TrainedDetector
@@ -123,5 +123,5 @@ def version_for_scores(category: str, signed: str) -> str:
     client = store.connect()
     with store.answering():
         known = aliases.versions(client, model_name(category))
-    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(ID)))
+    found = (v for v in known if name in (f"{v.name}/{v.version}", v.tags.get(MODEL_ID)))
     return next((f"models:/{version.name}/{version.version}" for version in found), "")

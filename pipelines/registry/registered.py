@@ -30,7 +30,6 @@ SIGNATURE = ModelSignature(  # one column, of any name: a frame's is `image`, a 
 )
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("torch", "timm", "safetensors", "pandas", "pillow")]
 WEIGHTS_TAG = "sha256.flow.safetensors"  # the tag of a version with its flow's hash
-ID = "model_id"  # the tag of a version with the name that score files and checks give it
 CONTENT = "model_sha256"  # the tag of a version with the hash of its files
 SIGNED = "signature"  # the tag of a version that fastflow sign has signed
 SUFFIXES = {".json", ".safetensors"}

@@ -16,10 +16,10 @@ from fastflow.frame import Frame
 from fastflow.model import FastFlow
 from fastflow.sealed import read_config, weights_id, write_threshold
 from pipelines.core.params_edit import write_values
+from pipelines.core.paths import MODEL_ID
 from pipelines.data.appearance import appearances
 from pipelines.monitoring import drift
 from pipelines.registry import store
-from pipelines.registry.registered import ID
 from tests.conftest import ROOT, SIZE, fastflow, shake, tiny_config, write_plates
 
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_judged_is_refused(plates: Path, capsys: pytest.CaptureFi
     assert "anew: fastflow score FOLDER --model plates --to other-new.csv" in capsys.readouterr().err
     client = store.connect()
     client.create_registered_model("fastflow-plates")
-    tags = {ID: weights_id(read_config(Path("models/other")))}
+    tags = {MODEL_ID: weights_id(read_config(Path("models/other")))}
     client.create_model_version("fastflow-plates", str(Path("models/other").resolve()), tags=tags)
     assert run("drift", "plates", "other.csv") == 3
     assert "with that one, --model models:/fastflow-plates/1, or score" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.paths import certificate_file
+from pipelines.core.paths import MODEL_ID, certificate_file
 from pipelines.promotion.certified import NO_VERSION, certified_rules, champion_certificate
 from pipelines.promotion.rules import Outcome, Rule
 from pipelines.qualification.certificate import (
@@ -18,7 +18,6 @@ from pipelines.qualification.certificate import (
     write_certificate,
 )
 from pipelines.registry import aliases
-from pipelines.registry.registered import ID
 
 WEIGHTS, THRESHOLD = "0123456789ab", 0.5
 SIZES = (4.0, 8.0, 16.0, 32.0)
@@ -152,13 +151,13 @@ def test_a_missing_and_a_damaged_certificate_say_what_to_run(folder: Path) -> No
 @pytest.mark.parametrize(
     ("tags", "is_its_own"),
     [
-        ({ID: WEIGHTS, "threshold": "0.5"}, True),
-        ({ID: WEIGHTS, "threshold": "0.500001"}, True),  # a tag has six digits
-        ({ID: WEIGHTS, "threshold": "0.51"}, False),  # another version of the same training
-        ({ID: "f" * 12, "threshold": "0.5"}, False),
-        ({ID: WEIGHTS, "threshold": "nan"}, False),
+        ({MODEL_ID: WEIGHTS, "threshold": "0.5"}, True),
+        ({MODEL_ID: WEIGHTS, "threshold": "0.500001"}, True),  # a tag has six digits
+        ({MODEL_ID: WEIGHTS, "threshold": "0.51"}, False),  # another version of the same training
+        ({MODEL_ID: "f" * 12, "threshold": "0.5"}, False),
+        ({MODEL_ID: WEIGHTS, "threshold": "nan"}, False),
         ({"threshold": "0.5"}, False),
-        ({ID: WEIGHTS}, False),
+        ({MODEL_ID: WEIGHTS}, False),
     ],
 )
 def test_a_run_holds_the_certificate_of_its_last_threshold(
