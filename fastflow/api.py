@@ -3,12 +3,14 @@
     from fastflow.api import arrange, evaluate, fit, predict
 
     arrange("photos", "bottle", good="ok/**", defects="ng/*/**", masks="*_gt.png")
-    detector = fit("bottle/train/good")
-    found = predict(detector, "bottle/test")
-    found.table.sort_values("pred_score")
+    detector = fit("bottle/train/good")              # or files, arrays uint8 (H, W, 3), Pillow's images
+    found = predict(detector, "bottle/test")         # the same
+    found.plot()
+    found.to_frame().sort_values("pred_score")
     found.region_table.query("area > 20")
     evaluate(detector, "bottle")["image_auroc"]
     detector.save("bottle.model")
+    load("bottle.model")                             # or an export, or models:/fastflow-bottle@champion
 
 The same training, score and threshold as the pipeline's, without its resuming, tracking and registry. For the
 tensors, take `detector.model`, a `fastflow.model.FastFlow`.
@@ -16,25 +18,25 @@ tensors, take `detector.model`, a `fastflow.model.FastFlow`.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
 
 from fastflow.allowed import check, or_null, whole
+from fastflow.bar import bar
 from fastflow.detector import Detector
 from fastflow.errors import BadData
 from fastflow.evaluation import measure, score_images
 from fastflow.explain import Explanation
 from fastflow.explain import explain as explain_image
-from fastflow.export.about import ABOUT
-from fastflow.export.runner import open_export
-from fastflow.files import file_sha256
-from fastflow.fit import Hooks
+from fastflow.fit import Hooks, Progress
 from fastflow.fit import fit as fit_features
 from fastflow.folder import arrange as arrange_folder
+from fastflow.found import Found, region_table
 from fastflow.index import list_category
-from fastflow.inputs import Images, good_paths_of, paths_of
+from fastflow.inputs import Images, One, contents_of, good_sources_of, sources_of
+from fastflow.load import load
 from fastflow.maps import OwnMaps
 from fastflow.marks import MaskRule
 from fastflow.metrics.rates import error_rates
@@ -43,7 +45,7 @@ from fastflow.model import build_model
 from fastflow.noise import AUTO
 from fastflow.operating import operating_point
 from fastflow.presets import DEFAULT
-from fastflow.regions import MILLIMETRES, Region, RegionRule, as_record, check_rule, find_regions
+from fastflow.regions import RegionRule, check_rule, find_regions
 from fastflow.sizes import config_for
 from fastflow.sources import Sources
 from fastflow.tiled import training_samples
@@ -51,6 +53,7 @@ from fastflow.train import MIN_STEPS, Epoch, epochs_for
 from fastflow.trained import TrainedDetector
 from fastflow.weights import IMAGENET
 
+__all__ = ["Found", "arrange", "evaluate", "explain", "fit", "load", "predict"]
 Globs = str | Sequence[str]
 BATCH_SIZE = 16  # of inference: it changes no result
 MOST_EPOCHS = 1_000_000
@@ -61,18 +64,6 @@ TRAINING_DEFAULTS: dict[str, Any] = {  # as params.yaml has it
     "noise": AUTO,
     "precision": "auto",
 }
-
-
-class Found(NamedTuple):
-    """`table`: a row an image, image_path, pred_score (higher is more anomalous), pred_label (1 above the threshold);
-    `anomaly_maps` [(H_i, W_i)], float32, each in its picture's own pixels, in the same order. `regions`: of each image
-    those above the pixel threshold (`fastflow.regions.Region`), and `region_table`: a row each, with its image_path,
-    and its lengths in millimetres where their size is known."""
-
-    table: pd.DataFrame
-    anomaly_maps: OwnMaps
-    regions: list[list[Region]]
-    region_table: pd.DataFrame
 
 
 def arrange(
@@ -122,43 +113,52 @@ def fit(
     seed: int = 0,
     device: str | torch.device = "cpu",
     on_epoch: Callable[[Epoch, int], None] = lambda epoch, fold: None,
+    progress: bool | None = None,
     **config: Any,
 ) -> TrainedDetector:
     """Learns the appearance of good parts (FastFlow, section 3).
 
-    `images`: good ones alone, a folder or files. `backbone`: a preset (`fastflow.presets`); `config`: image_size and
-    image_area (`fastflow.sizes.config_for`; by default the images' own shape), tiles (`fastflow.tiles.TileSettings`,
-    for small defects), value_range (black and white of files deeper than 8 bits; by default what the images need),
-    page, any field of `fastflow.config.FastFlowConfig`. `weights`: imagenet, random, or a .safetensors file.
+    `images`: good ones alone: a folder, files, or pictures in memory (`fastflow.inputs.Images`). `backbone`: a preset
+    (`fastflow.presets`); `config`: image_size and image_area (`fastflow.sizes.config_for`; by default the images' own
+    shape), tiles (`fastflow.tiles.TileSettings`, for small defects), value_range (black and white of files deeper than
+    8 bits; by default what the images need), page, any field of `fastflow.config.FastFlowConfig`. `weights`: imagenet,
+    random, or a .safetensors file.
     `epochs`: None is as many as the pipeline takes. `folds`: models that score the images they have not seen, for a
     threshold at `false_reject_rate` (0..1, of good images); None: the model's own scores, which promise nothing.
     `on_epoch` is called after each epoch with it and 0 for the model, 1 and so on for those of the folds, before it.
+    `progress`: a bar; by default in a notebook alone.
     `device`: for a GPU, call `fastflow.precision.exact_float32()` first; its scores are then those of a CPU.
 
     Raises:
         ValueError: fewer than 2 images, or than 2 that differ; settings that do not fit, epochs below 1 among them.
         BadData: no image; or a folder that holds tests, defects or masks, too.
-        BadImage: a file that cannot be decoded.
+        BadImage: a picture that cannot be decoded, or is none of `Images`.
     """
     check("fit", "epochs", epochs, or_null(whole(1, MOST_EPOCHS)))
-    paths = good_paths_of(images)
-    if len(paths) < 2:
-        raise ValueError(f"{len(paths)} images are too few to learn from; at least 2 are needed")
-    model = build_model(config_for(paths, backbone, **config), weights=weights, seed=seed).to(device)
-    samples = training_samples(model, paths, seed=seed, batch_size=BATCH_SIZE)
-    fitted = fit_features(
-        model,
-        samples.features,
-        tiled=samples.tiled,
-        folds=folds,
-        seed=seed,
-        inference_batch=BATCH_SIZE,
-        contents=[file_sha256(path) for path in paths],
-        mirrored=None if samples.tiled else mirrored_features(model, paths, batch_size=BATCH_SIZE),
-        hooks=Hooks(on_epoch=lambda progress: on_epoch(progress.epoch, progress.fold)),
-        **_length(len(samples.features[0]), epochs),
-        **TRAINING_DEFAULTS,
-    )
+    sources = good_sources_of(images)
+    if len(sources) < 2:
+        raise ValueError(f"{len(sources)} images are too few to learn from; at least 2 are needed")
+    model = build_model(config_for(sources, backbone, **config), weights=weights, seed=seed).to(device)
+    with bar("training", shown=progress) as advance:
+
+        def report(found: Progress) -> None:
+            advance(found.seconds, found.seconds + found.seconds_left)
+            on_epoch(found.epoch, found.fold)
+
+        samples = training_samples(model, sources, seed=seed, batch_size=BATCH_SIZE)
+        fitted = fit_features(
+            model,
+            samples.features,
+            tiled=samples.tiled,
+            folds=folds,
+            seed=seed,
+            inference_batch=BATCH_SIZE,
+            contents=contents_of(sources),
+            mirrored=None if samples.tiled else mirrored_features(model, sources, batch_size=BATCH_SIZE),
+            hooks=Hooks(on_epoch=report),
+            **_length(len(samples.features[0]), epochs),
+            **TRAINING_DEFAULTS,
+        )
     point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)
     return TrainedDetector(model=model, threshold=point)
 
@@ -170,50 +170,51 @@ def _length(count: int, epochs: int | None) -> dict[str, Any]:
     return {"epochs": epochs_for(count, batch_size=TRAINING_DEFAULTS["batch_size"]), "min_steps": MIN_STEPS}
 
 
-def load(folder: str | Path, *, sha256: str = "") -> Detector:
-    """A checkpoint, or an export, as it was saved. `sha256`: of its config.json or export.json, where that is known.
+def predict(
+    detector: Detector,
+    images: Images,
+    *,
+    min_area: int = 0,
+    mm_per_pixel: float | None = None,
+    progress: bool | None = None,
+) -> Found:
+    """Scores, maps and regions of photographs: a folder, files, or pictures in memory (`fastflow.inputs.Images`).
+    `min_area`: regions of fewer pixels are left out; `mm_per_pixel`: of the photographs, where it is known;
+    `progress`: a bar; by default in a notebook alone.
 
     Raises:
-        BadCheckpoint, BadExport: its files are not those that were written, or differ from `sha256`.
-        ValueError: `sha256` is none.
-    """
-    path = Path(folder)
-    is_export = (path / ABOUT).is_file()
-    return open_export(path, sha256=sha256) if is_export else TrainedDetector.load(path, sha256=sha256)
-
-
-def predict(detector: Detector, images: Images, *, min_area: int = 0, mm_per_pixel: float | None = None) -> Found:
-    """Scores, maps and regions of photographs, a folder or files. `min_area`: regions of fewer pixels are left out;
-    `mm_per_pixel`: of the photographs, where it is known.
-
-    Raises:
-        BadImage: a file that cannot be decoded. NotFinite: a score that is no number.
+        BadImage: a picture that cannot be decoded, or is none of `Images`. NotFinite: a score that is no number.
         ValueError: an area or a scale that is none.
     """
-    rule, paths = check_rule(RegionRule(min_area, mm_per_pixel)), paths_of(images)
-    found = score_images(detector, paths, batch_size=BATCH_SIZE)
+    rule, sources, done = check_rule(RegionRule(min_area, mm_per_pixel)), sources_of(images), 0
+    with bar("scoring", shown=progress) as advance:
+
+        def report(count: int) -> None:
+            nonlocal done
+            done += count
+            advance(done, len(sources))
+
+        found = score_images(detector, sources, batch_size=BATCH_SIZE, on_images=report)
+    names = list(map(str, sources))
     label = (~(found.pred_score <= detector.threshold["image"])).astype(int)  # a threshold may have become NaN since
-    table = pd.DataFrame({"image_path": list(map(str, paths)), "pred_score": found.pred_score, "pred_label": label})
+    table = pd.DataFrame({"image_path": names, "pred_score": found.pred_score, "pred_label": label})
     pixel = float(detector.threshold["pixel"])
     regions = [
         find_regions(one, shape, threshold=pixel, min_area=rule.min_area)
         for one, shape in zip(found.anomaly_maps, found.shapes, strict=True)
     ]
-    return Found(table, OwnMaps(found.anomaly_maps, found.shapes), regions, region_table(paths, regions, rule))
+    return Found(
+        table=table,
+        anomaly_maps=OwnMaps(found.anomaly_maps, found.shapes),
+        regions=regions,
+        region_table=region_table(names, regions, rule),
+        threshold=detector.threshold,
+        sources=sources,
+        rule=detector.frame.rule,
+    )
 
 
-def region_table(paths: Sequence[Path], regions: Sequence[Sequence[Region]], rule: RegionRule) -> pd.DataFrame:
-    """A row a region, with its image_path; lengths in millimetres, too, where their size is known."""
-    records = [
-        {"image_path": str(path)} | as_record(one, rule.mm_per_pixel)
-        for path, found in zip(paths, regions, strict=True)
-        for one in found
-    ]
-    table = pd.DataFrame(records, columns=["image_path", *Region._fields, *MILLIMETRES])
-    return table if rule.mm_per_pixel is not None else table.drop(columns=list(MILLIMETRES))
-
-
-def explain(detector: TrainedDetector, image: str | Path, *, good: Images, normal: Images | None = None) -> Explanation:
+def explain(detector: TrainedDetector, image: One, *, good: Images, normal: Images | None = None) -> Explanation:
     """Which scale and which term made an image's score, where, and which of the `good` images is most like it
     (`fastflow.explain`). `normal`: good images that say what is usual, best such as the model has not seen; by default
     `good`.
@@ -221,8 +222,8 @@ def explain(detector: TrainedDetector, image: str | Path, *, good: Images, norma
     Raises:
         BadData: a folder without images. BadImage: a file that cannot be decoded. NotFinite: a score that is no number.
     """
-    usual = None if normal is None else paths_of(normal)
-    return explain_image(detector, Path(image), good=paths_of(good), normal=usual)
+    usual = None if normal is None else sources_of(normal)
+    return explain_image(detector, sources_of(image)[0], good=sources_of(good), normal=usual)
 
 
 def evaluate(detector: Detector, folder: str | Path) -> dict[str, float | None]:

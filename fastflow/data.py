@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastflow.decode import read_mask
 from fastflow.frame import Frame, Framed, Size, read_framed
+from fastflow.pixels.picture import Picture
 
 
 class Pictures(NamedTuple):
@@ -23,13 +24,13 @@ class Pictures(NamedTuple):
     shapes: list[Size]
 
 
-Read = Callable[[Path, Frame], Framed]
+Read = Callable[[Path | Picture, Frame], Framed]
 
 
 def read_pictures(
-    paths: Sequence[Path], frame: Frame, *, read: Read = read_framed, workers: int | None = None
+    paths: Sequence[Path | Picture], frame: Frame, *, read: Read = read_framed, workers: int | None = None
 ) -> Pictures:
-    """Files as a model's input, each by `read`, in `workers` threads; order is that of `paths`.
+    """Files, or pictures in memory, as a model's input, each by `read`, in `workers` threads; order is that of `paths`.
 
     Raises:
         BadImage: a file that cannot be used.

@@ -23,6 +23,7 @@ from fastflow.pixels.luminance import draft_luminance
 from fastflow.pixels.mask_size import coverage, resize_mask
 from fastflow.pixels.meaning import NUMBERS, PLAIN, PixelRule, to_rgb
 from fastflow.pixels.pages import turn_to
+from fastflow.pixels.picture import Picture
 from fastflow.pixels.samples import load_lower_bytes, samples_of, unsupported_tiff
 from fastflow.pixels.tiff import checkable_tags, tiff_fault
 
@@ -35,6 +36,8 @@ LOSSY_DEFECT_LEVEL = 128  # the lowest defective level of a mask in a lossy file
 READ_TIFF = "integers of 8 or 16 bits, or floats of 32"
 AS_MEANT = PixelRule()  # the default
 Source = Path | IO[bytes]
+Given = Source | Picture
+"""What a picture is read from: an image file, or one in memory."""
 
 
 class NamedBytes(io.BytesIO):
@@ -67,9 +70,10 @@ def read_image(
     return np.asarray(image) if image_size is None else fitted(image, image_size)
 
 
-def read_rgb(path: Source, rule: PixelRule) -> Image.Image:
-    """An image file in RGB. Raises BadImage as `read_image`."""
-    return to_rgb(open_image(path, rule=rule), path, rule)
+def read_rgb(path: Given, rule: PixelRule) -> Image.Image:
+    """An image in RGB. Raises BadImage as `read_image`."""
+    image = path.image if isinstance(path, Picture) else open_image(path, rule=rule)
+    return to_rgb(image, path, rule)
 
 
 def fitted(image: Image.Image, image_size: tuple[int, int]) -> NDArray[np.uint8]:

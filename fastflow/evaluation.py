@@ -1,7 +1,7 @@
 """A trained model on the test images of a category: scores, maps, and the metrics of both."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from fastflow.metrics.bootstrap import Interval, image_intervals, mean_interval,
 from fastflow.metrics.image import image_ap, image_auroc, image_f1_max
 from fastflow.metrics.pixel import pixel_metrics
 from fastflow.metrics.value import Value, undefined
+from fastflow.pixels.picture import Picture
 from fastflow.regions import find_regions
 from fastflow.roi import Roi, hidden_outside
 
@@ -41,8 +42,14 @@ class Scored(NamedTuple):
     roi: Roi | None = None
 
 
-def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) -> Scored:
-    """Scores image files in order.
+def score_images(
+    detector: Detector,
+    paths: Sequence[Path | Picture],
+    *,
+    batch_size: int,
+    on_images: Callable[[int], object] = lambda count: None,
+) -> Scored:
+    """Scores images in order. `on_images` is called with the number of images of each batch that is done.
 
     Raises:
         BadImage: a file that cannot be decoded.
@@ -66,6 +73,7 @@ def score_images(detector: Detector, paths: Sequence[Path], *, batch_size: int) 
             place[:height, :width] = picture_map(one[0], (height, width), roi, low=low)
             maps.append(place[:height, :width])
         shapes += pictures.shapes
+        on_images(len(pictures.shapes))
     milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(paths))
     return Scored(np.concatenate(scores or [np.empty(0, np.float32)]), maps, shapes, milliseconds, roi)
 

@@ -17,6 +17,7 @@ from fastflow.frame import Size, picture_shape
 from fastflow.maps import Map, picture_map
 from fastflow.model import FastFlow
 from fastflow.padding import inside_of
+from fastflow.pixels.picture import Picture
 from fastflow.score_parts import Parts, Place, deciding_place, parts_of, require_finite_terms
 from fastflow.trained import TrainedDetector
 
@@ -80,10 +81,10 @@ class Explanation(NamedTuple):
 
 def explain(
     detector: TrainedDetector,
-    image: Path,
+    image: Path | Picture,
     *,
-    good: Sequence[Path],
-    normal: Sequence[Path] | None = None,
+    good: Sequence[Path | Picture],
+    normal: Sequence[Path | Picture] | None = None,
     on_images: Callable[[int], object] = lambda count: None,
 ) -> Explanation:
     """Why `image` has its score. `good`: pictures among which the most similar one is looked for; `normal`: good ones
@@ -99,10 +100,10 @@ def explain(
 
 def explain_all(
     detector: TrainedDetector,
-    images: Sequence[Path],
+    images: Sequence[Path | Picture],
     *,
-    good: Sequence[Path],
-    normal: Sequence[Path] | None = None,
+    good: Sequence[Path | Picture],
+    normal: Sequence[Path | Picture] | None = None,
     on_images: Callable[[int], object] = lambda count: None,
 ) -> list[Explanation]:
     """`explain` of several images; each good picture is looked at once. An image that is itself one of `good` or
@@ -133,7 +134,7 @@ def explain_all(
 
 
 def _explained(
-    detector: TrainedDetector, image: Path, parts: Parts, normal: Tensor, nearest: str, distance: float
+    detector: TrainedDetector, image: Path | Picture, parts: Parts, normal: Tensor, nearest: str, distance: float
 ) -> Explanation:
     """From the parts of its score, and `Parts.terms` of good pictures."""
     model = detector.model
@@ -156,7 +157,7 @@ def _explained(
     )
 
 
-def _terms(model: FastFlow, paths: Sequence[Path], on_images: Callable[[int], object]) -> Tensor:
+def _terms(model: FastFlow, paths: Sequence[Path | Picture], on_images: Callable[[int], object]) -> Tensor:
     """`Parts.terms` of good pictures."""
     parts = parts_of(model, _features(model, paths))
     require_finite_terms(paths, parts)
@@ -164,14 +165,14 @@ def _terms(model: FastFlow, paths: Sequence[Path], on_images: Callable[[int], ob
     return parts.terms
 
 
-def _features(model: FastFlow, paths: Sequence[Path]) -> list[Tensor]:
+def _features(model: FastFlow, paths: Sequence[Path | Picture]) -> list[Tensor]:
     return extract_features(model, paths, batch_size=BATCH_SIZE, device=model.mean.device)
 
 
 def distances_to(
     model: FastFlow,
     features: list[Tensor],
-    paths: Sequence[Path],
+    paths: Sequence[Path | Picture],
     *,
     on_images: Callable[[int], object] = lambda count: None,
 ) -> Tensor:

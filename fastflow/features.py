@@ -17,6 +17,7 @@ from fastflow.data import Read, read_pictures
 from fastflow.files import with_space_needed
 from fastflow.frame import read_framed
 from fastflow.model import FastFlow
+from fastflow.pixels.picture import Picture
 
 
 class FeatureStorage(NamedTuple):
@@ -36,7 +37,7 @@ def batches(count: int, batch_size: int) -> Iterator[slice]:
 @torch.no_grad()
 def extract_features(
     model: FastFlow,
-    paths: Sequence[Path],
+    paths: Sequence[Path | Picture],
     *,
     batch_size: int,
     device: torch.device,

@@ -28,13 +28,15 @@ FINAL = 0
 class Progress(NamedTuple):
     """An epoch of one training of a fit: of how many `epochs`, on how many `images`.
 
-    `seconds_left` is an estimate for the whole fit. `resumed` epochs were done before a restored state was saved.
+    `seconds` were spent on epochs of this fit so far, and `seconds_left` is an estimate for all of it. `resumed` epochs
+    were done before a restored state was saved.
     """
 
     fold: int
     epoch: Epoch
     epochs: int
     images: int
+    seconds: float
     seconds_left: float
     resumed: bool
 
@@ -58,6 +60,25 @@ class Hooks:
     """After the last step."""
     on_epoch: Callable[[Progress], None] = _nothing
     """After each epoch, and once for each that a restored state has behind it."""
+
+
+class Pace:
+    """Seconds an image takes, by all epochs so far but the very first, which compiles and warms up: an estimate by the
+    last epoch alone would jump with whatever else the machine does."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._here: list[tuple[int, float]] = []
+        self._before: list[tuple[int, float]] = []  # of a process before this one, perhaps elsewhere
+
+    def add(self, images: int, seconds: float, *, resumed: bool) -> None:
+        (self._before if resumed else self._here).append((images, seconds))
+        self.seconds += seconds
+
+    def of(self, images: int) -> float:
+        """The seconds that so many will take."""
+        measured = self._here[1:] or self._here or self._before
+        return images * sum(seconds for _, seconds in measured) / sum(count for count, _ in measured)
 
 
 class Fitted(NamedTuple):
@@ -169,7 +190,7 @@ class _Fitting:
     ) -> None:
         self.device = device
         self.features, self.augmented, self.hooks, self.settings = features, augmented, hooks, settings
-        self.min_steps, self.passes = min_steps, 0
+        self.min_steps, self.passes, self.pace = min_steps, 0, Pace()
         self.waiting = len(features[0]) * self.epochs(len(features[0]))
         # of each fold's model, by scale, on the images that it has not seen
         self.exceedances: list[list[float]] = []
@@ -227,5 +248,6 @@ class _Fitting:
     def _report(self, fold: int, training: Training, epoch: Epoch, *, resumed: bool) -> None:
         images = len(training.rows)
         left = images * (training.epochs - epoch.epoch) + max(0, self.waiting)
-        seconds = left * epoch.seconds / images
-        self.hooks.on_epoch(Progress(fold, epoch, training.epochs, images, seconds, resumed))
+        self.pace.add(images, epoch.seconds, resumed=resumed)
+        spent, ahead = self.pace.seconds, self.pace.of(left)
+        self.hooks.on_epoch(Progress(fold, epoch, training.epochs, images, spent, ahead, resumed))

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastflow.decode import AS_MEANT, FORMATS, Source, fitted, open_image, read_rgb
+from fastflow.decode import AS_MEANT, FORMATS, Given, fitted, open_image, read_rgb
 from fastflow.errors import BadImage
 from fastflow.pixels.depth import common_range
 from fastflow.pixels.meaning import NUMBERS, Depth, PixelRule, ValueRange, depth_of
 from fastflow.pixels.pages import turn_to
+from fastflow.pixels.picture import Picture
 from fastflow.pixels.samples import is_turned, samples_of
 from fastflow.roi import Roi, covered, roi_mask
 
@@ -101,8 +102,8 @@ def framed(image: Image.Image, frame: Frame, *, name: object = "the picture") ->
     return Framed(pixels, size, shape)
 
 
-def read_framed(path: Source, frame: Frame) -> Framed:
-    """An image file in a frame. Raises BadImage as `fastflow.decode.read_image`."""
+def read_framed(path: Given, frame: Frame) -> Framed:
+    """An image in a frame. Raises BadImage as `fastflow.decode.read_image`."""
     return framed(read_rgb(path, frame.rule), frame, name=path)
 
 
@@ -112,12 +113,14 @@ def other_shape(shape: Size, roi: Roi) -> str:
     return "its {} pixels (height x width) have another shape than the region of interest, drawn for {}".format(*sizes)
 
 
-def picture_shape(path: Source, rule: PixelRule = AS_MEANT) -> Size:
-    """(height, width) of an image file, upright, from its header alone.
+def picture_shape(path: Given, rule: PixelRule = AS_MEANT) -> Size:
+    """(height, width) of an image, upright; of a file, from its header alone.
 
     Raises:
         BadImage: it cannot be read.
     """
+    if isinstance(path, Picture):
+        return path.shape
     try:
         with Image.open(path) as image:
             turn_to(image, rule, path)
@@ -128,14 +131,16 @@ def picture_shape(path: Source, rule: PixelRule = AS_MEANT) -> Size:
         raise BadImage(f"{path}: cannot be read ({error}); restore the file or remove it") from error
 
 
-def range_of_files(paths: Sequence[Path], rule: PixelRule) -> ValueRange | None:
-    """`common_range` of image files. Raises BadImage."""
+def range_of_files(paths: Sequence[Path | Picture], rule: PixelRule) -> ValueRange | None:
+    """`common_range` of images. Raises BadImage."""
     with ThreadPoolExecutor() as pool:
         return common_range(filter(None, pool.map(partial(depth_of_file, rule=rule), paths)))
 
 
-def depth_of_file(path: Path, rule: PixelRule) -> Depth | None:
-    """`depth_of` an image file; one of 8 bits is not decoded. Raises BadImage."""
+def depth_of_file(path: Path | Picture, rule: PixelRule) -> Depth | None:
+    """`depth_of` an image; a file of 8 bits is not decoded. Raises BadImage."""
+    if isinstance(path, Picture):
+        return None  # of 8 bits
     return depth_of(open_image(path, rule=rule), rule) if _is_deep(path) else None
 
 

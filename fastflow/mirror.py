@@ -14,6 +14,7 @@ from torch import Tensor
 from fastflow.data import read_pictures
 from fastflow.features import batches
 from fastflow.model import FastFlow
+from fastflow.pixels.picture import Picture
 
 CROWDED_FRACTION = 0.07
 """Twice what `fastflow.noise` tolerates at its lowest level: the exceedance from which mirror images are tried."""
@@ -23,7 +24,7 @@ Mirrored = Callable[[Sequence[int]], dict[int, list[Tensor]]]
 """Of the scales asked for: the features (N, C_s, h_s, w_s) of all images for each of `FLIPS`."""
 
 
-def mirrored_features(model: FastFlow, paths: Sequence[Path], *, batch_size: int) -> Mirrored:
+def mirrored_features(model: FastFlow, paths: Sequence[Path | Picture], *, batch_size: int) -> Mirrored:
     """What `fastflow.fit.fit` asks for the features of flipped pictures, which take their padding along; they are
     computed when it does, and stay on the CPU."""
 

@@ -13,6 +13,7 @@ from fastflow.backbone import size_multiple
 from fastflow.config import FastFlowConfig
 from fastflow.frame import Size, fitting_size, picture_shape, range_of_files
 from fastflow.pixels.meaning import ValueRange
+from fastflow.pixels.picture import Picture
 from fastflow.presets import preset
 from fastflow.tiles import Tiles, TileSettings, middle_size
 
@@ -20,7 +21,7 @@ AUTO: Literal["auto"] = "auto"
 
 
 def config_for(
-    paths: Sequence[Path],
+    paths: Sequence[Path | Picture],
     name: str,
     *,
     image_size: Sequence[int] | Literal["auto"] = AUTO,
@@ -62,12 +63,12 @@ def config_for(
     return dataclasses.replace(config, image_size=size)
 
 
-def _shapes(paths: Sequence[Path], config: FastFlowConfig) -> list[Size]:
+def _shapes(paths: Sequence[Path | Picture], config: FastFlowConfig) -> list[Size]:
     with ThreadPoolExecutor() as pool:
         return list(pool.map(partial(picture_shape, rule=config.rule), paths))
 
 
-def _in_tiles(config: FastFlowConfig, paths: Sequence[Path], tiles: TileSettings) -> FastFlowConfig:
+def _in_tiles(config: FastFlowConfig, paths: Sequence[Path | Picture], tiles: TileSettings) -> FastFlowConfig:
     """The frame is as high and as wide as the pictures are in the middle of their number, at the scale."""
     if not 0 < tiles.scale <= 1:  # NaN fails this, too
         raise ValueError(f"tiles.scale is {tiles.scale}; allowed: above 0, at most 1, the photographs' own pixels")

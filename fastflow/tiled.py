@@ -21,6 +21,7 @@ from fastflow.detector import Images, Sizes
 from fastflow.features import FeatureStorage, allocate, batches, extract_features
 from fastflow.frame import Frame, at_once, picture_shape
 from fastflow.model import FastFlow
+from fastflow.pixels.picture import Picture
 from fastflow.score import SCORES
 from fastflow.tiles import count_of, cut, places
 from fastflow.tiling import PIXELS_AT_ONCE, TileMaps, TileRun, Tiling
@@ -44,7 +45,12 @@ class Samples(NamedTuple):
 
 
 def training_samples(
-    model: FastFlow, paths: Sequence[Path], *, seed: int, batch_size: int, storage: FeatureStorage | None = None
+    model: FastFlow,
+    paths: Sequence[Path | Picture],
+    *,
+    seed: int,
+    batch_size: int,
+    storage: FeatureStorage | None = None,
 ) -> Samples:
     """Features of good images, on the model's device: of all, or of tiles that `seed` draws.
 
@@ -59,7 +65,7 @@ def training_samples(
     return Samples(features, TiledImages(drawn.picture, PictureScores(paths)))
 
 
-def num_samples(model: FastFlow, paths: Sequence[Path], *, seed: int) -> int:
+def num_samples(model: FastFlow, paths: Sequence[Path | Picture], *, seed: int) -> int:
     """How many samples `training_samples` gives, from the files' headers alone. Raises BadImage."""
     if model.config.tiles is None:
         return len(paths)
@@ -86,7 +92,7 @@ def tile_run(model: FastFlow) -> TileRun:
     return run
 
 
-def drawn_tiles(paths: Sequence[Path], frame: Frame, config: FastFlowConfig, *, seed: int) -> Drawn:
+def drawn_tiles(paths: Sequence[Path | Picture], frame: Frame, config: FastFlowConfig, *, seed: int) -> Drawn:
     """As many tiles of each picture as DRAWN_PIXELS hold, at least one; all, where these are fewer. Pictures of one
     size together show each place of theirs equally often, or once more.
 
@@ -115,7 +121,7 @@ def drawn_tiles(paths: Sequence[Path], frame: Frame, config: FastFlowConfig, *, 
 
 @torch.no_grad()
 def extract_tiles(
-    model: FastFlow, paths: Sequence[Path], drawn: Drawn, *, storage: FeatureStorage | None = None
+    model: FastFlow, paths: Sequence[Path | Picture], drawn: Drawn, *, storage: FeatureStorage | None = None
 ) -> list[Tensor]:
     """As `fastflow.features.extract_features`, of drawn tiles: one tensor (T, C_s, h_s, w_s) per scale.
 
@@ -146,7 +152,7 @@ def extract_tiles(
 class PictureScores:
     """The scores of pictures by a model that looks at tiles: as `fastflow.crossfit.score_normal`'s, of files."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path | Picture]) -> None:
         self.paths = paths
 
     def __call__(self, model: FastFlow, *, rows: Tensor) -> NormalScores:

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from fastflow.api import TRAINING_DEFAULTS, evaluate, fit, load, predict
 from fastflow.errors import BadData
-from fastflow.inputs import good_paths_of
+from fastflow.inputs import good_sources_of
 from fastflow.sealed import read_config
 from fastflow.trained import TrainedDetector
 from pipelines import prepare, train
@@ -134,8 +134,8 @@ def test_a_folder_that_holds_more_than_good_parts_is_not_trained_on(plates: Path
     for path in days:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-    assert good_paths_of(mine / "good") == days, "pictures by day, and bursts, are good parts"
-    assert good_paths_of([plates / "test/good/000.png"]) == [plates / "test/good/000.png"], "a list is what was meant"
+    assert good_sources_of(mine / "good") == days, "pictures by day, and bursts, are good parts"
+    assert good_sources_of([plates / "test/good/000.png"]) == [plates / "test/good/000.png"], "a list is what was meant"
 
 
 def test_predict_gives_regions_and_a_frame_of_them(folder: Path) -> None:
@@ -152,6 +152,10 @@ def test_predict_gives_regions_and_a_frame_of_them(folder: Path) -> None:
         name for name, own in zip(found.table["image_path"], shapes, strict=True) if own
     }
     assert "area_mm2" not in predict(Brightness(), photographs).region_table
+    frame = found.to_frame()
+    assert frame["regions"].tolist() == [len(own) for own in shapes]
+    assert frame["largest_area"].tolist() == [max((one[2] * one[3] for one in own), default=0) for own in shapes]
+    assert frame[list(found.table)].equals(found.table)
     none = predict(Brightness(), photographs, min_area=10**6)
     assert (len(none.region_table), list(none.region_table)[:3]) == (0, ["image_path", "x", "y"])
     with pytest.raises(ValueError, match="mm_per_pixel is 0"):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fastflow.crossfit import assign_folds, score_normal
-from fastflow.fit import FINAL, Fitted, Hooks, Progress, fit
+from fastflow.fit import FINAL, Fitted, Hooks, Pace, Progress, fit
 from fastflow.model import FastFlow
 from fastflow.train import Training, calibrate
 from tests.conftest import tiny_config
@@ -96,10 +96,34 @@ def test_progress_names_each_epoch_and_what_is_left_of_the_whole_fit(
     fitted(tiny_model, features, hooks=Hooks(on_epoch=reported.append))
     assert [(p.fold, p.epoch.epoch) for p in reported] == [(fold, n) for fold in (1, 2, 3, FINAL) for n in (1, 2)]
     assert [p.images for p in reported[::2]] == [4, 5, 5, 7]
-    left = 0  # images that are still to be trained on, counted from the end
-    for p in reversed(reported):
-        assert p.seconds_left == pytest.approx(left * p.epoch.seconds / p.images)
-        left += p.images
+    check_seconds(reported)
+
+
+def check_seconds(reported: list[Progress]) -> None:
+    """The images that are still to be trained on, counted from the end, at the pace of all epochs but the first."""
+    left = 0
+    for number in reversed(range(len(reported))):
+        measured = reported[1 : number + 1] or reported[:1]
+        pace = sum(p.epoch.seconds for p in measured) / sum(p.images for p in measured)
+        assert reported[number].seconds_left == pytest.approx(left * pace)
+        assert reported[number].seconds == pytest.approx(sum(p.epoch.seconds for p in reported[: number + 1]))
+        left += reported[number].images
+
+
+def test_an_epoch_beside_a_busy_neighbour_hardly_moves_the_time_left() -> None:
+    """Forty epochs of 2 s, the first of 9 s, and one of 20 s: the estimate stays within half of what is true, where the
+    last epoch alone would say ten times as much."""
+    pace, spent = Pace(), [9.0, *[2.0] * 20, 20.0, *[2.0] * 18]
+    for number, seconds in enumerate(spent):
+        pace.add(10, seconds, resumed=False)
+        left = 10 * (len(spent) - number - 1)
+        if number:
+            assert pace.of(left) == pytest.approx(0.2 * left, rel=0.5)
+    again = Pace()
+    again.add(10, 50.0, resumed=True)  # of another machine
+    assert again.of(10) == 50
+    again.add(10, 3.0, resumed=False)
+    assert again.of(10) == 3
 
 
 def test_a_fold_is_trained_as_a_model_of_so_few_images_would_be(features: list[Tensor]) -> None:
@@ -109,10 +133,7 @@ def test_a_fold_is_trained_as_a_model_of_so_few_images_would_be(features: list[T
     fit(FastFlow(tiny_config(flow_steps=1)), features, hooks=Hooks(on_epoch=reported.append), **settings)  # type: ignore[arg-type]
     assert [p.epoch.epoch for p in reported] == 3 * [1, 2, 3, 4, 5, 6] + [1, 2, 3, 4]
     assert [p.epochs for p in reported] == 18 * [6] + 4 * [4]
-    left = 0
-    for p in reversed(reported):
-        assert p.seconds_left == pytest.approx(left * p.epoch.seconds / p.images)
-        left += p.images
+    check_seconds(reported)
 
 
 def test_resumed_epochs_are_said_to_be(tiny_model: FastFlow, features: list[Tensor]) -> None:
