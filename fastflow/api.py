@@ -139,26 +139,17 @@ def fit(
     if len(sources) < 2:
         raise ValueError(f"{len(sources)} images are too few to learn from; at least 2 are needed")
     model = build_model(config_for(sources, backbone, **config), weights=weights, seed=seed).to(device)
+    samples = training_samples(model, sources, seed=seed, batch_size=BATCH_SIZE)
+    mirrored = None if samples.tiled else mirrored_features(model, sources, batch_size=BATCH_SIZE)
+    settings = _length(len(samples.features[0]), epochs) | TRAINING_DEFAULTS | {"folds": folds, "seed": seed}
+    settings |= {"inference_batch": BATCH_SIZE, "contents": contents_of(sources), "mirrored": mirrored}
     with bar("training", shown=progress) as advance:
 
         def report(found: Progress) -> None:
             advance(found.seconds, found.seconds + found.seconds_left)
             on_epoch(found.epoch, found.fold)
 
-        samples = training_samples(model, sources, seed=seed, batch_size=BATCH_SIZE)
-        fitted = fit_features(
-            model,
-            samples.features,
-            tiled=samples.tiled,
-            folds=folds,
-            seed=seed,
-            inference_batch=BATCH_SIZE,
-            contents=contents_of(sources),
-            mirrored=None if samples.tiled else mirrored_features(model, sources, batch_size=BATCH_SIZE),
-            hooks=Hooks(on_epoch=report),
-            **_length(len(samples.features[0]), epochs),
-            **TRAINING_DEFAULTS,
-        )
+        fitted = fit_features(model, samples.features, tiled=samples.tiled, hooks=Hooks(on_epoch=report), **settings)
     point = operating_point(fitted.normal, false_reject_rate=false_reject_rate, bounds=model.rule.bounds)
     return TrainedDetector(model=model, threshold=point)
 

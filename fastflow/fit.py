@@ -19,7 +19,7 @@ from fastflow.crossfit import NormalScores, TiledImages, held_out_scores, scorer
 from fastflow.mirror import CROWDED_FRACTION, Mirrored
 from fastflow.model import FastFlow
 from fastflow.noise import AUTO, bits, exceedance, noise_levels
-from fastflow.train import Epoch, Training, calibrate
+from fastflow.train import Epoch, Pace, Training, calibrate
 
 FINAL = 0
 """The final training's number; those of the folds count from 1, and on where they are trained again."""
@@ -60,25 +60,6 @@ class Hooks:
     """After the last step."""
     on_epoch: Callable[[Progress], None] = _nothing
     """After each epoch, and once for each that a restored state has behind it."""
-
-
-class Pace:
-    """Seconds an image takes, by all epochs so far but the very first, which compiles and warms up: an estimate by the
-    last epoch alone would jump with whatever else the machine does."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._here: list[tuple[int, float]] = []
-        self._before: list[tuple[int, float]] = []  # of a process before this one, perhaps elsewhere
-
-    def add(self, images: int, seconds: float, *, resumed: bool) -> None:
-        (self._before if resumed else self._here).append((images, seconds))
-        self.seconds += seconds
-
-    def of(self, images: int) -> float:
-        """The seconds that so many will take."""
-        measured = self._here[1:] or self._here or self._before
-        return images * sum(seconds for _, seconds in measured) / sum(count for count, _ in measured)
 
 
 class Fitted(NamedTuple):

@@ -31,6 +31,25 @@ class Epoch(NamedTuple):
     seconds: float
 
 
+class Pace:
+    """Seconds an image takes, by all epochs so far but the very first, which compiles and warms up: an estimate by the
+    last epoch alone would jump with whatever else the machine does."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._here: list[tuple[int, float]] = []
+        self._before: list[tuple[int, float]] = []  # of a process before this one, perhaps elsewhere
+
+    def add(self, images: int, seconds: float, *, resumed: bool) -> None:
+        (self._before if resumed else self._here).append((images, seconds))
+        self.seconds += seconds
+
+    def of(self, images: int) -> float:
+        """The seconds that so many will take."""
+        measured = self._here[1:] or self._here or self._before
+        return images * sum(seconds for _, seconds in measured) / sum(count for count, _ in measured)
+
+
 class Training:
     """A training in progress: `run` continues it, `state` is all that determines it, `restore` sets that again.
 

@@ -48,8 +48,9 @@ def read_decision(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     found = read_stored(path, _Decision, cure="remove it: the next decision is written anew")
-    decision: dict[str, Any] = {"challenger": None, "champion": None, "reason": "", **found}
-    for rule in decision.get("rules", []):
+    decision: dict[str, Any] = {"challenger": None, "champion": None, "reason": "", "rules": [], **found}
+    decision["rules"] = [{"outcome": None, "sentence": "", "figures": {}, **rule} for rule in decision["rules"]]
+    for rule in decision["rules"]:
         if "passed" in rule:
             rule["outcome"] = "passed" if rule.pop("passed") else "failed"
     return decision

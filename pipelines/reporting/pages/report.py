@@ -146,7 +146,7 @@ def changes(gate: Mapping[str, Any]) -> dict[str, float]:
     found = {}
     for rule in gate.get("rules", []):
         both = [rule["figures"].get(name) for name in ("challenger", "champion")]
-        if rule["name"] in COMPARED and None not in both:
+        if rule["name"] in COMPARED and all(isinstance(one, int | float) for one in both):
             found[rule["name"]] = float(both[0] - both[1])
     return found
 
