@@ -25,6 +25,7 @@ SERVE = "fastflow serve --model models:/fastflow-bracket@champion"
 MVTEC = "fastflow init mvtec_ad --name bottle"
 BACK = "fastflow init data/own/bracket --name bracket"
 WATCH = "fastflow watch bracket /mnt/camera"
+REVIEW = "fastflow review bracket"
 ROI = "fastflow roi bracket region.png"
 ACCURACY = "python -m benchmarks.accuracy --data-root DIR --category NAME --seeds 3"
 OTHERWISE = {
@@ -35,6 +36,7 @@ OTHERWISE = {
     BACK: "the same",
     SERVE: "the test below: it does not end by itself",
     WATCH: "it does not end by itself; tests/line/test_watch.py",
+    REVIEW: "it does not end by itself; tests/review/test_page.py",
     ROI: "the region is the reader's; tests/data/test_roi_command.py",
     ACCURACY: "DIR and NAME are the reader's; tests/benchmarks/test_accuracy.py",
 }
