@@ -7,7 +7,7 @@ Run by DVC as: python -m pipelines.evaluate --category bottle
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -40,9 +40,10 @@ from pipelines.registry.model_card import looked_at_size, model_card
 from pipelines.registry.served_model import load_served
 from pipelines.reporting.decision import FILE as DECISION
 from pipelines.reporting.gallery import log_page, write_cases
+from pipelines.reporting.pictures import Why
 from pipelines.reporting.region_tables import held_out, write_regions
 from pipelines.reporting.tables import TYPE_METRICS, Evaluated, score_table, tradeoff_table, write_tables
-from pipelines.reporting.why import Compared, why
+from pipelines.reporting.why import Compared, good_pictures, why
 from pipelines.tracking import runs
 from pipelines.tracking.runs import TrackedRun
 from pipelines.training.normal_scores import normal_scores
@@ -96,7 +97,7 @@ def score_and_report(category: str, params: Params, run: TrackedRun, *, origin: 
     facts |= write_regions(folder, judged, rule=rule, threshold=threshold)
     tradeoff = tradeoff_table(normal_scores(category), found.scores, bounds=detector.model.rule.bounds)
     numbers = write_tables(folder, category, found, facts=facts, threshold=threshold, tradeoff=tradeoff)
-    explain = partial(why, detector, compared=compared_with(category, index, root))
+    explain = partial(reasons, detector, category, index, root)
     write_cases(
         folder,
         index,
@@ -124,12 +125,15 @@ def evaluated(
     return Evaluated(index, scores, maps, masks, metrics, intervals(index, scored.pred_score, maps, masks))
 
 
-def compared_with(category: str, test: pd.DataFrame, root: Path) -> Compared:
-    """The good images that the cases are explained by."""
-    train = read_index(index_file(category), split="train")
-    verify_images(train, root)
-    good = test.loc[test["gt_label"] == 0, "image_path"]
-    return Compared.of([root / path for path in train["image_path"]], [root / path for path in good])
+def reasons(
+    detector: TrainedDetector, category: str, test: pd.DataFrame, root: Path, images: Sequence[Path]
+) -> dict[Path, Why]:
+    """Why these images have their scores; nothing of a model that looks at tiles, which has no explanation yet."""
+    if detector.model.config.tiles is not None or not images:
+        return {}
+    unseen = [root / path for path in test.loc[test["gt_label"] == 0, "image_path"]]
+    compared = Compared.of(good_pictures(category, "train", root), unseen)
+    return dict(zip(images, why(detector, images, compared), strict=True))
 
 
 def count_images(category: str, test: pd.DataFrame) -> dict[str, float]:

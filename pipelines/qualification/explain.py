@@ -16,11 +16,9 @@ from fastflow.errors import BadData
 from fastflow.explain import Explanation
 from fastflow.explain import explain as explain_image
 from fastflow.files import file_sha256, write_text
-from fastflow.index import read_index, verify_images
 from fastflow.regions import Region, find_regions
 from pipelines.core.device import choose_device
 from pipelines.core.params import Params
-from pipelines.core.paths import index_file
 from pipelines.core.progress import progress
 from pipelines.core.revision import project_version
 from pipelines.core.stage import log
@@ -28,7 +26,7 @@ from pipelines.qualification.explain_page import render
 from pipelines.registry.checkpoints import checkpoint_of, require_own
 from pipelines.reporting.explain_words import sentences
 from pipelines.reporting.pictures import webp_of
-from pipelines.reporting.why import Compared, why
+from pipelines.reporting.why import Compared, good_pictures, why
 
 
 def explain(
@@ -74,15 +72,10 @@ def answer(category: str, image: Path, params: Params, *, model: str) -> dict[st
 def compared_with(category: str, image: Path, params: Params) -> Compared:
     """Good pictures but for the very same. Raises BadData where they are not those that were checked."""
     root, own = Path(params.data.root) / category, file_sha256(image)
-    paths = {}
-    for split in ("train", "test"):
-        index = read_index(index_file(category), split=split)
-        others = index[(index["gt_label"] == 0) & (index["sha256"] != own)].reset_index(drop=True)
-        verify_images(others, root)
-        paths[split] = [root / path for path in others["image_path"]]
-    if not paths["train"]:
+    train, test = (good_pictures(category, split, root, without=own) for split in ("train", "test"))
+    if not train:
         raise BadData(f"{category} has no other good training picture to compare with")
-    return Compared.of(paths["train"], paths["test"])
+    return Compared.of(train, test)
 
 
 def as_record(found: Explanation, regions: list[Region], *, unseen: bool) -> dict[str, Any]:

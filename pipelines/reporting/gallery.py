@@ -41,7 +41,7 @@ def write_cases(
     threshold: Mapping[str, float],
     rule: PixelRule = AS_MEANT,
     min_area: int = 0,
-    explain: Callable[[Sequence[Path]], Sequence[Why]] = lambda paths: [],
+    explain: Callable[[Sequence[Path]], Mapping[Path, Why]] = lambda paths: {},
 ) -> None:
     """Pictures of chosen images in `folder`/pictures, read by the model's `rule`; heat on one scale a model, and the
     outlines of regions of at least `min_area` of the picture's own pixels. Those of `EXPLAINED` go to `explain`."""
@@ -53,8 +53,7 @@ def write_cases(
     found = {
         i: find_regions(scored.anomaly_maps[i], scored.shapes[i], threshold=pixel, min_area=min_area) for i in rows
     }
-    doubtful = [row for name in EXPLAINED for row in groups[name]]
-    reasons = dict(zip(doubtful, explain([root / index["image_path"][row] for row in doubtful]), strict=False))
+    reasons = explain([root / index["image_path"][row] for name in EXPLAINED for row in groups[name]])
     cases = [
         Case(
             image_path=index["image_path"][i],
@@ -65,7 +64,7 @@ def write_cases(
             anomaly_map=shown_map(scored.anomaly_maps[i], sizes[i]),
             gt_mask=read_masks([masks[i]], sizes=[sizes[i]])[0],
             predicted=resize_mask(filled(found[i], scored.shapes[i]), sizes[i]),
-            why=reasons.get(i),
+            why=reasons.get(root / index["image_path"][i]),
         )
         for i in rows
     ]

@@ -10,13 +10,15 @@ import numpy as np
 
 from fastflow.decode import read_image
 from fastflow.explain import Explanation, explain_all
+from fastflow.index import read_index, verify_images
 from fastflow.trained import TrainedDetector
+from pipelines.core.paths import index_file
 from pipelines.reporting.cutting import Box, Window, same, window
 from pipelines.reporting.explain_words import by_term, made_by, where
 from pipelines.reporting.pictures import Why
 
 LEAST_UNSEEN = 10  # good pictures that the model has not seen; of fewer, the training's say what is usual
-MOST_COMPARED = 500  # training pictures: the most similar one is looked for among so many, evenly drawn
+MOST_COMPARED = 500  # good pictures of each kind, evenly drawn: an evaluation does not grow with them
 
 
 class Compared(NamedTuple):
@@ -35,16 +37,28 @@ class Compared(NamedTuple):
 
 
 def why(detector: TrainedDetector, images: Sequence[Path], compared: Compared) -> list[Why]:
-    """Of each image, all looked at together; of a model that looks at tiles, nothing. None is compared with itself.
+    """Of each image, all looked at together. None is compared with itself.
 
     Raises:
-        BadImage, NotFinite: as `fastflow.explain.explain`.
+        ValueError, BadImage, NotFinite: as `fastflow.explain.explain`.
     """
-    if detector.model.config.tiles is not None:
-        return []
-    drawn = np.linspace(0, len(compared.good) - 1, min(MOST_COMPARED, len(compared.good))).round().astype(int)
-    good = [compared.good[number] for number in drawn]
-    return [in_words(found, detector) for found in explain_all(detector, images, good=good, normal=compared.normal)]
+    good, normal = spread(compared.good), spread(compared.normal)
+    return [in_words(found, detector) for found in explain_all(detector, images, good=good, normal=normal)]
+
+
+def spread(paths: Sequence[Path]) -> list[Path]:
+    """All of them, or MOST_COMPARED, evenly drawn."""
+    drawn = np.linspace(0, len(paths) - 1, min(MOST_COMPARED, len(paths))).round().astype(int)
+    return [paths[number] for number in drawn]
+
+
+def good_pictures(category: str, split: str, root: Path, *, without: str = "") -> list[Path]:
+    """Of the category's folder `root`, but for those of the sha256 `without`. Raises BadData where they are not those
+    that were checked."""
+    index = read_index(index_file(category), split=split)
+    good = index[(index["gt_label"] == 0) & (index["sha256"] != without)].reset_index(drop=True)
+    verify_images(good, root)
+    return [root / path for path in good["image_path"]]
 
 
 def in_words(found: Explanation, detector: TrainedDetector) -> Why:

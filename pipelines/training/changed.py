@@ -41,7 +41,8 @@ def changed_features(
         ValueError: an amount that the images are too small for.
         BadImage: a file that cannot be decoded.
     """
-    check_limits(limits, shorter=min(min(picture_shape(path, model.frame.rule)) for path in images))
+    if any(change.unit == "px" and change.kind in limits for change in CHANGES):
+        check_limits(limits, shorter=min(min(picture_shape(path, model.frame.rule)) for path in images))
     number_of = {path: number for number, path in enumerate(images)}
 
     def read(path: Path, frame: Frame, *, copy: int) -> Framed:
