@@ -6,8 +6,6 @@ On this machine alone; other addresses need a token, FASTFLOW_TOKEN. It shows wh
 import os
 from pathlib import Path
 
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-
 from pipelines.core.params import Params
 from pipelines.core.stage import log
 from pipelines.review.app import Review, build_app
@@ -15,7 +13,7 @@ from pipelines.review.decisions import counts
 from pipelines.review.rule import Rule
 from pipelines.review.store import opened
 from pipelines.serving.decoding import Decoders
-from pipelines.serving.guard import check_token, is_local, own_names, url_of
+from pipelines.serving.guard import check_token, is_local
 from pipelines.serving.serve import bind, run_server
 from pipelines.serving.uploads import MAX_PIXELS
 
@@ -29,20 +27,15 @@ def review(category: str, params: Params, rule: Rule, *, host: str, port: int) -
     """
     token = os.environ.get("FASTFLOW_TOKEN", "")
     with bind(host, port) as bound:
-        address = str(bound.getsockname()[0])
-        local = is_local(address)
-        check_token(token, host=host, local=local)
+        check_token(token, host=host, local=is_local(str(bound.getsockname()[0])))
         with opened(category) as base:
             total = sum(one["total"] for one in counts(base).values())
         if not total:
             log.info("nothing is kept for review yet; pictures come from: fastflow watch %s DIR", category)
         decoders = Decoders(max_pixels=MAX_PIXELS)
         app = build_app(Review(category, Path(params.data.root) / category, rule, decoders), token=token)
-        if local:
-            app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
-        log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
         try:
-            run_server(app, bound)
+            run_server(app, bound, host=host)
         finally:
             decoders.end()
             log.info("ended")

@@ -67,9 +67,7 @@ def serve(
     ending = threading.Event()
     # bound first: a port in use is reported before models are loaded
     with bind(host, port) as bound, tempfile.TemporaryDirectory() as scratch:
-        address = str(bound.getsockname()[0])
-        local = is_local(address)
-        check_token(token, host=host, local=local)
+        check_token(token, host=host, local=is_local(str(bound.getsockname()[0])))
         log.info("opening %s; a model that is not an export is exported first", ", ".join(models))
         opened = Models(sources_of(models, sha256, category_of), Path(scratch), threads=threads)
         batcher = Batcher(batch_size=batch_size, max_waiting=queue)
@@ -80,11 +78,8 @@ def serve(
         app = build_app(
             opened, batcher, decoders, limits=limits, token=token, recorder=recorder, rules=rules, masters=masters
         )
-        if local:
-            app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
-        log.info("open %s   stop: Ctrl-C", url_of(address, bound.getsockname()[1]))
         try:
-            run_server(app, bound)
+            run_server(app, bound, host=host)
         finally:
             ending.set()
             end(batcher, decoders, recorder)
@@ -109,8 +104,13 @@ def rules_of(models: Models) -> dict[str, RegionRule]:
     return {source.category: region_rule(source.category) for source in models.sources}
 
 
-def run_server(app: FastAPI, bound: socket.socket) -> None:
-    """Runs until a signal ends it; accepted requests are answered first."""
+def run_server(app: FastAPI, bound: socket.socket, *, host: str) -> None:
+    """Says where it is, and runs until a signal ends it; accepted requests are answered first. `host`: as it was given;
+    what this machine alone can reach answers to its own names alone."""
+    address, port = map(str, bound.getsockname()[:2])
+    if is_local(address):
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=own_names(address, host))
+    log.info("open %s   stop: Ctrl-C", url_of(address, int(port)))
     config = uvicorn.Config(
         app, http=BoundedProtocol, ws="none", log_level="warning", access_log=False, server_header=False,
         timeout_graceful_shutdown=DRAINING_SECONDS, backlog=BACKLOG,
