@@ -36,7 +36,7 @@ def sources_of(images: Images) -> Sources:
         ValueError: what is no picture at all.
     """
     if isinstance(images, str | Path):
-        return paths_of(images)
+        return paths_of(Path(images))
     given = [images] if isinstance(images, Image.Image) or _is_one(images) else list(images)
     if not given:
         raise BadData("an empty list of images; name at least one")
@@ -66,11 +66,8 @@ def _picture(given: object, name: str) -> Picture:
     return found
 
 
-def paths_of(images: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Image files: those of a folder and below it, by name, or those named. Raises BadData where there is none."""
-    if not isinstance(images, str | Path):
-        return [Path(image) for image in images]
-    folder = Path(images)
+def paths_of(folder: Path) -> list[Path]:
+    """The image files of a folder and below it, by name; a file is itself. Raises BadData where there is none."""
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
@@ -86,7 +83,8 @@ def good_sources_of(images: Images) -> Sources:
     would count as good."""
     if not isinstance(images, str | Path):
         return sources_of(images)
-    paths, folder = paths_of(images), Path(images)
+    folder = Path(images)
+    paths = paths_of(folder)
     if strange := sorted(set(_not_good(paths, folder))):
         good = next((place for place in ("train/good", "train/ok", "good", "ok") if (folder / place).is_dir()), None)
         give = f"give {folder / good}" if good else "give a folder of good ones, or a list of files"

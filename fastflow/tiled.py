@@ -23,11 +23,10 @@ from fastflow.frame import Frame, at_once, picture_shape
 from fastflow.model import FastFlow
 from fastflow.pixels.picture import Picture
 from fastflow.score import SCORES
-from fastflow.tiles import count_of, cut, places
-from fastflow.tiling import PIXELS_AT_ONCE, TileMaps, TileRun, Tiling
+from fastflow.tiles import USUAL_AREA, count_of, cut, places
+from fastflow.tiling import TILE_PIXELS_AT_ONCE, TileMaps, TileRun, Tiling
 
 DRAWN_PIXELS = 2**26  # of all tiles that a model is trained on: 1024 of 256 x 256
-USUAL_AREA = 256 * 256  # of an image, in pixels, of which MAP_STRIDE_PIXELS says how many are kept
 
 
 class Drawn(NamedTuple):
@@ -133,7 +132,7 @@ def extract_tiles(
     sizes = zip(model.backbone.channels, model.backbone.feature_sizes, strict=True)
     shapes: list[tuple[int, ...]] = [(len(drawn.corners), channels, *size) for channels, size in sizes]
     store, row = allocate(shapes, storage or FeatureStorage(), device), 0
-    at_a_time = max(1, PIXELS_AT_ONCE // math.prod(tile))
+    at_a_time = max(1, TILE_PIXELS_AT_ONCE // math.prod(tile))
     for part in batches(len(paths), at_once(model.frame, len(paths))):
         pictures = read_pictures(paths[part], model.frame)
         for image, size, count in zip(pictures.images, pictures.sizes, counts[part], strict=True):

@@ -19,6 +19,7 @@ from fastflow.frame import Size
 
 Map = NDArray[np.float32]
 MAX_TILES = 10_000  # of a picture
+USUAL_AREA = 256 * 256  # pixels of a picture that is looked at in one piece
 TILES_TEXT = f"a mapping of a picture (height, width), each 1 to {MAX_SIDE_PIXELS}, and an overlap from 0 to below 1"
 
 

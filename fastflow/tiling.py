@@ -13,7 +13,7 @@ from fastflow.detector import Images, Run, Scores, Sizes
 from fastflow.frame import Frame, Size
 from fastflow.tiles import Map, cut, places
 
-PIXELS_AT_ONCE = 2**20  # of tiles that are scored together: 16 of 256 x 256, as pictures are
+TILE_PIXELS_AT_ONCE = 2**20  # of tiles that are scored together: 16 of 256 x 256, as pictures are
 
 
 class TileMaps(NamedTuple):
@@ -61,7 +61,7 @@ class Tiling(NamedTuple):
         whole = TileMaps(np.zeros(size, np.float32), np.zeros(size, np.float32))
         every = list(places(size, self.tile, self.overlap))
         here = (min(size[0], self.tile[0]), min(size[1], self.tile[1]))
-        at_once = max(1, PIXELS_AT_ONCE // math.prod(self.tile))
+        at_once = max(1, TILE_PIXELS_AT_ONCE // math.prod(self.tile))
         inside = image[:, : size[0], : size[1]]
         for first in range(0, len(every), at_once):
             some = every[first : first + at_once]

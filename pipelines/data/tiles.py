@@ -9,7 +9,7 @@ from pathlib import Path
 from fastflow.errors import BadData
 from fastflow.frame import Size, picture_shape
 from fastflow.index import list_category
-from fastflow.tiles import TileSettings, count_of, middle_size
+from fastflow.tiles import USUAL_AREA, TileSettings, count_of, middle_size
 from pipelines.core.params import Params, Tiles, read_params
 from pipelines.core.params_edit import write_values
 from pipelines.core.pixel_rule import stated_rule
@@ -19,7 +19,6 @@ from pipelines.data.category_params import editing
 
 SEEN_PIXELS = 6.0  # of a tile, that the thinnest part of a defect should have: finest features see 4 at once
 TILE_PIXELS, STEP_PIXELS = 256, 32  # of each side, and what a smaller one is a multiple of
-USUAL_AREA = 256 * 256  # pixels of a picture that is looked at in one piece
 FEWER_TILES = 1.5  # times that area: below, tiles are not worth their cost
 LENGTH = re.compile(r"(\d+(?:\.\d+)?) ?(mm|px)")
 

@@ -122,7 +122,7 @@ def test_a_score_that_is_no_number_is_not_called_good() -> None:
 
 
 def test_tiles_come_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiling_module, "PIXELS_AT_ONCE", 5 * 32 * 48)
+    monkeypatch.setattr(tiling_module, "TILE_PIXELS_AT_ONCE", 5 * 32 * 48)
     counts: list[int] = []
 
     def run(images: Images, sizes: Sizes) -> TileMaps:
