@@ -41,6 +41,7 @@ VARIABLES: dict[str, tuple[ua.VariantType, Any]] = {  # with what each holds bef
     "Heartbeat": (ua.VariantType.UInt32, 0),
     "Acknowledged": (ua.VariantType.Int64, 0),
 }
+SCORES = {"PredScore": "pred_score", "Threshold": "threshold"}  # of a message
 LOOK_SECONDS = 0.02
 LIBRARY_SECONDS = 30.0  # of any call to the server
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it logs what any stranger sends
@@ -189,6 +190,3 @@ def values_of(message: dict[str, Any]) -> dict[str, Any]:
         "Message": as_text(message),
         "Number": int(message["number"]),
     }
-
-
-SCORES = {"PredScore": "pred_score", "Threshold": "threshold"}

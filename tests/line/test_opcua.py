@@ -13,7 +13,7 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 from pydantic import ValidationError
 
 from pipelines.core.stage import ServerAway
-from pipelines.line.opcua import NAMESPACE, OpcUaOutput
+from pipelines.line.opcua import NAMESPACE, VARIABLES, OpcUaOutput
 from pipelines.line.settings import OpcUa
 from pipelines.line.verdict import Picture, Signature, message
 from tests.conftest import free_port, until
@@ -80,7 +80,7 @@ def test_a_verdict_is_read_as_it_was_made(output: OpcUaOutput) -> None:
         assert read(client, "Rejected", "PredLabel", "Error", "Number") == [True, -1, "it cannot be read", 9]
 
 
-def test_who_waits_for_the_number_finds_what_belongs_to_it_and_misses_none(output: OpcUaOutput) -> None:
+def test_who_subscribes_to_the_number_with_a_queue_misses_none(output: OpcUaOutput) -> None:
     """A subscription with a queue, as a controller has it."""
     seen: list[int] = []
 
@@ -96,6 +96,19 @@ def test_who_waits_for_the_number_finds_what_belongs_to_it_and_misses_none(outpu
             output.send([verdict(number)])
         until(lambda: len(seen) >= 31, seconds=20)
         assert seen == list(range(31))
+
+
+def test_the_number_is_written_last(output: OpcUaOutput, monkeypatch: pytest.MonkeyPatch) -> None:
+    output.idle()
+    written, write = [], output._write
+
+    def noted(name: str, value: object) -> None:
+        written.append(name)
+        write(name, value)
+
+    monkeypatch.setattr(output, "_write", noted)
+    output.send([verdict(3)])
+    assert written.index("Number") == len(set(VARIABLES) - {"Heartbeat", "Acknowledged", "Number"})
 
 
 def test_a_client_can_write_nothing_but_its_acknowledgement(output: OpcUaOutput) -> None:
