@@ -177,7 +177,10 @@ def table_of(found: list[Compared]) -> str:
                 digits = 1 if name == MILLISECONDS else 4
                 lines.append(f"  {name:{wide}} {then:9.{digits}f} {now:9.{digits}f} {now - then:+9.{digits}f}")
         lines.append(f"  {'verdicts flipped':{wide}} {one.num_flipped:9}")
-        lines += [f"  {text}" for text in (SAME * one.same, one.regions()) if text]
+        if one.same:
+            lines.append(f"  {SAME}")
+        if one.regions():
+            lines.append(f"  {one.regions()}")
     return "\n".join(lines)
 
 

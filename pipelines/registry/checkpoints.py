@@ -85,11 +85,12 @@ def require_category(own: str, registered: str, version: str) -> None:
         raise Untrusted(f"{version} holds a model of {own}, not of {registered}: refused; train and register again")
 
 
-def require_own(found: str, category: str, categories: Collection[str], *, model: str) -> None:
+def require_own(found: str, category: str, categories: Collection[str], *, model: str, cure: str = "") -> None:
     """Raises ValueError where a `model` that was named for a category is of another one of the project's: `found`. A
     model of a name that is no category's may be of any."""
     if found != category and found in categories:
-        raise ValueError(f"{model} is a model of {found}, not of {category}; name a model of {category}, or {found}")
+        cure = cure or f"name a model of {category}, or {found}"
+        raise ValueError(f"{model} is a model of {found}, not of {category}; {cure}")
 
 
 def registered_version(category: str, *, alias: str | None, version: str | None = None) -> str:

@@ -30,7 +30,7 @@ def model_card(
         "## Use\n"
         f"- For photographs like those it was trained on: the same product, view, camera and light. "
         f"`pred_score` above {threshold['image']:.6g} means: not like the good ones.\n"
-        f"{looked_at(as_roi(model.get('roi')))}"
+        f"{region_line(as_roi(model.get('roi')))}"
         "- Not for other products, cameras or lights, nor as the only guard where a missed defect can harm people.\n"
         "- It knows no kinds of defects. One that is smaller than a few of its pixels, or changes the look of the part "
         "less than good parts differ among themselves, is missed.\n\n"
@@ -73,7 +73,7 @@ def looked_at_size(model: Mapping[str, Any]) -> str:
     return f"{'x'.join(map(str, tiles['picture']))} in tiles of {size}" if tiles else size
 
 
-def looked_at(roi: Roi | None) -> str:
+def region_line(roi: Roi | None) -> str:
     """A line on the region of interest, where there is one."""
     return (
         f"- It looks at a region of interest alone, {share_of(roi)}: what lies outside is not judged.\n" if roi else ""

@@ -36,7 +36,7 @@ from pipelines.core.paths import index_file
 from pipelines.core.progress import Advance, progress
 from pipelines.core.spreadsheet import marked_texts
 from pipelines.core.stage import log
-from pipelines.registry.checkpoints import checkpoint_of
+from pipelines.registry.checkpoints import checkpoint_of, require_own
 from pipelines.tracking import runs
 
 CALIBRATION_IMAGES = 64  # good training images that int8's ranges come from
@@ -65,9 +65,8 @@ def export(
     for runtime in formats:
         check_format(runtime, precision)
     with checkpoint_of(model or category, sha256=sha256) as named:
-        if named.category != category and named.category in params.data.categories:
-            own = f"fastflow export {named.category} --model {model}"
-            raise ValueError(f"{model} is a model of {named.category}, not of {category}; run: {own}")
+        cure = f"run: fastflow export {named.category} --model {model or category}"
+        require_own(named.category, category, params.data.categories, model=model or category, cure=cure)
         run_key, detector = named.run_key, named.open()
         tiling = tiling_of(detector.model.config, detector.threshold["image"])
         rows, pictures = comparison_images(category, params, detector.frame, tiling)
