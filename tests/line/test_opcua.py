@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asyncua import ua
-from asyncua.sync import Client
+from asyncua.sync import Client, ThreadLoop
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 from pydantic import ValidationError
 
@@ -40,7 +40,11 @@ def output(request: pytest.FixtureRequest) -> Iterator[OpcUaOutput]:
 
 
 def client_of(output: OpcUaOutput) -> Client:
-    return Client(f"opc.tcp://127.0.0.1:{output.port}/fastflow", timeout=10)
+    """Its thread is a daemon: where a test fails, nothing waits for it."""
+    loop = ThreadLoop()
+    loop.daemon = True
+    loop.start()
+    return Client(f"opc.tcp://127.0.0.1:{output.port}/fastflow", timeout=10, tloop=loop)
 
 
 def node(client: Client, name: str) -> Any:
@@ -163,7 +167,6 @@ def test_a_user_is_asked_for_where_one_is_named(monkeypatch: pytest.MonkeyPatch)
                 stranger.set_password(password)
             with pytest.raises(UaError):
                 stranger.connect()
-            stranger.tloop.stop()
         known = client_of(output)
         known.set_user("plc")
         known.set_password("right")
